@@ -1,0 +1,31 @@
+# XLB. `make run` serves, `make test` proves. Everything they need they install.
+GO       ?= go
+
+.PHONY: assets bench build check client generate run test tls
+
+assets: static/vendor/.stamp
+
+build: assets generate
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/xlb .
+
+check: test
+	testing/check.sh
+
+client:
+	$(GO) build -o bin/balancer-client ./testing/balancer-client
+
+generate:
+	$(GO) tool templ generate -path views -log-level error
+
+run: build
+	./bin/xlb
+
+test: assets
+	testing/test.sh
+
+tls: build
+	./bin/xlb tls
+
+# Without npm the pages work too, in the system's own font.
+static/vendor/.stamp: package.json
+	testing/assets.sh

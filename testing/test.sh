@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# What `make test` runs: installs what the tests need, then every check. Any failure stops it.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export CGO_ENABLED=1 # the race detector needs it
+
+# need PROGRAM PACKAGE: a missing program is installed through apt as root, and named otherwise.
+need() {
+	command -v "$1" >/dev/null && return
+	if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+		echo "installing $2"
+		[ -n "${updated:-}" ] || apt-get -qq -o DPkg::Lock::Timeout=120 update
+		updated=1
+		DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120 install -y --no-install-recommends "$2" >/dev/null
+	else
+		echo "the tests need $1: apt-get install $2" >&2
+		exit 1
+	fi
+}
+
+step() { printf '\n== %s (%s s)\n' "$1" "$SECONDS"; }
+
+need gcc gcc
+need curl curl
+need openssl openssl
+need redis-server redis-server
+need redis-cli redis-tools
+need chromium-headless-shell chromium-headless-shell
+
+step "format"
+unformatted=$(gofmt -l $(git ls-files '*.go'))
+[ -z "$unformatted" ] || { echo "gofmt would change: $unformatted" >&2; exit 1; }
+
+if ls views/*.templ >/dev/null 2>&1; then
+	step "generated code"
+	go tool templ generate -path views -log-level error
+	git diff --exit-code -- views || { echo "generated code is stale: make generate, then commit" >&2; exit 1; }
+fi
+
+step "vet"
+go vet ./...
+
+step "staticcheck"
+go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
+
+step "tests"
+go test -race -shuffle=on -timeout=6m ./...
+
+if [ -f testing/e2e/go.mod ]; then
+	step "browser"
+	(cd testing/e2e && go vet ./... && go test -count=1 -timeout=4m ./...)
+fi
+step "done"
