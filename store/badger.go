@@ -1,0 +1,244 @@
+package store
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/badger/v4/options"
+)
+
+// BadgerConfig is how a Badger runs. The zero value is right for production.
+type BadgerConfig struct {
+	// Log receives what a person should know: Badger's warnings and errors, and when writes begin and
+	// cease to be refused. It is called from many goroutines and must not block. Nil discards.
+	Log func(message string)
+
+	// MinFree is how many bytes the disk must have free for a write. Below it Update returns
+	// ErrReadOnly. Badger writes into mapped files with holes: if the disk were full, the kernel would
+	// end the process, and compaction needs room to make room. 0 is 128 MB, negative is no guard.
+	MinFree int64
+
+	// Upkeep is how often Run collects garbage. 0 is ten minutes.
+	Upkeep time.Duration
+
+	// WatchLog is how many recent changes are kept in memory for watchers (and at most 16 MB of them).
+	// 0 is 4096. A watcher that is further behind gets a Resync.
+	WatchLog int
+}
+
+const (
+	defaultMinFree  = 128 << 20
+	defaultUpkeep   = 10 * time.Minute
+	defaultWatchLog = 4096
+	watchLogBytes   = 16 << 20
+
+	valueLogFile = 16 << 20
+	memTable     = 8 << 20
+)
+
+func (c BadgerConfig) withDefaults() BadgerConfig {
+	if c.Log == nil {
+		c.Log = func(string) {}
+	}
+	if c.MinFree == 0 {
+		c.MinFree = defaultMinFree
+	}
+	if c.Upkeep <= 0 {
+		c.Upkeep = defaultUpkeep
+	}
+	if c.WatchLog <= 0 {
+		c.WatchLog = defaultWatchLog
+	}
+	return c
+}
+
+// Badger is an Engine in a directory of this machine. One process at a time can have it open.
+type Badger struct {
+	dir string
+	cfg BadgerConfig
+	db  *badger.DB
+	log *changeLog
+
+	queue commitQueue
+	free  func(dir string) (int64, error) // space for this user, in bytes
+
+	mu     sync.Mutex
+	active int           // calls that use db
+	closed bool          // no new ones
+	idle   chan struct{} // closed when active falls to 0 after closed
+	failed error         // why writing stopped for good
+	low    bool          // the last look at the disk found too little
+}
+
+var _ Engine = (*Badger)(nil)
+
+// revisionKey holds the newest revision. Badger's own keys begin with "!badger!"; a NUL keeps this one
+// before all keys of ours, which are never empty.
+const revisionKey = "\x00revision"
+
+// OpenBadger opens the engine in dir, which it makes, for this user only, if it is not there. The
+// directory must hold nothing else.
+//
+// Errors: ErrLocked when another process has it open, ErrNoSpace when the disk is too full to begin,
+// ErrUnreadable when it cannot be opened or is damaged; each says what to do.
+func OpenBadger(dir string, cfg BadgerConfig) (*Badger, error) {
+	cfg = cfg.withDefaults()
+	b := &Badger{dir: dir, cfg: cfg, free: freeSpace, idle: make(chan struct{})}
+	if err := prepareDir(dir, cfg.Log); err != nil {
+		return nil, err
+	}
+	if err := b.spaceToOpen(); err != nil {
+		return nil, err
+	}
+	db, err := openDB(dir, cfg)
+	if err != nil {
+		return nil, err
+	}
+	tightenFiles(dir)
+	b.db = db
+	revision, err := b.readRevision()
+	if err != nil {
+		return nil, errors.Join(unreadable(dir, err), db.Close())
+	}
+	b.log = newChangeLog(revision, cfg.WatchLog, watchLogBytes)
+	b.queue.init()
+	return b, nil
+}
+
+// badgerOptions: small files, because XLB's records are few; one version, because history is not read;
+// every write is on the disk before it is answered; no cache, because the files are mapped.
+func badgerOptions(dir string, cfg BadgerConfig) badger.Options {
+	return badger.DefaultOptions(dir).
+		WithSyncWrites(true).
+		WithDetectConflicts(false). // the commit queue does it, see commit.go
+		WithNumVersionsToKeep(1).
+		WithValueLogFileSize(valueLogFile).
+		WithMemTableSize(memTable).
+		WithNumMemtables(2).
+		WithNumCompactors(2).
+		WithNumGoroutines(2).
+		WithCompression(options.None).
+		WithBlockCacheSize(0).
+		WithChecksumVerificationMode(options.OnTableRead).
+		WithMetricsEnabled(false).
+		WithLogger(badgerLog{cfg.Log})
+}
+
+// badgerLog passes Badger's warnings and errors on. What it says for information is for its developers.
+type badgerLog struct{ log func(string) }
+
+func (l badgerLog) Errorf(format string, args ...any)   { l.log("badger: " + sprint(format, args)) }
+func (l badgerLog) Warningf(format string, args ...any) { l.log("badger: " + sprint(format, args)) }
+func (l badgerLog) Infof(string, ...any)                {}
+func (l badgerLog) Debugf(string, ...any)               {}
+
+func (b *Badger) readRevision() (revision uint64, err error) {
+	err = b.db.View(func(txn *badger.Txn) error {
+		revision, err = revisionOf(txn)
+		return err
+	})
+	return revision, err
+}
+
+// revisionOf reads the newest revision that txn can see, 0 in a new store.
+func revisionOf(txn *badger.Txn) (uint64, error) {
+	item, err := txn.Get([]byte(revisionKey))
+	if errors.Is(err, badger.ErrKeyNotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	var revision uint64
+	err = item.Value(func(value []byte) error {
+		if len(value) != 8 {
+			return fmt.Errorf("the revision has %d bytes", len(value))
+		}
+		revision = binary.BigEndian.Uint64(value)
+		return nil
+	})
+	return revision, err
+}
+
+// View implements Engine.
+func (b *Badger) View(ctx context.Context, fn func(Reader) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := b.enter(); err != nil {
+		return err
+	}
+	defer b.leave()
+	txn := b.db.NewTransaction(false)
+	defer txn.Discard()
+	revision, err := revisionOf(txn)
+	if err != nil {
+		return fmt.Errorf("read the revision: %w", err)
+	}
+	return fn(&badgerReader{ctx: ctx, txn: txn, revision: revision})
+}
+
+// Watch implements Engine.
+func (b *Badger) Watch(prefix string, from uint64) *Watcher { return b.log.watch(prefix, from) }
+
+// Revision is the newest revision that watchers can see.
+func (b *Badger) Revision() uint64 {
+	b.log.mu.Lock()
+	defer b.log.mu.Unlock()
+	return b.log.revision
+}
+
+// enter begins a call that uses the database; leave ends it.
+func (b *Badger) enter() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return ErrClosed
+	}
+	b.active++
+	return nil
+}
+
+func (b *Badger) leave() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.active--; b.closed && b.active == 0 {
+		close(b.idle)
+	}
+}
+
+// closeTimeout is how long Close waits for calls that are going on.
+const closeTimeout = 10 * time.Second
+
+// Close implements Engine. Calls that have not ended after ten seconds make it fail, and leave the
+// files to the end of the process: closing them under a reader would crash it. No write is lost by it.
+func (b *Badger) Close() error {
+	b.mu.Lock()
+	if b.closed {
+		b.mu.Unlock()
+		return nil
+	}
+	b.closed = true
+	if b.active == 0 {
+		close(b.idle)
+	}
+	b.mu.Unlock()
+	b.log.close()
+
+	timeout := time.NewTimer(closeTimeout)
+	defer timeout.Stop()
+	select {
+	case <-b.idle:
+	case <-timeout.C:
+		return fmt.Errorf("close the store in %s: still in use after %s", b.dir, closeTimeout)
+	}
+	if err := b.db.Close(); err != nil {
+		return fmt.Errorf("close the store in %s: %w", b.dir, err)
+	}
+	return nil
+}

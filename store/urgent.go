@@ -1,0 +1,17 @@
+package store
+
+import "context"
+
+type urgentKey struct{}
+
+// Urgent marks writes that must go through while the disk is almost full: those that take rights away
+// (revoke, disable, delete) and those that make room. An engine lets them use half of the space that it
+// keeps free. The store marks its own deletions and UpdateCertificate; mark a client's disabling.
+func Urgent(ctx context.Context) context.Context {
+	return context.WithValue(ctx, urgentKey{}, true)
+}
+
+func isUrgent(ctx context.Context) bool {
+	urgent, _ := ctx.Value(urgentKey{}).(bool)
+	return urgent
+}
