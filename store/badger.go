@@ -5,7 +5,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
@@ -64,6 +66,8 @@ type Badger struct {
 	db  *badger.DB
 	log *changeLog
 
+	lock *os.File // of the directory, until Close
+
 	queue commitQueue
 	free  func(dir string) (int64, error) // space for this user, in bytes
 
@@ -88,26 +92,60 @@ const revisionKey = "\x00revision"
 // ErrUnreadable when it cannot be opened or is damaged; each says what to do.
 func OpenBadger(dir string, cfg BadgerConfig) (*Badger, error) {
 	cfg = cfg.withDefaults()
-	b := &Badger{dir: dir, cfg: cfg, free: freeSpace, idle: make(chan struct{})}
-	if err := prepareDir(dir, cfg.Log); err != nil {
-		return nil, err
-	}
-	if err := b.spaceToOpen(); err != nil {
-		return nil, err
-	}
-	db, err := openDB(dir, cfg)
+	lock, err := openDir(dir, cfg.Log)
 	if err != nil {
 		return nil, err
 	}
-	tightenFiles(dir)
-	b.db = db
-	revision, err := b.readRevision()
-	if err != nil {
-		return nil, errors.Join(unreadable(dir, err), db.Close())
-	}
-	b.log = newChangeLog(revision, cfg.WatchLog, watchLogBytes)
+	b := &Badger{dir: dir, cfg: cfg, lock: lock, free: freeSpace, idle: make(chan struct{})}
 	b.queue.init()
+	if err := b.open(); err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
 	return b, nil
+}
+
+// open opens the database under the lock.
+func (b *Badger) open() error {
+	if err := b.spaceToOpen(); err != nil {
+		return err
+	}
+	sealed, err := checkFiles(b.dir)
+	if err != nil {
+		return err
+	}
+	if err := breakSeal(b.dir); err != nil {
+		return dirError(b.dir, err)
+	}
+	if b.db, err = openDB(b.dir, b.cfg); err != nil {
+		return err
+	}
+	tightenFiles(b.dir)
+	revision, err := b.readRevision()
+	if err == nil && revision < sealed.Revision {
+		err = fmt.Errorf("it was closed at revision %d and has only %d", sealed.Revision, revision)
+	}
+	if err != nil {
+		return errors.Join(damaged(b.dir, err), b.db.Close())
+	}
+	b.log = newChangeLog(revision, b.cfg.WatchLog, watchLogBytes)
+	return nil
+}
+
+// openDB opens Badger, and puts its errors and panics over damaged files into words.
+func openDB(dir string, cfg BadgerConfig) (db *badger.DB, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			db, err = nil, damaged(dir, fmt.Errorf("%v", r))
+		}
+	}()
+	db, err = badger.Open(badgerOptions(dir, cfg))
+	switch {
+	case err == nil:
+		return db, nil
+	case isFull(err):
+		return nil, dirError(dir, fmt.Errorf("%w: %w", syscall.ENOSPC, err))
+	}
+	return nil, damaged(dir, err)
 }
 
 // badgerOptions: small files, because XLB's records are few; one version, because history is not read;
@@ -237,7 +275,17 @@ func (b *Badger) Close() error {
 	case <-timeout.C:
 		return fmt.Errorf("close the store in %s: still in use after %s", b.dir, closeTimeout)
 	}
-	if err := b.db.Close(); err != nil {
+	return b.closeFiles()
+}
+
+// closeFiles closes the database, seals it unless writing had failed, and unlocks the directory.
+func (b *Badger) closeFiles() error {
+	revision, err := b.readRevision()
+	err = errors.Join(err, b.db.Close())
+	if err == nil && b.failure() == nil {
+		err = writeSeal(b.dir, revision)
+	}
+	if err = errors.Join(err, b.lock.Close()); err != nil {
 		return fmt.Errorf("close the store in %s: %w", b.dir, err)
 	}
 	return nil

@@ -74,6 +74,34 @@ func TestKillLosesNothingThatWasAnswered(t *testing.T) {
 	t.Logf("%d answered writes survived 6 kills, revision %d", len(acked), newest)
 }
 
+// Killed while it opens, the store must open again: what a half-made file looks like is not damage.
+func TestKillWhileOpeningDoesNotDamage(t *testing.T) {
+	dir := t.TempDir()
+	acked := map[string]uint64{}
+	var newest uint64
+	for round := range 25 {
+		cmd := exec.Command(os.Args[0])
+		cmd.Env = append(os.Environ(), childVar+"="+dir)
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		kill := time.AfterFunc(time.Duration(8+3*round)*time.Millisecond, func() { _ = cmd.Process.Kill() })
+		for lines := bufio.NewScanner(out); lines.Scan(); {
+			noteAnswer(t, lines.Text(), acked)
+		}
+		_ = cmd.Wait() // it was killed
+		kill.Stop()
+		if round%5 == 4 {
+			newest = verifyAfterKill(t, dir, acked, newest)
+		}
+	}
+	t.Logf("%d answered writes survived, revision %d", len(acked), newest)
+}
+
 // writeAndKill runs a writer, kills it in the middle, and notes what it answered.
 func writeAndKill(t *testing.T, dir string, after time.Duration, acked map[string]uint64) {
 	t.Helper()
