@@ -1,0 +1,293 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// mustFail opens a directory that must not open, and checks the error and its words.
+func mustFail(t *testing.T, dir string, cfg BadgerConfig, want error, words ...string) {
+	t.Helper()
+	b, err := OpenBadger(dir, cfg)
+	if err == nil {
+		_ = b.Close()
+		t.Fatal("it opened")
+	}
+	if !errors.Is(err, want) {
+		t.Errorf("got %v, want %v", err, want)
+	}
+	for _, word := range append(words, dir) {
+		if !strings.Contains(err.Error(), word) {
+			t.Errorf("%q does not say %q", err, word)
+		}
+	}
+}
+
+func TestSecondOpenIsRefusedWhileTheFirstLasts(t *testing.T) {
+	dir := t.TempDir()
+	b := reopen(t, dir, BadgerConfig{})
+	set1(t, b, "a", "1")
+	mustFail(t, dir, BadgerConfig{}, ErrLocked, "another xlb (process "+strconv.Itoa(os.Getpid())+")")
+	set1(t, b, "a", "2") // the refused one did no harm
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got, _, err := get1(t, reopen(t, dir, BadgerConfig{}), "a"); got != "2" || err != nil {
+		t.Errorf("got %q, %v", got, err)
+	}
+}
+
+func TestDirectoryIsForThisUserOnly(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "new", "store")
+	b := reopen(t, dir, BadgerConfig{})
+	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("directory: %v, %v", info.Mode(), err)
+	}
+	set1(t, b, "a", "1")
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	reopen(t, dir, BadgerConfig{})
+	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("directory after the second open: %v, %v", info.Mode(), err)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range entries {
+		if info, err := entry.Info(); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v, %v", entry.Name(), info.Mode(), err)
+		}
+	}
+}
+
+func TestFileInPlaceOfTheDirectory(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(path, []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	mustFail(t, path, BadgerConfig{}, ErrUnreadable, "not a directory")
+	mustFail(t, filepath.Join(path, "below"), BadgerConfig{}, ErrUnreadable, "not a directory")
+}
+
+// closedStore is a directory with data that was closed in order.
+func closedStore(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	b, err := OpenBadger(dir, BadgerConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	set1(t, b, "a", strings.Repeat("x", 10_000))
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func oneFile(t *testing.T, dir, pattern string) string {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join(dir, pattern))
+	if err != nil || len(found) == 0 {
+		t.Fatalf("no %s in %s: %v", pattern, dir, err)
+	}
+	return found[0]
+}
+
+// Each of these made Badger end the process, or silently lose records, before the files were checked.
+func TestDamageIsFoundBeforeItGetsWorse(t *testing.T) {
+	cut := func(n int64) func(*testing.T, string) {
+		return func(t *testing.T, path string) {
+			if err := os.Truncate(path, n); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	remove := func(t *testing.T, path string) {
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tests := []struct {
+		name   string
+		file   string
+		damage func(*testing.T, string)
+		sealed bool
+	}{
+		{"table cut off", "*.sst", cut(100), true},
+		{"table cut off after a kill", "*.sst", cut(100), false},
+		{"table of one byte after a kill", "*.sst", cut(1), false},
+		{"table longer after a kill", "*.sst", cut(50_000), false},
+		{"table gone", "*.sst", remove, true},
+		{"MANIFEST cut off", "MANIFEST", cut(30), true},
+		{"MANIFEST gone", "MANIFEST", remove, true},
+		{"MANIFEST gone after a kill", "MANIFEST", remove, false},
+		{"MANIFEST empty after a kill", "MANIFEST", cut(0), false},
+		{"seal cut off", sealFile, cut(10), true},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			dir := closedStore(t)
+			test.damage(t, oneFile(t, dir, test.file))
+			if !test.sealed {
+				if err := breakSeal(dir); err != nil {
+					t.Fatal(err)
+				}
+			}
+			mustFail(t, dir, BadgerConfig{}, ErrUnreadable, "damaged", "restore a copy")
+			mustFail(t, dir, BadgerConfig{}, ErrUnreadable, "damaged") // and nothing was made worse
+		})
+	}
+}
+
+func TestStoreOpensWithTheLogFileOfAKilledProcess(t *testing.T) {
+	dir := closedStore(t)
+	if err := breakSeal(dir); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"00099.mem", "000099.vlog"} {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, rev, err := get1(t, reopen(t, dir, BadgerConfig{}), "a"); rev != 1 || err != nil {
+		t.Errorf("revision %d, %v", rev, err)
+	}
+}
+
+func TestDirectoryNameIsNoPattern(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "a[b]*")
+	b := reopen(t, dir, BadgerConfig{})
+	set1(t, b, "a", "")
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(breakSeal(dir), os.Remove(filepath.Join(dir, "MANIFEST"))); err != nil {
+		t.Fatal(err)
+	}
+	mustFail(t, dir, BadgerConfig{}, ErrUnreadable, "MANIFEST")
+}
+
+func TestFullDiskIsRefusedAtOpen(t *testing.T) {
+	b := &Badger{dir: t.TempDir(), cfg: BadgerConfig{}.withDefaults(), free: func(string) (int64, error) { return openRoom - 1, nil }}
+	if err := b.spaceToOpen(); !errors.Is(err, ErrNoSpace) || !strings.Contains(err.Error(), "make room") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// The guard refuses writes early, lets urgent ones through for longer, goes on reading, says so once,
+// and lets go when there is room again.
+func TestWritesAreRefusedBeforeTheDiskIsFull(t *testing.T) {
+	var said []string
+	b := openEngine(t, BadgerConfig{MinFree: 100 << 20, Log: func(m string) { said = append(said, m) }})
+	var free atomic.Int64
+	b.free = func(string) (int64, error) { return free.Load(), nil }
+	write := func(ctx context.Context) error {
+		_, err := b.Update(ctx, func(tx Txn) error { tx.Set("a", nil); return nil })
+		return err
+	}
+	steps := []struct {
+		mb             int64
+		normal, urgent error
+	}{
+		{100, nil, nil},
+		{99, ErrReadOnly, nil},
+		{50, ErrReadOnly, nil},
+		{49, ErrReadOnly, ErrReadOnly},
+		{100, nil, nil},
+	}
+	for _, step := range steps {
+		free.Store(step.mb << 20)
+		if err := write(t.Context()); !errors.Is(err, step.normal) {
+			t.Errorf("%d MB: %v, want %v", step.mb, err, step.normal)
+		}
+		if err := write(Urgent(t.Context())); !errors.Is(err, step.urgent) {
+			t.Errorf("%d MB, urgent: %v, want %v", step.mb, err, step.urgent)
+		}
+		if err := b.Ready(); !errors.Is(err, step.normal) {
+			t.Errorf("%d MB, ready: %v, want %v", step.mb, err, step.normal)
+		}
+		if _, _, err := get1(t, b, "a"); err != nil {
+			t.Errorf("%d MB, read: %v", step.mb, err)
+		}
+	}
+	if len(said) != 2 || !strings.Contains(said[0], "refused") || !strings.Contains(said[1], "room again") {
+		t.Errorf("said %q", said)
+	}
+}
+
+func TestUpdateThatWritesNothingNeedsNoRoom(t *testing.T) {
+	b := openEngine(t, BadgerConfig{})
+	b.free = func(string) (int64, error) { return 0, nil }
+	if _, err := b.Update(t.Context(), func(tx Txn) error { _, _, _ = tx.Get("a"); return nil }); err != nil {
+		t.Error(err)
+	}
+}
+
+// After a commit has failed nobody knows what the disk holds: no further write is answered with success.
+func TestNothingIsWrittenAfterAFailedCommit(t *testing.T) {
+	b := openEngine(t, BadgerConfig{})
+	set1(t, b, "a", "1")
+	_ = b.fail(errors.New("input/output error"))
+	_, err := b.Update(t.Context(), func(tx Txn) error { tx.Set("a", []byte("2")); return nil })
+	if !errors.Is(err, ErrReadOnly) || !strings.Contains(err.Error(), "restart") {
+		t.Errorf("got %v", err)
+	}
+	if got, _, err := get1(t, b, "a"); got != "1" || err != nil {
+		t.Errorf("read %q, %v", got, err)
+	}
+	if err := b.Ready(); !errors.Is(err, ErrReadOnly) {
+		t.Errorf("ready: %v", err)
+	}
+}
+
+func TestCloseWaitsForThoseInside(t *testing.T) {
+	b := openEngine(t, BadgerConfig{})
+	set1(t, b, "a", "1")
+	inside, closed := make(chan struct{}), make(chan error)
+	go func() {
+		<-inside
+		closed <- b.Close()
+	}()
+	err := b.View(t.Context(), func(r Reader) error {
+		close(inside)
+		for b.Ready() == nil {
+			time.Sleep(time.Millisecond)
+		}
+		if err := b.View(t.Context(), func(Reader) error { return nil }); !errors.Is(err, ErrClosed) {
+			t.Errorf("a new view: %v", err)
+		}
+		_, _, err := r.Get("a")
+		return err
+	})
+	if err != nil {
+		t.Errorf("the view that was going on: %v", err)
+	}
+	if err := <-closed; err != nil {
+		t.Error(err)
+	}
+	if _, err := b.Update(t.Context(), func(Txn) error { return nil }); !errors.Is(err, ErrClosed) {
+		t.Errorf("update after close: %v", err)
+	}
+}
+
+func TestRunDoesItsUpkeepAndEndsWithItsContext(t *testing.T) {
+	b := openEngine(t, BadgerConfig{Upkeep: time.Millisecond})
+	set1(t, b, "a", "1")
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := b.Run(ctx); err != nil {
+		t.Errorf("got %v", err)
+	}
+}
