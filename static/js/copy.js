@@ -1,0 +1,93 @@
+// Copying: one value, id and key together, and both as a file.
+
+const value = (id) => {
+	const el = document.getElementById(id);
+	if (!el) return "";
+	return ("value" in el ? el.value : el.textContent).trim();
+};
+
+const envText = (ids) => {
+	const [id, key] = ids.split(/\s+/);
+	return `XLB_CLIENT_ID=${value(id)}\nXLB_CLIENT_KEY=${value(key)}\n`;
+};
+
+const say = (text) => document.dispatchEvent(new CustomEvent("xlb:say", { detail: text }));
+
+// An icon button has no text to change: it gets a word for the two seconds.
+const show = (button, text) => {
+	let word = button.querySelector("[data-copied]");
+	if (!word) {
+		word = document.createElement("span");
+		word.dataset.copied = "";
+		button.append(word);
+	}
+	clearTimeout(Number(word.dataset.timer));
+	word.textContent = text;
+	word.hidden = false;
+	button.classList.add("said");
+	word.dataset.timer = setTimeout(() => {
+		word.remove();
+		button.classList.remove("said");
+	}, 2000);
+	say(text);
+};
+
+const select = (id) => {
+	const el = document.getElementById(id);
+	if (!el) return;
+	if (el.select) {
+		el.focus();
+		el.select();
+		return;
+	}
+	const range = document.createRange();
+	range.selectNodeContents(el);
+	const selection = getSelection();
+	selection.removeAllRanges();
+	selection.addRange(range);
+};
+
+const put = async (button, text, firstId) => {
+	try {
+		await navigator.clipboard.writeText(text);
+		show(button, "Copied");
+	} catch {
+		select(firstId);
+		show(button, "Press Ctrl+C");
+	}
+};
+
+const save = (text, name) => {
+	const url = URL.createObjectURL(new Blob([text], { type: "text/plain" }));
+	const link = document.createElement("a");
+	link.href = url;
+	link.download = name;
+	link.click();
+	setTimeout(() => URL.revokeObjectURL(url), 1000);
+};
+
+document.addEventListener("click", (event) => {
+	const button = event.target.closest("[data-copy], [data-copy-both], [data-env]");
+	if (!button) return;
+	const { copy, copyBoth, env } = button.dataset;
+	if (copy) put(button, value(copy), copy);
+	else if (copyBoth) put(button, envText(copyBoth), copyBoth.split(/\s+/)[1]);
+	else save(envText(env), "xlb-client.env");
+});
+
+// One click into a value that can be copied selects all of it.
+document.addEventListener("click", (event) => {
+	const code = event.target.closest(".copy code[id]");
+	if (code && getSelection().isCollapsed) select(code.id);
+});
+
+// Controls that need this script come hidden.
+const reveal = () => {
+	for (const el of document.querySelectorAll(
+		"[data-copy][hidden], [data-copy-both][hidden], [data-env][hidden], [data-js][hidden]",
+	)) {
+		el.hidden = false;
+	}
+};
+reveal();
+document.addEventListener("xlb:swap", reveal);
