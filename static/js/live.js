@@ -114,6 +114,8 @@ const label = (button) => {
 	const word = paused ? "Resume" : "Pause";
 	const text = button.querySelector("span") || (button.children.length ? null : button);
 	if (text) text.textContent = word;
+	const icon = button.querySelector("use");
+	if (icon) icon.setAttribute("href", paused ? "#i-play" : "#i-pause");
 	if (button.hasAttribute("aria-label")) button.setAttribute("aria-label", `${word} live updates`);
 };
 

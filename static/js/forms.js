@@ -1,0 +1,94 @@
+// Forms: no second submit while the first one runs, downloads that lead on,
+// and the focus on what has to be mended.
+
+const busy = new Map(); // form -> how to undo it
+
+const textOf = (button) =>
+	[...button.childNodes].findLast((node) => node.nodeType === Node.TEXT_NODE && node.data.trim());
+
+const setBusy = (form, button, words) => {
+	const text = button ? textOf(button) : null;
+	const before = text ? text.data : "";
+	if (button) button.setAttribute("aria-busy", "true");
+	if (text && words) text.data = words;
+	busy.set(form, () => {
+		busy.delete(form);
+		if (button) button.removeAttribute("aria-busy");
+		if (text) text.data = before;
+	});
+};
+
+const buttonOf = (form, event) => event.submitter || form.querySelector("button:not([type=button])");
+
+const fileName = (answer, otherwise) => {
+	const said = answer.headers.get("Content-Disposition") || "";
+	const star = /filename\*=UTF-8''([^;]+)/i.exec(said);
+	if (star) return decodeURIComponent(star[1]);
+	const plain = /filename="?([^";]+)"?/i.exec(said);
+	return plain ? plain[1] : otherwise;
+};
+
+const save = (blob, name) => {
+	const url = URL.createObjectURL(blob);
+	const link = document.createElement("a");
+	link.href = url;
+	link.download = name;
+	link.click();
+	setTimeout(() => URL.revokeObjectURL(url), 10000);
+};
+
+const download = async (form, button) => {
+	const fields = new URLSearchParams(new FormData(form, button));
+	const timer = setTimeout(() => {
+		busy.get(form)?.();
+		setBusy(form, button, "Making your key…");
+	}, 300);
+	setBusy(form, null, "");
+	try {
+		const answer = await fetch(form.action, {
+			method: "POST",
+			body: fields,
+			credentials: "same-origin",
+		});
+		clearTimeout(timer);
+		if (!answer.ok || !/zip/.test(answer.headers.get("Content-Type") || "")) {
+			form.submit();
+			return;
+		}
+		save(await answer.blob(), fileName(answer, form.dataset.download || "xlb.zip"));
+		if (form.dataset.next) setTimeout(() => location.assign(form.dataset.next), 400);
+		else busy.get(form)?.();
+	} catch {
+		clearTimeout(timer);
+		form.submit();
+	}
+};
+
+document.addEventListener("submit", (event) => {
+	const form = event.target;
+	const isDownload = "download" in form.dataset;
+	if (event.defaultPrevented || !(isDownload || "busy" in form.dataset)) return;
+	if (busy.has(form)) {
+		event.preventDefault();
+		return;
+	}
+	const button = buttonOf(form, event);
+	if (isDownload) {
+		event.preventDefault();
+		download(form, button);
+		return;
+	}
+	setBusy(form, button, form.dataset.busy);
+});
+
+addEventListener("pageshow", () => [...busy.values()].forEach((undo) => undo()));
+
+// The page that shows a secret is the answer to a POST: a reload goes to
+// another page and does not send it again.
+const secret = document.getElementById("client-key");
+const instead = document.querySelector("[data-replace-url]");
+if (secret && instead) {
+	history.replaceState(null, "", new URL(instead.dataset.replaceUrl, location.href).pathname);
+}
+
+document.querySelector("[aria-invalid=true]")?.focus();

@@ -1,0 +1,62 @@
+// Single keys, off while typing, with modifiers, and with body[data-keys=off].
+
+const places = { o: "/", f: "/frontends", c: "/certificates", s: "/account" };
+
+const search = () => document.querySelector("[data-search], input[type=search]");
+
+const typing = (el) =>
+	el instanceof Element &&
+	(el.closest("textarea, select, [contenteditable]") ||
+		(el.localName === "input" && !["checkbox", "radio", "button", "submit"].includes(el.type)));
+
+let afterG = 0;
+
+const escape = (event) => {
+	const menu = document.querySelector("details.menu[open]");
+	if (menu) {
+		menu.open = false;
+		menu.querySelector("summary")?.focus();
+	} else if (event.target === search() && event.target.value) {
+		event.preventDefault();
+		event.target.value = "";
+		event.target.dispatchEvent(new Event("input", { bubbles: true }));
+	}
+};
+
+const press = {
+	"/": () => search()?.focus(),
+	n: () => location.assign("/frontends/new"),
+	p: () => document.dispatchEvent(new CustomEvent("xlb:pause")),
+	g: () => (afterG = Date.now()),
+};
+
+document.addEventListener("keydown", (event) => {
+	if (event.key === "Escape") {
+		escape(event);
+		return;
+	}
+	if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+		event.target.form?.requestSubmit();
+		return;
+	}
+	if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || event.repeat) return;
+	if (document.body.dataset.keys === "off" || typing(event.target)) return;
+	// Without a side bar there is nowhere to go.
+	if (!document.querySelector(".app") || document.querySelector("dialog[open]")) return;
+	const place = Date.now() - afterG < 1500 ? places[event.key] : "";
+	afterG = 0;
+	if (place) {
+		event.preventDefault();
+		location.assign(place);
+	} else if (Object.hasOwn(press, event.key)) {
+		event.preventDefault();
+		press[event.key]();
+	}
+});
+
+// A click elsewhere closes an open menu.
+document.addEventListener("click", (event) => {
+	for (const menu of document.querySelectorAll("details.menu[open]")) {
+		if (!menu.contains(event.target)) menu.open = false;
+	}
+});
