@@ -1,0 +1,277 @@
+package views
+
+import "time"
+
+// Page is what every page shows around its content.
+type Page struct {
+	Title    string // the object and tab; the layout adds the product's name
+	Nav      string // the entry of the main navigation that is current: overview, frontends, certificates, account
+	Client   Client // zero on pages that need no log-in
+	Endpoint string // host:port that programs connect to
+	// Asset returns the URL of a static file by its name ("app.css"), "" when there is none of that name.
+	Asset     func(name string) string
+	Theme     string // "light", "dark" or "" for the system's
+	Now       time.Time
+	RequestID string
+	Live      string // the URL of the page's event stream, "" for none
+	Flash     string // one sentence about what was just done, "" for none
+	Frontends int    // counts in the navigation
+	Certs     int
+}
+
+// Client is who is logged in.
+type Client struct{ ID, Name string }
+
+// Secret is a client key on its one showing. The zero value shows nothing.
+type Secret struct{ ClientID, Key string }
+
+// SignupProps is the sign-up page.
+type SignupProps struct {
+	Page      Page
+	Name      string
+	NeedsCode bool // the server's set-up code has to be typed
+	Closed    bool
+	Errors    map[string]string // by field: name, code; "" is about the whole form
+}
+
+// LoginProps is the log-in page.
+type LoginProps struct {
+	Page   Page
+	UUID   string
+	Next   string // where to go afterwards
+	Notice string // such as "You are logged out."
+	Errors map[string]string
+}
+
+// RouteRow is one route of a form.
+type RouteRow struct {
+	Dest     string
+	Capacity string // as typed; "" is 0, no bound
+	Error    string
+	Caution  string
+	Good     string
+}
+
+// NewProps is the first step of the wizard: a new frontend.
+type NewProps struct {
+	Page            Page
+	Secret          Secret // set on the first run only
+	Name            string
+	Routes          []RouteRow // at least one
+	Strategy        int
+	RouteTimeoutSec string
+	Errors          map[string]string // by field: name, routes, strategy, routeTimeoutSec; "" is the whole form
+}
+
+// CertificateStepProps is the second step of the wizard, and the page that issues one more certificate.
+type CertificateStepProps struct {
+	Page           Page
+	FrontendID     string
+	FrontendName   string
+	File           string // name of the zip
+	First          bool   // part of the wizard: no certificate was issued before
+	LifetimeDays   int
+	CertificateOld int // certificates that this frontend has already
+}
+
+// Tool is one tab of the connect page.
+type Tool struct{ ID, Name string }
+
+// Snippet is one command to copy.
+type Snippet struct {
+	Title    string // what it is for, for screen readers and the copy button: "the command"
+	Text     string // may have many lines; no prompt
+	Expected string // what to expect, "" for nothing to say
+}
+
+// ConnectProps is the third step of the wizard.
+type ConnectProps struct {
+	Page         Page
+	FrontendID   string
+	FrontendName string
+	File         string // name of the zip
+	Wizard       bool   // show the stepper
+	Tools        []Tool
+	Tool         string // id of the current one
+	Snippets     []Snippet
+	Panel        ConnectPanelProps
+}
+
+// ConnectPanelProps is what the connect page says about connections that arrive.
+type ConnectPanelProps struct {
+	FrontendID string
+	Name       string
+	Endpoint   string
+	Now        time.Time
+	Since      time.Time // when the page was opened
+	Accepted   time.Time // zero: not yet
+	Routed     time.Time
+	FirstByte  time.Time
+	Took       time.Duration // from accept to the first byte
+	Route      string
+	Attempts   []Attempt
+	Refresh    string // URL of the page itself, for the link that is there without JavaScript
+}
+
+// Attempt is a connection that was turned away or not served, in words.
+type Attempt struct {
+	At       time.Time
+	Code     string
+	Headline string
+	Sentence string
+	Address  string
+	Count    int
+}
+
+// Route is one route with what is known about it.
+type Route struct {
+	Dest        string
+	Capacity    int    // 0: no bound
+	State       string // up, down, unknown
+	Reason      string // in words, "" when there is nothing to say
+	Since       time.Time
+	Active      int
+	Total       int64
+	Failed      int64
+	BytesIn     int64 // from clients
+	BytesOut    int64 // to clients
+	ConnectTime time.Duration
+}
+
+// Frontend is one frontend with what is known about it now.
+type Frontend struct {
+	ID, Name, AccessKey string
+	Active              bool
+	State               string // up, degraded, down, waiting, off
+	Strategy            string // in words
+	RouteTimeoutSec     int
+	Routes              []Route
+	Connections         int
+	Waiting             int
+	Total               int64
+	BytesIn, BytesOut   int64
+	NewPerSec           float64
+	InPerSec, OutPerSec float64
+	// Samples for sparklines, oldest first, one every two seconds, at most 150.
+	ConnSamples, NewSamples, ByteSamples []float64
+	NextExpiry                           time.Time // of a certificate; zero: none
+	Certificates                         int
+	CreatedAt, UpdatedAt                 time.Time
+}
+
+// OverviewProps is the first page after the log-in.
+type OverviewProps struct {
+	Page      Page
+	Live      OverviewLiveProps
+	Checklist *ChecklistProps // nil once the first byte has flowed
+	Frontends FrontendTableProps
+}
+
+// OverviewLiveProps is the part of the overview that follows along.
+type OverviewLiveProps struct {
+	Now                                  time.Time
+	Attention                            []Attention // worst first
+	Connections                          int
+	NewPerSec, InPerSec, OutPerSec       float64
+	ConnSamples, NewSamples, ByteSamples []float64
+	Waiting                              int
+}
+
+// Attention is one thing to act on.
+type Attention struct {
+	Frontend string
+	Sentence string
+	Since    time.Time
+	Bad      bool // else a warning
+	URL      string
+	Link     string // text of the link
+}
+
+// ChecklistProps says how far a new client has come.
+type ChecklistProps struct {
+	HasFrontend, HasCertificate, HasFirstByte bool
+	FrontendURL, CertificateURL, ConnectURL   string // of the first frontend; "" before it exists
+}
+
+// FrontendTableProps is the table of frontends, with live figures.
+type FrontendTableProps struct {
+	Now   time.Time
+	Rows  []Frontend
+	Query string // filter, "" for all
+	Total int    // before the filter
+	Limit int    // how many the client may have; 0: no limit
+}
+
+// FrontendsProps is the list of frontends.
+type FrontendsProps struct {
+	Page  Page
+	Table FrontendTableProps
+}
+
+// FrontendProps is the page of one frontend.
+type FrontendProps struct {
+	Page         Page
+	Frontend     Frontend
+	Certificates []Certificate // newest first
+}
+
+// Certificate is an issued certificate.
+type Certificate struct {
+	Serial, FrontendID, FrontendName, KeyType, Fingerprint string
+	NotBefore, NotAfter, IssuedAt                          time.Time
+	State                                                  string // active, expired, revoked, gone (its frontend is deleted)
+}
+
+// SettingsProps is the settings page of one frontend.
+type SettingsProps struct {
+	Page            Page
+	FrontendID      string
+	FrontendName    string // as saved
+	Revision        string // of the record the form was made from
+	Name            string
+	Active          bool
+	Strategy        int
+	RouteTimeoutSec string
+	Routes          []RouteRow
+	Errors          map[string]string // by field; "" is the whole form
+	Conflict        bool              // somebody else saved meanwhile
+	Connections     int
+}
+
+// DeleteProps asks before a frontend is deleted.
+type DeleteProps struct {
+	Page         Page
+	FrontendID   string
+	FrontendName string
+	Connections  int
+	Certificates int
+	Error        string
+}
+
+// CertificatesProps lists the certificates of all frontends.
+type CertificatesProps struct {
+	Page         Page
+	Certificates []Certificate
+	Frontends    []Frontend // to issue one more for
+}
+
+// AccountProps is the client's own page.
+type AccountProps struct {
+	Page      Page
+	Admin     bool
+	CreatedAt time.Time
+	Limits    []Limit
+}
+
+// Limit is one bound with its use; Max 0 is no bound.
+type Limit struct {
+	Name      string
+	Used, Max int64
+}
+
+// ErrorProps is an error page.
+type ErrorProps struct {
+	Page    Page
+	Status  int
+	Message string // of the operation, "" for the status's own words
+}

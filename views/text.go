@@ -1,0 +1,480 @@
+package views
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// The product and its frame.
+const (
+	product          = "XLB"
+	brandLabel       = "XLB, overview"
+	skip             = "Skip to content"
+	mainNav          = "Main"
+	navOverview      = "Overview"
+	navFrontends     = "Frontends"
+	navCertificates  = "Certificates"
+	navAccount       = "Account"
+	searchLabel      = "Search frontends, routes and certificates"
+	searchHint       = "Search"
+	acceptingOn      = "Accepting connections on"
+	copyEndpoint     = "Copy the endpoint"
+	clientWord       = "client"
+	liveUpdates      = "Live updates"
+	livePause        = "Pause live updates"
+	refresh          = "Refresh"
+	finishLater      = "Finish later"
+	later            = "Later"
+	progress         = "Progress"
+	stepDone         = ", done"
+	breadcrumb       = "Breadcrumb"
+	newWord          = "New"
+	newFrontend      = "New frontend"
+	newFrontendTail  = " frontend"
+	copyWord         = "Copy"
+	cancel           = "Cancel"
+	keepIt           = "Keep it"
+	actionsWord      = "Actions"
+	notYet           = "Not yet"
+	noneWord         = "None"
+	dash             = "–"
+	neverDone        = "never"
+	fineVersion      = "The API is described at "
+	fineDocs         = "/docs"
+	busySaving       = "Saving…"
+	busyCreating     = "Creating…"
+	busyLoggingIn    = "Logging in…"
+	busyDeleting     = "Deleting…"
+	requestWord      = "Request "
+	stateColumn      = "State"
+	routeColumn      = "Route"
+	frontendColumn   = "Frontend"
+	healthColumn     = "Health"
+	connectionsWord  = "Connections"
+	newRateColumn    = "New /s"
+	trafficWord      = "Traffic"
+	certificateWord  = "Certificate"
+	certificatesWord = "Certificates"
+	strategyWord     = "Strategy"
+	routesWord       = "Routes"
+)
+
+var steps = [...]string{routesWord, certificateWord, connectWord}
+
+func documentTitle(title string) string {
+	if title == "" {
+		return product
+	}
+	return title + " · " + product
+}
+
+// Sign-up and log-in.
+const (
+	signupHeading  = "Balance TCP by\u00a0identity"
+	signupLead     = "Create a client, name your servers, download a certificate. The first byte can flow in a minute."
+	signupName     = "Client name"
+	signupNameHint = "A team, a service or yourself. You can change it later."
+	signupCode     = "Set-up code"
+	signupCodeHint = "The server wrote it to its log when it started."
+	signupButton   = "Create client"
+	signupHave     = "Already have a client?"
+	signupClosed   = "Sign-up is closed on this server."
+	signupAsk      = "Ask its administrator for a client."
+	loginHeading   = "Log in"
+	loginLead      = "Use the client id and key that you saved when you signed up."
+	loginID        = "Client id"
+	loginKey       = "Client key"
+	loginButton    = "Log in"
+	loginNew       = "New here?"
+	loginCreate    = "Create a client"
+	loginLost      = "Lost your key?"
+	loginLostText  = "XLB keeps only a hash, so nobody can show it again. Ask the administrator."
+	pictureLine    = "One port for everyone."
+	pictureSmall   = "The certificate decides where the stream goes."
+	picturePort    = "One port"
+	picturePools   = "Pools"
+)
+
+// The wizard's first step.
+const (
+	secretHeading    = "Save your client key now"
+	secretText       = "It is shown this once. You need it to log in again and to call the API."
+	copyClientID     = "Copy the client id"
+	copyClientKey    = "Copy the client key"
+	copyBoth         = "Copy both"
+	downloadEnv      = "Download xlb-client.env"
+	newHeading       = "Where should traffic go?"
+	newLead          = "List the addresses of your service. XLB spreads connections over them and keeps away from those that do not answer."
+	routePlaceholder = "host:port, or paste several"
+	routesHint       = "For example db.internal:5432 or [2001:db8::7]:443"
+	addRoute         = "Add route"
+	nameWord         = "Name"
+	newNameHint      = "Only you see it. Left empty, it is suggested from the port."
+	moreOptions      = "More options"
+	moreOptionsText  = "Strategy and time-out. The defaults are fine."
+	newButton        = "Create frontend"
+	newNext          = "Next: download the certificate"
+	strategyHint     = "Least connections suits long sessions such as databases."
+	timeoutWord      = "Time-out of a route"
+	timeoutHint      = "How long XLB waits for a route to answer before it tries the next one."
+	secondsUnit      = "seconds"
+	formNotSaved     = "Nothing was saved."
+)
+
+// Strategies has the name of each strategy by its number.
+var Strategies = [...]string{"Round robin", "Least connections"}
+
+func routeLabel(n int) string    { return fmt.Sprintf("Route %d", n) }
+func capacityLabel(n int) string { return fmt.Sprintf("Capacity of route %d", n) }
+func removeLabel(n int) string   { return fmt.Sprintf("Remove route %d", n) }
+
+// The wizard's second step.
+const (
+	certificateHeading = "Download the certificate"
+	certificateWho     = "Whoever holds it reaches "
+	certificateOnly    = ", and nothing else. The private key is made now, sent once and never stored."
+	certificateZip     = "Zip"
+	certificateFiles   = "cert.pem, key.pem, ca.pem and a README. Right for almost everything."
+	certificateNext    = "Next: the command that connects"
+	certificateHave    = "I have it, show the commands"
+	issueWord          = "Issue"
+	issueTail          = " certificate"
+	issueHeading       = "Issue one more certificate"
+)
+
+func certificateValid(days int) string { return "Valid for " + plural(days, "day") + "." }
+func downloadFile(file string) string  { return "Download " + file }
+func certificateOlder(n int) string {
+	if n == 1 {
+		return "The one that this frontend has already stays valid."
+	}
+	return "The " + count(n) + " that this frontend has already stay valid."
+}
+
+// The wizard's third step.
+const (
+	connectWord      = "Connect"
+	connectLead      = "Run one of these where you unpacked the bundle. This page follows along and says what it sees."
+	connectAnother   = "Issue another certificate"
+	connectBundle    = "The bundle"
+	commandsWord     = "Commands"
+	programWord      = "Program"
+	expectedWord     = "Expected answer: "
+	endpointWord     = "Endpoint"
+	endpointText     = ", TLS 1.3. ca.pem verifies the server’s certificate."
+	panelWaiting     = "Waiting for the first connection"
+	panelArrived     = "A connection has arrived"
+	panelConnected   = "Connected"
+	panelStages      = "Stages of the first connection"
+	stageListening   = "Listening"
+	stageAccepted    = "Certificate accepted"
+	stageAcceptedFor = "Waiting for a connection that presents it"
+	stageRouted      = "Route reached"
+	stageFirstByte   = "First byte"
+	attemptsWord     = "Attempts"
+	attemptsOrder    = "newest first"
+	attemptsNone     = "Programs that were turned away show up here, with the reason."
+)
+
+func connectTo(name string) string         { return "Connect to " + name }
+func commandFor(what string) string        { return "Command for " + what }
+func copyWhat(what string) string          { return "Copy " + what }
+func listeningText(endpoint string) string { return endpoint + " is open" }
+func openName(name string) string          { return "Open " + name }
+func times(n int) string                   { return count(n) + " times" }
+func nothingYet(endpoint string) string {
+	return "Nothing has arrived yet. Can the program’s machine reach " + endpoint + "?"
+}
+func firstByteText(route string, took time.Duration) string {
+	if route == "" {
+		route = "its route"
+	}
+	return "The first byte reached " + route + " in " + length(took) + "."
+}
+
+// panelTitle says how far the first connection has come.
+func panelTitle(p ConnectPanelProps) string {
+	switch {
+	case !p.FirstByte.IsZero():
+		return panelConnected
+	case !p.Accepted.IsZero():
+		return panelArrived
+	}
+	return panelWaiting
+}
+
+// The overview.
+const (
+	needsAttention   = "Needs attention"
+	totalsWord       = "Totals"
+	statConnections  = "Connections now"
+	statNew          = "New per second"
+	statTraffic      = "Traffic"
+	statWaiting      = "Waiting for a route"
+	statWaitingNone  = "every connection has a route"
+	statWaitingSome  = "every route they could use is full or down"
+	checklistHeading = "Get to the first byte"
+	checkClient      = "Create a client"
+	checkFrontend    = "Create a frontend"
+	checkFrontendHow = "The addresses of your service"
+	checkCert        = "Download its certificate"
+	checkCertHow     = "One file that programs present to get in"
+	checkByte        = "Send the first byte"
+	checkByteHow     = "Copy a command for curl, psql, redis-cli and others"
+	checkCertButton  = "Download"
+)
+
+func doneOf(done, all int) string { return fmt.Sprintf("%d of %d done", done, all) }
+func peak(samples []float64) string {
+	return "peak " + figure(highest(samples)) + " in " + window(samples)
+}
+func trafficSplit(in, out float64) string {
+	return bytesPerSecond(out) + " down, " + bytesPerSecond(in) + " up"
+}
+
+// window writes how much time the samples cover.
+func window(samples []float64) string {
+	return length(time.Duration(max(len(samples)-1, 1)) * 2 * time.Second)
+}
+
+// Frontends.
+const (
+	frontendsHeading = "Frontends"
+	allFrontends     = "All frontends"
+	filterLabel      = "Filter by name, route or access key"
+	filterHint       = "Name, route or access key"
+	filterButton     = "Filter"
+	clearFilter      = "Clear the filter"
+	emptyHeading     = "No frontends yet"
+	emptyText        = "A frontend is a pool of servers behind one certificate. Programs that present the certificate are balanced over the pool."
+	emptyAPI         = "Or with the API: "
+	emptyAPICall     = "POST /api/v1/client/frontend"
+)
+
+func noMatch(q string) string { return "No frontend matches “" + q + "”." }
+
+// shownOf says how many rows there are and how many there may be.
+func shownOf(p FrontendTableProps) string {
+	s := count(len(p.Rows)) + " of " + plural(p.Total, "frontend") + "."
+	if p.Limit > 0 {
+		s += " Your limit is " + count(p.Limit) + "."
+	}
+	return s
+}
+
+func limitReached(limit int) string {
+	return "You use all " + plural(limit, "frontend") + ". Delete one or ask for more."
+}
+
+// stateWord is the word for the state of a frontend, a route or a certificate.
+func stateWord(state string) string {
+	switch state {
+	case "up":
+		return "Up"
+	case "degraded":
+		return "Degraded"
+	case "down":
+		return "Down"
+	case "waiting":
+		return "Waiting"
+	case "off":
+		return "Off"
+	case "active":
+		return "Active"
+	case "expired":
+		return "Expired"
+	case "revoked":
+		return "Revoked"
+	case "gone":
+		return "Frontend deleted"
+	}
+	return "Unknown"
+}
+
+// routeSummary says how many routes of a frontend answer.
+func routeSummary(f Frontend) string {
+	up, down := 0, 0
+	for _, r := range f.Routes {
+		switch r.State {
+		case "up":
+			up++
+		case "down":
+			down++
+		}
+	}
+	switch {
+	case len(f.Routes) == 0:
+		return "no routes"
+	case up == 0 && down == 0:
+		return plural(len(f.Routes), "route") + ", not checked yet"
+	}
+	return fmt.Sprintf("%d of %d up", up, len(f.Routes))
+}
+
+// One frontend.
+const (
+	tabOverview      = "Overview"
+	tabSettings      = "Settings"
+	tabConnect       = connectWord
+	accessKey        = "Access key"
+	copyAccessKey    = "Copy the access key"
+	nextExpiry       = "Next expiry"
+	createdWord      = "Created"
+	changedWord      = "Changed"
+	rightNow         = "Right now"
+	sinceStart       = "Since the start"
+	failedColumn     = "Failed"
+	bytesDown        = "Down"
+	bytesUp          = "Up"
+	totalColumn      = "Total"
+	connectTime      = "Time to connect"
+	ofWord           = "of"
+	editRoutes       = "Edit routes"
+	noRoutes         = "No routes yet, so new connections are refused."
+	addOne           = "Add one"
+	offText          = "New connections are refused."
+	offHeading       = "This frontend is switched off."
+	downHeading      = "No route answers, so new connections are refused."
+	noCertificates   = "No certificates yet. Each frontend needs one; programs present it to get in."
+	issueCertificate = "Issue certificate"
+)
+
+func routesOf(name string) string  { return "Routes of " + name }
+func sinceText(t time.Time) string { return "since " + clock(t) }
+
+// reasonText joins the reason of a route's state and the time it has lasted.
+func reasonText(r Route) string {
+	switch {
+	case r.Reason == "" && r.State == "unknown":
+		return "Not checked yet"
+	case r.Reason == "":
+		return ""
+	case r.Since.IsZero() || r.State == "up":
+		return r.Reason
+	}
+	return strings.TrimSuffix(r.Reason, ".") + ", "
+}
+
+func expiryText(now, at time.Time) string {
+	if !at.After(now) {
+		return "Expired " + ago(now, at)
+	}
+	return "Expires in " + span(at.Sub(now))
+}
+
+// Settings.
+const (
+	settingsGroups    = "Settings groups"
+	groupGeneral      = "General"
+	groupBalancing    = "Balancing"
+	groupBalancingHow = "How a route is chosen for each new connection."
+	groupRoutes       = routesWord
+	groupRoutesHow    = "Where the connections go. Capacity bounds how many one route has at a time; empty or 0 is no bound."
+	groupTimeouts     = "Time-outs"
+	groupDanger       = "Danger zone"
+	settingsName      = nameWord
+	settingsNameHow   = "Only you see it."
+	settingsActive    = "Active"
+	settingsActiveHow = "Switched off, new connections are refused."
+	settingsDefault   = "Round robin is the default."
+	capacityWord      = "Capacity"
+	conflictHeading   = "These settings changed in the meantime"
+	conflictText      = "Your changes are kept in this form and not saved. Saving now replaces what was saved before. "
+	conflictLink      = "Show what is saved now"
+	saveChanges       = "Save changes"
+	saveText          = "Live as soon as you save. Open connections stay."
+	savebarLabel      = "Save"
+	onWord            = "On"
+	offWord           = "Off"
+	removedHint       = "Empty a row to remove its route."
+)
+
+func deleteName(name string) string     { return "Delete " + name }
+func deleteQuestion(name string) string { return "Delete " + name + "?" }
+
+// Deleting a frontend.
+const (
+	deleteButton  = "Delete frontend"
+	deleteForever = "It cannot be undone."
+	deleteHow     = "Closes its connections and makes its certificates worthless. This cannot be undone."
+)
+
+func typeName(name string) string { return "Type " + name + " to confirm" }
+func deleteText(connections, certificates int) string {
+	return "This closes " + plural(connections, "connection") + " and makes " + plural(certificates, "certificate") + " worthless."
+}
+
+// Certificates.
+const (
+	certificatesHeading = certificatesWord
+	allCertificates     = "All certificates"
+	certificatesEmpty   = noCertificates
+	serialColumn        = "Serial"
+	keyTypeColumn       = "Key"
+	validUntilColumn    = "Valid until"
+	issuedColumn        = "Issued"
+	issueFor            = "Issue one more for"
+	issueNone           = "Create a frontend first."
+	continueWord        = "Continue"
+	fingerprintWord     = "SHA-256 fingerprint"
+)
+
+func copySerial(serial string) string { return "Copy the serial " + short(serial) }
+
+// The account.
+const (
+	accountHeading    = navAccount
+	accountClient     = "Client"
+	accountClientHow  = "The owner of your frontends and certificates."
+	accountAdmin      = "Administrator"
+	accountAdminHow   = "This client may administer the server."
+	accountLimits     = "Limits"
+	accountLimitsHow  = "Set by the administrator of this server."
+	accountAppearance = "Appearance"
+	themeWord         = "Theme"
+	themeSave         = "Save theme"
+	sinceWord         = "Client since"
+	logOut            = "Log out"
+)
+
+func useOf(l Limit) string {
+	if l.Max <= 0 {
+		return count(l.Used) + ", no limit"
+	}
+	return count(l.Used) + " of " + count(l.Max)
+}
+
+// Errors.
+const (
+	goOverview   = "Go to the overview"
+	goFrontends  = "All frontends"
+	goLogin      = "Log in"
+	copyRequest  = "Copy the request id"
+	tryAgainLink = "Try again"
+)
+
+// errorWords has what a status says on its page.
+func errorWords(status int) (heading, sentence string) {
+	switch status {
+	case 400, 413, 415, 422:
+		return "That request was not understood", "Nothing you sent was saved."
+	case 401:
+		return "Your session ended", "Log in to go on."
+	case 403:
+		return "This is not allowed", "Nothing you sent was saved. Go back, reload the page and try once more."
+	case 404, 410:
+		return "Nothing lives here", "The frontend may have been deleted, or it belongs to another client."
+	case 405:
+		return "This address takes other requests", "Nothing you sent was saved."
+	case 409, 412:
+		return "Something changed in the meantime", "Nothing you sent was saved. Open the page again and repeat your change."
+	case 429:
+		return "Too many requests", "Wait a little, then try again."
+	case 503:
+		return "XLB is restarting", "Try again in a few seconds."
+	}
+	return "Something broke on our side", "Nothing you sent was saved."
+}
+
+func fromAddress(address string) string { return "From " + address + "." }
