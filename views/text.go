@@ -478,3 +478,11 @@ func errorWords(status int) (heading, sentence string) {
 }
 
 func fromAddress(address string) string { return "From " + address + "." }
+
+const sinceWordLower = "since"
+
+func inTotal(n int64) string { return count(n) + " in total" }
+
+func trafficTotal(f Frontend) string {
+	return bytesOf(f.BytesOut) + " down, " + bytesOf(f.BytesIn) + " up in total"
+}

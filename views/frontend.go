@@ -1,0 +1,29 @@
+package views
+
+func frontendStats(f Frontend) []stat {
+	traffic, unit := scaled(f.InPerSec + f.OutPerSec)
+	waiting := statWaitingNone
+	if f.Waiting > 0 {
+		waiting = statWaitingSome
+	}
+	return []stat{
+		{key: "connections", name: statConnections, value: count(f.Connections), context: inTotal(f.Total), samples: f.ConnSamples},
+		{key: "new", name: statNew, value: figure(f.NewPerSec), context: peak(f.NewSamples), samples: f.NewSamples},
+		{key: "traffic", name: statTraffic, value: traffic, unit: unit + "/s", context: trafficTotal(f), tone: "c2", samples: f.ByteSamples},
+		{key: "waiting", name: statWaiting, value: count(f.Waiting), context: waiting},
+	}
+}
+
+// hasSince is whether the time since when a route is in its state says something.
+func hasSince(r Route) bool { return r.Reason != "" && r.State != "up" && !r.Since.IsZero() }
+
+// fillTone turns a meter amber from nine tenths.
+func fillTone(used, max int64) string {
+	if percent(used, max) >= 90 {
+		return "warn"
+	}
+	return ""
+}
+
+// full is whether a client can have no more frontends.
+func full(p FrontendTableProps) bool { return p.Limit > 0 && p.Total >= p.Limit }
