@@ -80,3 +80,10 @@ func describe(ids ...string) string {
 }
 
 func box(width, height int) string { return fmt.Sprintf("0 0 %d %d", width, height) }
+
+func themeOf(p Page) string {
+	if p.Theme == "" {
+		return themes[0].value
+	}
+	return p.Theme
+}

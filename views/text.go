@@ -33,13 +33,9 @@ const (
 	newFrontend      = "New frontend"
 	newFrontendTail  = " frontend"
 	copyWord         = "Copy"
-	cancel           = "Cancel"
 	keepIt           = "Keep it"
-	actionsWord      = "Actions"
-	notYet           = "Not yet"
 	noneWord         = "None"
 	dash             = "–"
-	neverDone        = "never"
 	fineVersion      = "The API is described at "
 	fineDocs         = "/docs"
 	busySaving       = "Saving…"
@@ -74,7 +70,7 @@ const (
 	signupHeading  = "Balance TCP by\u00a0identity"
 	signupLead     = "Create a client, name your servers, download a certificate. The first byte can flow in a minute."
 	signupName     = "Client name"
-	signupNameHint = "A team, a service or yourself. You can change it later."
+	signupNameHint = "A team, a service or yourself."
 	signupCode     = "Set-up code"
 	signupCodeHint = "The server wrote it to its log when it started."
 	signupButton   = "Create client"
@@ -119,15 +115,20 @@ const (
 	timeoutWord      = "Time-out of a route"
 	timeoutHint      = "How long XLB waits for a route to answer before it tries the next one."
 	secondsUnit      = "seconds"
-	formNotSaved     = "Nothing was saved."
 )
 
 // Strategies has the name of each strategy by its number.
 var Strategies = [...]string{"Round robin", "Least connections"}
 
-func routeLabel(n int) string    { return fmt.Sprintf("Route %d", n) }
-func capacityLabel(n int) string { return fmt.Sprintf("Capacity of route %d", n) }
-func removeLabel(n int) string   { return fmt.Sprintf("Remove route %d", n) }
+func routeLabel(n int) string { return fmt.Sprintf("Route %d", n) }
+func capacityLabel(n int) string {
+	if n == 0 {
+		return "Capacity of the added route"
+	}
+	return fmt.Sprintf("Capacity of route %d", n)
+}
+
+func removeLabel(n int) string { return fmt.Sprintf("Remove route %d", n) }
 
 // The wizard's second step.
 const (
@@ -138,8 +139,6 @@ const (
 	certificateFiles   = "cert.pem, key.pem, ca.pem and a README. Right for almost everything."
 	certificateNext    = "Next: the command that connects"
 	certificateHave    = "I have it, show the commands"
-	issueWord          = "Issue"
-	issueTail          = " certificate"
 	issueHeading       = "Issue one more certificate"
 )
 
@@ -320,10 +319,8 @@ const (
 	accessKey        = "Access key"
 	copyAccessKey    = "Copy the access key"
 	nextExpiry       = "Next expiry"
-	createdWord      = "Created"
 	changedWord      = "Changed"
 	rightNow         = "Right now"
-	sinceStart       = "Since the start"
 	failedColumn     = "Failed"
 	bytesDown        = "Down"
 	bytesUp          = "Up"
@@ -340,8 +337,7 @@ const (
 	issueCertificate = "Issue certificate"
 )
 
-func routesOf(name string) string  { return "Routes of " + name }
-func sinceText(t time.Time) string { return "since " + clock(t) }
+func routesOf(name string) string { return "Routes of " + name }
 
 // reasonText joins the reason of a route's state and the time it has lasted.
 func reasonText(r Route) string {
@@ -385,8 +381,6 @@ const (
 	saveChanges       = "Save changes"
 	saveText          = "Live as soon as you save. Open connections stay."
 	savebarLabel      = "Save"
-	onWord            = "On"
-	offWord           = "Off"
 	removedHint       = "Empty a row to remove its route."
 )
 
@@ -416,8 +410,6 @@ const (
 	issuedColumn        = "Issued"
 	issueFor            = "Issue one more for"
 	issueNone           = "Create a frontend first."
-	continueWord        = "Continue"
-	fingerprintWord     = "SHA-256 fingerprint"
 )
 
 func copySerial(serial string) string { return "Copy the serial " + short(serial) }
@@ -428,7 +420,6 @@ const (
 	accountClient     = "Client"
 	accountClientHow  = "The owner of your frontends and certificates."
 	accountAdmin      = "Administrator"
-	accountAdminHow   = "This client may administer the server."
 	accountLimits     = "Limits"
 	accountLimitsHow  = "Set by the administrator of this server."
 	accountAppearance = "Appearance"
@@ -447,11 +438,10 @@ func useOf(l Limit) string {
 
 // Errors.
 const (
-	goOverview   = "Go to the overview"
-	goFrontends  = "All frontends"
-	goLogin      = "Log in"
-	copyRequest  = "Copy the request id"
-	tryAgainLink = "Try again"
+	goOverview  = "Go to the overview"
+	goFrontends = "All frontends"
+	goLogin     = "Log in"
+	copyRequest = "Copy the request id"
 )
 
 // errorWords has what a status says on its page.
@@ -486,3 +476,8 @@ func inTotal(n int64) string { return count(n) + " in total" }
 func trafficTotal(f Frontend) string {
 	return bytesOf(f.BytesOut) + " down, " + bytesOf(f.BytesIn) + " up in total"
 }
+
+const discard = "Discard"
+
+// themes are the choices of the account page, as the form sends them.
+var themes = [...]struct{ value, name string }{{"system", "System"}, {"light", "Light"}, {"dark", "Dark"}}

@@ -1,0 +1,330 @@
+package views
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/a-h/templ"
+	"golang.org/x/net/html"
+)
+
+const nasty = `<script>alert("x")</script>'&`
+
+func samplePage() Page {
+	return Page{
+		Title: nasty, Nav: "frontends", Client: Client{ID: "0198c41e-7a52-7c1b-9d0e-6f2b8e44a1d7", Name: nasty},
+		Endpoint: "lb.acme.example:9090", Asset: func(name string) string { return "/static/" + name },
+		Theme: "dark", Now: noon, RequestID: "7f3c0b1e", Live: "/events?view=x", Flash: nasty, Frontends: 7, Certs: 14,
+	}
+}
+
+func sampleRows() []RouteRow {
+	return []RouteRow{
+		{Dest: "10.0.7.2:6379", Capacity: "200", Good: "Answers in 1 ms"},
+		{Dest: nasty, Error: nasty},
+		{Dest: "10.0.7.3:6380", Caution: nasty},
+	}
+}
+
+func sampleFrontend() Frontend {
+	return Frontend{
+		ID: "f1", Name: nasty, AccessKey: "7d02b6c0aaaaf1a4", Active: true, State: "degraded", Strategy: "Round robin",
+		RouteTimeoutSec: 5, Connections: 1374, Total: 90000, BytesIn: 1e6, BytesOut: 1e9, NewPerSec: 62.5, InPerSec: 3.6e6,
+		OutPerSec: 28.1e6, ConnSamples: []float64{1, 2, 3}, NewSamples: []float64{1, 0}, ByteSamples: []float64{0, 0},
+		NextExpiry: noon.Add(5 * 24 * time.Hour), Certificates: 2, CreatedAt: noon, UpdatedAt: noon,
+		Routes: []Route{
+			{Dest: "10.0.4.11:5432", Capacity: 200, State: "up", Active: 190, Total: 5, ConnectTime: 600 * time.Microsecond},
+			{Dest: nasty, State: "down", Reason: nasty, Since: noon, Failed: 20},
+			{Dest: "10.0.4.13:5432", State: "unknown"},
+		},
+	}
+}
+
+func sampleCertificates() []Certificate {
+	var list []Certificate
+	for i, state := range []string{"active", "active", "active", "expired", "revoked", "gone"} {
+		list = append(list, Certificate{
+			Serial: fmt.Sprintf("4e91aabbccddeeff%02d", i), FrontendID: "f1", FrontendName: nasty, KeyType: "RSA 3072",
+			NotBefore: noon.Add(-24 * time.Hour), IssuedAt: noon, NotAfter: noon.Add(time.Duration(i*20+3) * 24 * time.Hour), State: state,
+		})
+	}
+	return list
+}
+
+func samplePanel() ConnectPanelProps {
+	return ConnectPanelProps{
+		FrontendID: "f1", Name: nasty, Endpoint: "localhost:9090", Now: noon, Since: noon.Add(-2 * time.Minute), Refresh: "/r",
+		Attempts: []Attempt{
+			{At: noon, Code: "no-cert", Headline: nasty, Sentence: nasty, Address: "127.0.0.1:1", Count: 3},
+			{At: noon, Code: "route-refused", Headline: "Accepted, but", Sentence: "Start it.", Count: 1},
+		},
+	}
+}
+
+// pages is every page, with much to show and with nothing to show.
+func pages() map[string]templ.Component {
+	p, f := samplePage(), sampleFrontend()
+	table := FrontendTableProps{Now: noon, Rows: []Frontend{f, {ID: "f2", Name: "b", State: "waiting"}}, Total: 2, Limit: 50}
+	all := map[string]string{"": nasty, "name": nasty, "code": nasty, "uuid": nasty, "key": nasty, "routes": nasty, "strategy": nasty, "routeTimeoutSec": nasty}
+	connect := ConnectProps{
+		Page: p, FrontendID: "f1", FrontendName: nasty, File: "xlb.zip", Tools: []Tool{{"curl", "curl"}, {"psql", "psql"}}, Tool: "psql",
+		Snippets: []Snippet{{"the command", "psql \\\n  x", "a prompt"}, {"the second command", nasty, ""}}, Panel: samplePanel(),
+	}
+	wizard := connect
+	wizard.Wizard = true
+	wizard.Panel.Accepted, wizard.Panel.FirstByte, wizard.Panel.Took, wizard.Panel.Route = noon, noon, 4*time.Millisecond, "10.0.7.2:6379"
+	return map[string]templ.Component{
+		"signup":              Signup(SignupProps{Page: p, Name: nasty, NeedsCode: true, Errors: all}),
+		"signup, empty":       Signup(SignupProps{}),
+		"signup, closed":      Signup(SignupProps{Closed: true}),
+		"login":               Login(LoginProps{Page: p, UUID: nasty, Next: "/x", Notice: nasty, Errors: all}),
+		"login, empty":        Login(LoginProps{}),
+		"new":                 New(NewProps{Page: p, Secret: Secret{"id", "key"}, Name: nasty, Routes: sampleRows(), Errors: all}),
+		"new, empty":          New(NewProps{}),
+		"certificate":         CertificateStep(CertificateStepProps{Page: p, FrontendID: "f1", FrontendName: nasty, File: nasty, First: true, LifetimeDays: 90}),
+		"certificate, more":   CertificateStep(CertificateStepProps{Page: p, FrontendID: "f1", FrontendName: nasty, File: "a.zip", CertificateOld: 2}),
+		"certificate, empty":  CertificateStep(CertificateStepProps{}),
+		"connect":             Connect(connect),
+		"connect, done":       Connect(wizard),
+		"connect, empty":      Connect(ConnectProps{}),
+		"overview":            Overview(OverviewProps{Page: p, Checklist: &ChecklistProps{HasFrontend: true, CertificateURL: "/c"}, Frontends: table, Live: sampleLive()}),
+		"overview, empty":     Overview(OverviewProps{}),
+		"frontends":           Frontends(FrontendsProps{Page: p, Table: table}),
+		"frontends, full":     Frontends(FrontendsProps{Page: p, Table: FrontendTableProps{Rows: table.Rows, Total: 2, Limit: 2}}),
+		"frontends, no match": Frontends(FrontendsProps{Page: p, Table: FrontendTableProps{Query: nasty, Total: 2}}),
+		"frontends, empty":    Frontends(FrontendsProps{}),
+		"frontend":            FrontendPage(FrontendProps{Page: p, Frontend: f, Certificates: sampleCertificates()}),
+		"frontend, empty":     FrontendPage(FrontendProps{}),
+		"frontend, down":      FrontendPage(FrontendProps{Page: p, Frontend: Frontend{ID: "f", Active: true, State: "down"}}),
+		"settings":            Settings(SettingsProps{Page: p, FrontendID: "f1", FrontendName: nasty, Revision: "3", Name: nasty, Active: true, Strategy: 1, Routes: sampleRows(), Errors: all, Conflict: true}),
+		"settings, empty":     Settings(SettingsProps{}),
+		"delete":              Delete(DeleteProps{Page: p, FrontendID: "f1", FrontendName: nasty, Connections: 3, Certificates: 1, Error: nasty}),
+		"delete, empty":       Delete(DeleteProps{}),
+		"certificates":        Certificates(CertificatesProps{Page: p, Certificates: sampleCertificates(), Frontends: []Frontend{f}}),
+		"certificates, empty": Certificates(CertificatesProps{}),
+		"account":             Account(AccountProps{Page: p, Admin: true, CreatedAt: noon, Limits: []Limit{{"Frontends", 7, 50}, {nasty, 95, 100}, {"Routes", 3, 0}}}),
+		"account, empty":      Account(AccountProps{}),
+		"error":               Error(ErrorProps{Page: p, Status: 404, Message: nasty}),
+		"error, empty":        Error(ErrorProps{}),
+	}
+}
+
+func sampleLive() OverviewLiveProps {
+	return OverviewLiveProps{
+		Now: noon, Connections: 5, ConnSamples: []float64{1, 2}, Waiting: 2,
+		Attention: []Attention{
+			{Frontend: nasty, Sentence: nasty, Since: noon.Add(-4 * time.Minute), Bad: true, URL: "/x", Link: "See route"},
+			{Frontend: "b", Sentence: "c"},
+		},
+	}
+}
+
+func render(t *testing.T, c templ.Component) string {
+	t.Helper()
+	var b strings.Builder
+	if err := c.Render(context.Background(), &b); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+func attr(n *html.Node, name string) (string, bool) {
+	for _, a := range n.Attr {
+		if a.Key == name {
+			return a.Val, true
+		}
+	}
+	return "", false
+}
+
+// elements lists every element, what is inside of templates and noscript included.
+func elements(n *html.Node) []*html.Node {
+	var list []*html.Node
+	for d := range n.Descendants() {
+		if d.Type == html.ElementNode {
+			list = append(list, d)
+		}
+	}
+	return list
+}
+
+func parse(t *testing.T, markup string) []*html.Node {
+	t.Helper()
+	doc, err := html.ParseWithOptions(strings.NewReader(markup), html.ParseOptionEnableScripting(false))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return elements(doc)
+}
+
+func TestPages(t *testing.T) {
+	t.Parallel()
+	for name, c := range pages() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			markup := render(t, c)
+			if strings.Contains(markup, "<script>") || strings.Contains(markup, "alert(\"") {
+				t.Error("a name was not escaped")
+			}
+			all := parse(t, markup)
+			checkPage(t, all)
+			checkMarkup(t, all)
+		})
+	}
+}
+
+func checkPage(t *testing.T, all []*html.Node) {
+	t.Helper()
+	seen := map[string]int{}
+	for _, n := range all {
+		seen[n.Data]++
+		switch n.Data {
+		case "html":
+			if lang, _ := attr(n, "lang"); lang != "en" {
+				t.Error("no language")
+			}
+		case "main":
+			id, _ := attr(n, "id")
+			if tab, _ := attr(n, "tabindex"); id != "main" || tab != "-1" {
+				t.Error("main is not the target of the skip link")
+			}
+		}
+	}
+	for _, one := range []string{"h1", "main", "title"} {
+		if seen[one] != 1 {
+			t.Errorf("%d elements %s", seen[one], one)
+		}
+	}
+}
+
+// checkMarkup is what holds for pages and fragments alike.
+func checkMarkup(t *testing.T, all []*html.Node) {
+	t.Helper()
+	ids, labels := map[string]bool{}, map[string]bool{}
+	for _, n := range all {
+		if id, ok := attr(n, "id"); ok {
+			if ids[id] || id == "" {
+				t.Errorf("id %q twice or empty", id)
+			}
+			ids[id] = true
+		}
+		if target, ok := attr(n, "for"); ok {
+			labels[target] = true
+		}
+		for _, a := range n.Attr {
+			if a.Key == "style" || strings.HasPrefix(a.Key, "on") {
+				t.Errorf("%s has the attribute %s", n.Data, a.Key)
+			}
+		}
+	}
+	for _, n := range all {
+		switch n.Data {
+		case "style":
+			t.Error("a style element")
+		case "script":
+			if n.FirstChild != nil {
+				t.Error("an inline script")
+			}
+		case "input", "select", "textarea":
+			checkControl(t, n, labels)
+		case "th":
+			if scope, _ := attr(n, "scope"); scope == "" {
+				t.Error("a th without scope")
+			}
+		case "button":
+			if kind, _ := attr(n, "type"); kind == "" {
+				t.Error("a button without type")
+			}
+		case "form":
+			if action, _ := attr(n, "action"); action == "" {
+				t.Error("a form without action")
+			}
+		}
+		for _, key := range []string{"aria-describedby", "aria-labelledby", "data-copy", "data-copy-both", "data-env", "for"} {
+			value, _ := attr(n, key)
+			for id := range strings.FieldsSeq(value) {
+				if !ids[id] {
+					t.Errorf("%s=%q leads nowhere", key, id)
+				}
+			}
+		}
+		if href, ok := attr(n, "href"); ok && strings.HasPrefix(href, "#") && !ids[href[1:]] {
+			t.Errorf("href %q leads nowhere", href)
+		}
+	}
+}
+
+func checkControl(t *testing.T, n *html.Node, labels map[string]bool) {
+	t.Helper()
+	if kind, _ := attr(n, "type"); kind == "hidden" {
+		return
+	}
+	id, _ := attr(n, "id")
+	label, _ := attr(n, "aria-label")
+	if label == "" && !labels[id] && (n.Parent == nil || n.Parent.Data != "label") {
+		name, _ := attr(n, "name")
+		t.Errorf("%s %q has no label", n.Data, name)
+	}
+}
+
+func TestFragments(t *testing.T) {
+	t.Parallel()
+	f := sampleFrontend()
+	for id, c := range map[string]templ.Component{
+		"overview-live":  OverviewLive(sampleLive()),
+		"frontend-table": FrontendTable(FrontendTableProps{Rows: []Frontend{f}, Total: 1}),
+		"frontend-live":  FrontendLive(FrontendLiveProps{Now: noon, Frontend: f}),
+		"connect-panel":  ConnectPanel(samplePanel()),
+	} {
+		markup := render(t, c)
+		if !strings.HasPrefix(strings.TrimSpace(markup), `<div id="`+id+`"`) {
+			t.Errorf("%s begins with %.60s", id, markup)
+		}
+		if strings.Contains(markup, "<script>") {
+			t.Errorf("%s: a name was not escaped", id)
+		}
+	}
+}
+
+func TestRouteHint(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		row  RouteRow
+		want string
+	}{
+		{RouteRow{}, ""},
+		{RouteRow{Good: "a", Caution: "b", Error: "c"}, `class="err"`},
+		{RouteRow{Good: "a", Caution: "b"}, `class="caution"`},
+		{RouteRow{Good: "a"}, `class="good"`},
+	} {
+		got := render(t, RouteHint(c.row))
+		if !strings.Contains(got, c.want) || (c.want == "") != (got == "") {
+			t.Errorf("%+v: %q", c.row, got)
+		}
+	}
+}
+
+func TestStages(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		panel ConnectPanelProps
+		want  string
+		title string
+	}{
+		{ConnectPanelProps{}, "ok wait idle idle", panelWaiting},
+		{ConnectPanelProps{Accepted: noon}, "ok ok wait idle", panelArrived},
+		{ConnectPanelProps{Accepted: noon, Routed: noon}, "ok ok ok wait", panelArrived},
+		{ConnectPanelProps{FirstByte: noon}, "ok ok ok ok", panelConnected},
+	} {
+		var got []string
+		for _, s := range stagesOf(c.panel) {
+			got = append(got, s.class)
+		}
+		if strings.Join(got, " ") != c.want || panelTitle(c.panel) != c.title {
+			t.Errorf("got %v, %q", got, panelTitle(c.panel))
+		}
+	}
+}
