@@ -1,0 +1,117 @@
+package lb
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"net/netip"
+	"time"
+)
+
+// Config says how a Server runs. Only Admit must be set.
+type Config struct {
+	// TLS is the server's side of the handshake; nil is plain TCP. It is cloned. MinVersion is TLS 1.3
+	// and ClientAuth is RequireAnyClientCert unless set. The server sets GetConfigForClient and
+	// VerifyConnection itself. A client that offers one application protocol gets it, one that offers
+	// several gets http/1.1 or none: that choice comes before the certificate, so no pool can be asked,
+	// and nobody is refused for it.
+	TLS *tls.Config
+
+	// Admit chooses the pool of a connection or refuses it, best with a *Refusal. It is called several
+	// times for each connection, resumed ones too: during the handshake, before the client has proved
+	// that it holds its key, and again after the connection is registered under its Keys, so that a
+	// Drop between the two misses nobody. It must not block and must change nothing. Without TLS the
+	// state is the zero value.
+	Admit func(tls.ConnectionState) (Admission, error)
+
+	HandshakeTimeout time.Duration // from accept to admission; 0 is 10 s, negative is none
+	IdleTimeout      time.Duration // no byte in either direction; 0 is 1 h, negative is none
+	CloseTimeout     time.Duration // the same once one side has closed its direction; 0 is 60 s, negative is none
+	MaxHandshakes    int           // at once, the oldest gives way; 0 is 1024, negative is no bound
+
+	// Dialer connects to backends. Nil is the zero Dialer.
+	Dialer *Dialer
+
+	// Trace hears of every connection: once Refused, or else Accepted, then Routed and FirstByte if it
+	// comes so far, then Closed. It is called from many goroutines and must not block. Nil is nobody.
+	Trace func(Event)
+}
+
+const (
+	defaultHandshakeTimeout = 10 * time.Second
+	defaultIdleTimeout      = time.Hour
+	defaultCloseTimeout     = time.Minute
+	defaultMaxHandshakes    = 1024
+)
+
+func (c Config) withDefaults() Config {
+	orDefault := func(d *time.Duration, value time.Duration) {
+		if *d == 0 {
+			*d = value
+		}
+	}
+	orDefault(&c.HandshakeTimeout, defaultHandshakeTimeout)
+	orDefault(&c.IdleTimeout, defaultIdleTimeout)
+	orDefault(&c.CloseTimeout, defaultCloseTimeout)
+	if c.MaxHandshakes == 0 {
+		c.MaxHandshakes = defaultMaxHandshakes
+	}
+	if c.Dialer == nil {
+		c.Dialer = &Dialer{}
+	}
+	if c.Trace == nil {
+		c.Trace = func(Event) {}
+	}
+	return c
+}
+
+// Admission is what Admit grants.
+type Admission struct {
+	// Pool balances the connection. It must be set.
+	Pool *Pool
+	// Keys are the names under which Drop finds the connection.
+	Keys []string
+	// NotAfter is when the connection ends at the latest; the zero value is never.
+	NotAfter time.Time
+	// Limits each give one connection, or it is closed with ReasonConnLimit.
+	Limits []*Limit
+	// Tag comes back in every Event.
+	Tag any
+}
+
+// EventKind is a moment in the life of a connection.
+type EventKind int
+
+// The moments that Trace hears of.
+const (
+	Refused   EventKind = iota // not admitted; the end of it
+	Accepted                   // admitted
+	Routed                     // a backend took the connection
+	FirstByte                  // the first byte of the backend reached the client
+	Closed                     // the end of an admitted connection
+)
+
+// Event is a moment in the life of a connection, with what is known by then.
+type Event struct {
+	Kind   EventKind
+	ID     uint64 // counts connections of this server
+	Start  time.Time
+	Remote netip.AddrPort // of the client; the zero value when the listener is not TCP
+
+	// Leaf is the client's certificate, nil when none came. In a Refused event nobody has shown that
+	// the client holds its key.
+	Leaf    *x509.Certificate
+	Resumed bool // the TLS session is a resumed one
+	Tag     any  // of the Admission
+
+	Reason Reason // of Refused and Closed
+	Detail string // for people
+	Err    error
+
+	Route     string // address of the backend
+	BytesIn   int64  // from the client
+	BytesOut  int64  // to the client
+	Handshake time.Duration
+	Wait      time.Duration // in the queue of a full pool
+	Connect   time.Duration // of the dial that succeeded
+	Duration  time.Duration // since Start
+}

@@ -1,0 +1,272 @@
+package lb
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// conn is one accepted connection. Its run method owns it; abort and closeLater may be called from
+// anywhere.
+type conn struct {
+	server *Server
+	id     uint64
+	raw    net.Conn // as accepted
+	client net.Conn // raw, or the TLS connection over it
+	wire   *wire    // between the two, nil without TLS
+	start  time.Time
+	remote netip.AddrPort
+
+	state     tls.ConnectionState
+	admission Admission
+	handshake time.Duration
+	wait      time.Duration
+	connect   time.Duration
+
+	moved    atomic.Int64 // since start, nanoseconds: when a byte last moved
+	half     atomic.Bool  // one direction has ended
+	streams  atomic.Bool  // bytes may flow: the idle timeout counts
+	heardAll atomic.Bool  // the client has ended its direction
+	in, out  atomic.Int64
+	deadline atomic.Pointer[deadline]
+
+	mu     sync.Mutex
+	end    ending
+	closed bool
+	cancel context.CancelFunc // of the wait for a backend, nil at other times
+	lease  *backend
+	route  net.Conn
+}
+
+// ending is why a connection is over. The first one that is noted counts.
+type ending struct {
+	reason Reason
+	detail string
+	err    error
+}
+
+// deadline is a moment at which the connection is closed for a reason.
+type deadline struct {
+	at     time.Time
+	reason Reason
+	detail string
+}
+
+// run serves the connection from the handshake to its end.
+func (c *conn) run() {
+	defer func() { c.server.live.remove(c, c.admission.Keys) }()
+	if err := c.enter(); err != nil {
+		c.refuse(err)
+		return
+	}
+	c.tell(Accepted)
+	c.serve()
+	c.tell(Closed)
+	c.hangUp()
+}
+
+// enter does the handshake and the admission.
+func (c *conn) enter() error {
+	if err := c.shakeHands(); err != nil {
+		return err
+	}
+	admission, err := c.server.cfg.Admit(c.state)
+	if err != nil {
+		return err
+	}
+	c.admission = admission
+	c.server.live.name(c, admission.Keys)
+	if _, err := c.server.cfg.Admit(c.state); err != nil {
+		return err // it was withdrawn in between
+	}
+	if admission.Pool == nil {
+		return &Refusal{Reason: ReasonInternal, Detail: "no pool"}
+	}
+	c.closeAt(deadline{at: admission.NotAfter, reason: ReasonExpired})
+	return nil
+}
+
+// serve balances an admitted connection.
+func (c *conn) serve() {
+	if !acquireAll(c.admission.Limits) {
+		c.note(ending{reason: ReasonConnLimit})
+		return
+	}
+	defer releaseAll(c.admission.Limits)
+	lease, route, err := c.reach()
+	if err != nil {
+		c.note(ending{reason: ReasonOf(err), err: err})
+		return
+	}
+	defer c.admission.Pool.release(lease)
+	defer route.Close()
+	if !c.attach(lease, route) {
+		return
+	}
+	c.tell(Routed)
+	c.stream(route)
+}
+
+// reach gets a backend that answers: the next one when a dial fails, all within the pool's budget.
+func (c *conn) reach() (*backend, net.Conn, error) {
+	ctx, cancel := c.budget()
+	defer cancel()
+	var tried attempts
+	var failed error
+	for {
+		waiting := time.Now()
+		b, err := c.admission.Pool.acquire(ctx, tried)
+		c.wait += time.Since(waiting)
+		if err != nil {
+			if failed != nil {
+				err = failed // the last dial says more than "nothing left"
+			}
+			return nil, nil, err
+		}
+		dialling := time.Now()
+		route, err := c.server.cfg.Dialer.DialContext(ctx, "tcp", b.addr)
+		c.connect = time.Since(dialling)
+		if err != nil && c.isClosed() { // says nothing about the backend
+			c.admission.Pool.release(b)
+			return nil, nil, err
+		}
+		c.admission.Pool.dialled(b, c.connect, err)
+		if err == nil {
+			return b, route, nil
+		}
+		c.admission.Pool.release(b)
+		tried, failed = append(tried, b), err
+	}
+}
+
+// budget is the context of the wait for a backend. abort ends it.
+func (c *conn) budget() (context.Context, context.CancelFunc) {
+	var ctx context.Context
+	var cancel context.CancelFunc
+	if d := c.admission.Pool.budget(); d > 0 {
+		ctx, cancel = context.WithTimeout(c.server.base, d)
+	} else {
+		ctx, cancel = context.WithCancel(c.server.base)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.cancel = cancel
+	if c.closed {
+		cancel()
+	}
+	return ctx, cancel
+}
+
+// attach hands the connection its backend, and returns false when it was closed meanwhile.
+func (c *conn) attach(lease *backend, route net.Conn) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.cancel = nil
+	if c.closed {
+		return false
+	}
+	c.lease, c.route = lease, route
+	c.touch()
+	c.streams.Store(true)
+	return true
+}
+
+// note remembers why the connection ends, unless that is known already.
+func (c *conn) note(e ending) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.noteLocked(e)
+}
+
+func (c *conn) noteLocked(e ending) {
+	if c.end.reason == "" {
+		c.end = e
+	}
+}
+
+// abort closes both sides with a reset, so that neither takes the stream for complete. It returns false
+// when the connection was closed already.
+func (c *conn) abort(e ending) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return false
+	}
+	c.closed = true
+	c.noteLocked(e)
+	if c.cancel != nil {
+		c.cancel()
+	}
+	reset(c.raw)
+	if c.route != nil {
+		reset(c.route)
+	}
+	return true
+}
+
+func (c *conn) isClosed() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closed
+}
+
+// reset closes a connection so that the other side sees a reset, where there is such a thing.
+func reset(conn net.Conn) {
+	if tcp, isTCP := conn.(interface{ SetLinger(int) error }); isTCP {
+		tcp.SetLinger(0)
+	}
+	conn.Close()
+}
+
+// closeLater closes the connection at a moment, unless it has to close sooner anyway.
+func (c *conn) closeLater(at time.Time, reason Reason) { c.closeAt(deadline{at: at, reason: reason}) }
+
+func (c *conn) closeAt(d deadline) {
+	if d.at.IsZero() {
+		return
+	}
+	for {
+		old := c.deadline.Load()
+		if old != nil && old.at.Before(d.at) || c.deadline.CompareAndSwap(old, &d) {
+			return
+		}
+	}
+}
+
+func (c *conn) touch() { c.moved.Store(int64(time.Since(c.start))) }
+
+func (c *conn) idle() time.Duration { return time.Since(c.start) - time.Duration(c.moved.Load()) }
+
+func (c *conn) info() Conn {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	info := Conn{ID: c.id, Remote: c.remote, Start: c.start, Idle: c.idle(), BytesIn: c.in.Load(), BytesOut: c.out.Load(), Tag: c.admission.Tag}
+	if c.lease != nil {
+		info.Route = c.lease.addr
+	}
+	return info
+}
+
+// tell reports a moment to Config.Trace.
+func (c *conn) tell(kind EventKind) {
+	e := Event{
+		Kind: kind, ID: c.id, Start: c.start, Remote: c.remote, Resumed: c.state.DidResume, Tag: c.admission.Tag,
+		BytesIn: c.in.Load(), BytesOut: c.out.Load(), Handshake: c.handshake, Wait: c.wait, Connect: c.connect, Duration: time.Since(c.start),
+	}
+	if len(c.state.PeerCertificates) > 0 {
+		e.Leaf = c.state.PeerCertificates[0]
+	}
+	c.mu.Lock()
+	if c.lease != nil {
+		e.Route = c.lease.addr
+	}
+	if kind == Refused || kind == Closed {
+		e.Reason, e.Detail, e.Err = c.end.reason, c.end.detail, c.end.err
+	}
+	c.mu.Unlock()
+	c.server.cfg.Trace(e)
+}

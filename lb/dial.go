@@ -1,0 +1,102 @@
+package lb
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"strconv"
+	"time"
+)
+
+// Dialer connects to backends. The zero value dials every address. It is safe for concurrent use.
+type Dialer struct {
+	// Allow is asked for every address just before it is dialled, also for those that a name resolves
+	// to by then. An error keeps it from being dialled. Nil allows all.
+	Allow func(netip.AddrPort) error
+	// Resolver looks names up. Nil is net.DefaultResolver.
+	Resolver *net.Resolver
+	// Timeout bounds one DialContext: the look-up and all addresses together. 0 is 5 s, negative is none
+	// but the context's.
+	Timeout time.Duration
+}
+
+const defaultDialTimeout = 5 * time.Second
+
+// DialContext connects to host:port over TCP and returns the first connection that comes about. The
+// error is a *Refusal with a reason of a route. The caller closes the connection.
+func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	timeout := d.Timeout
+	if timeout == 0 {
+		timeout = defaultDialTimeout
+	}
+	if timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, timeout)
+		defer cancel()
+	}
+	targets, err := d.resolve(ctx, address)
+	if err != nil {
+		return nil, routeError(err)
+	}
+	var failed error
+	for i, target := range targets {
+		conn, err := d.dial(ctx, network, target, len(targets)-i)
+		if err == nil {
+			return conn, nil
+		}
+		if failed == nil || ReasonOf(failed) == ReasonRoutePolicy {
+			failed = err
+		}
+	}
+	return nil, failed
+}
+
+// dial connects to one address, in its share of the time that is left for all that remain.
+func (d *Dialer) dial(ctx context.Context, network string, target netip.AddrPort, remaining int) (net.Conn, error) {
+	if d.Allow != nil {
+		if err := d.Allow(target); err != nil {
+			return nil, &Refusal{Reason: ReasonRoutePolicy, Err: err}
+		}
+	}
+	dialer := net.Dialer{}
+	if deadline, bounded := ctx.Deadline(); bounded {
+		dialer.Timeout = max(time.Until(deadline)/time.Duration(remaining), time.Millisecond)
+	}
+	conn, err := dialer.DialContext(ctx, network, target.String())
+	if err != nil {
+		return nil, routeError(err)
+	}
+	return conn, nil
+}
+
+func routeError(err error) error {
+	return &Refusal{Reason: dialReason(err), Err: err}
+}
+
+// resolve returns the addresses behind host:port in the order to try them.
+func (d *Dialer) resolve(ctx context.Context, address string) ([]netip.AddrPort, error) {
+	host, portText, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
+	}
+	port, err := strconv.ParseUint(portText, 10, 16)
+	if err != nil {
+		return nil, &net.AddrError{Err: "port is no number from 0 to 65535", Addr: address}
+	}
+	if ip, err := netip.ParseAddr(host); err == nil {
+		return []netip.AddrPort{netip.AddrPortFrom(ip, uint16(port))}, nil
+	}
+	resolver := d.Resolver
+	if resolver == nil {
+		resolver = net.DefaultResolver
+	}
+	ips, err := resolver.LookupNetIP(ctx, "ip", host)
+	if err != nil {
+		return nil, err
+	}
+	targets := make([]netip.AddrPort, len(ips))
+	for i, ip := range ips {
+		targets[i] = netip.AddrPortFrom(ip.Unmap(), uint16(port))
+	}
+	return targets, nil
+}

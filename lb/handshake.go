@@ -1,0 +1,220 @@
+package lb
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// tlsConfig is the server's side of every handshake.
+func (s *Server) tlsConfig(given *tls.Config) *tls.Config {
+	cfg := given.Clone()
+	if cfg.MinVersion == 0 {
+		cfg.MinVersion = tls.VersionTLS13
+	}
+	if cfg.ClientAuth == tls.NoClientCert {
+		cfg.ClientAuth = tls.RequireAnyClientCert
+	}
+	cfg.NextProtos = nil
+	cfg.VerifyConnection = func(state tls.ConnectionState) error {
+		_, err := s.cfg.Admit(state)
+		return asRefusal(err)
+	}
+	s.alpn.base = cfg.Clone()
+	cfg.GetConfigForClient = s.configFor
+	return cfg
+}
+
+// asRefusal marks an error of Admit as such, so that it is not taken for one of the handshake.
+func asRefusal(err error) error {
+	var refusal *Refusal
+	if err == nil || errors.As(err, &refusal) {
+		return err
+	}
+	return &Refusal{Reason: ReasonInternal, Err: err}
+}
+
+// configFor answers a ClientHello.
+func (s *Server) configFor(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+	if w, ours := hello.Conn.(*wire); ours && len(hello.SupportedVersions) > 0 {
+		w.offered = slices.Max(hello.SupportedVersions)
+	}
+	return s.alpn.get(protocolFor(hello.SupportedProtos)), nil
+}
+
+// protocolFor chooses the application protocol (RFC 7301): the only one offered, or http/1.1 among several.
+func protocolFor(offered []string) string {
+	switch {
+	case len(offered) == 1:
+		return offered[0]
+	case slices.Contains(offered, "http/1.1"):
+		return "http/1.1"
+	}
+	return ""
+}
+
+// alpnConfigs keeps one tls.Config for each application protocol. Session tickets are the server's own
+// all the same: crypto/tls takes their keys from the listener's config.
+type alpnConfigs struct {
+	base    *tls.Config
+	mu      sync.Mutex
+	configs map[string]*tls.Config
+}
+
+// maxALPN bounds what clients can make us remember.
+const maxALPN = 64
+
+// get returns nil, which means the listener's own config, when no protocol was chosen.
+func (a *alpnConfigs) get(protocol string) *tls.Config {
+	if protocol == "" {
+		return nil
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if cfg := a.configs[protocol]; cfg != nil {
+		return cfg
+	}
+	cfg := a.base.Clone()
+	cfg.NextProtos = []string{protocol}
+	if a.configs == nil {
+		a.configs = map[string]*tls.Config{}
+	}
+	if len(a.configs) < maxALPN {
+		a.configs[protocol] = cfg
+	}
+	return cfg
+}
+
+// wire is the connection under TLS. It remembers what crypto/tls does not tell.
+type wire struct {
+	net.Conn
+	offered uint16      // highest TLS version in the ClientHello
+	heard   atomic.Bool // something came
+	ended   atomic.Bool // the TCP stream has ended
+}
+
+// Read implements net.Conn.
+func (w *wire) Read(p []byte) (int, error) {
+	n, err := w.Conn.Read(p)
+	if n > 0 {
+		w.heard.Store(true)
+	}
+	if err == io.EOF {
+		w.ended.Store(true)
+	}
+	return n, err
+}
+
+// shakeHands does the TLS handshake, if there is one to do, within its time.
+func (c *conn) shakeHands() error {
+	if c.server.tls == nil {
+		return nil
+	}
+	ticket, evicted := c.server.gate.enter(c)
+	defer c.server.gate.leave(ticket)
+	if evicted != nil {
+		evicted.abort(ending{reason: ReasonHandshakeLimit})
+	}
+	if d := c.server.cfg.HandshakeTimeout; d > 0 {
+		c.raw.SetDeadline(c.start.Add(d))
+	}
+	c.wire = &wire{Conn: c.raw}
+	secure := tls.Server(c.wire, c.server.tls)
+	err := secure.Handshake()
+	c.handshake = time.Since(c.start)
+	c.state = secure.ConnectionState()
+	c.client = secure
+	if err != nil {
+		return c.handshakeError(err)
+	}
+	return c.raw.SetDeadline(time.Time{})
+}
+
+// handshakeError gives a failed handshake its reason. crypto/tls has no types for most of them, so its
+// words are read; a test for each of them tells when they change.
+func (c *conn) handshakeError(err error) error {
+	var refusal *Refusal
+	var record tls.RecordHeaderError
+	var op *net.OpError
+	text := err.Error()
+	switch {
+	case errors.As(err, &refusal):
+		return err
+	case errors.As(err, &record):
+		return c.notTLS(record)
+	case strings.Contains(text, "unsupported versions"):
+		return &Refusal{Reason: ReasonOldTLS, Detail: tls.VersionName(c.wire.offered), Err: err}
+	case strings.Contains(text, "didn't provide a certificate"):
+		return &Refusal{Reason: ReasonNoCert, Err: err}
+	case strings.Contains(text, "invalid signature by the client certificate"):
+		return &Refusal{Reason: ReasonKeyMismatch, Err: err}
+	case errors.As(err, &op) && op.Op == "remote error":
+		return &Refusal{Reason: alertReason(op.Err.Error()), Err: err}
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return &Refusal{Reason: ReasonSilent, Err: err}
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), isReset(err), errors.Is(err, net.ErrClosed):
+		return &Refusal{Reason: ReasonHungUp, Err: err}
+	}
+	return &Refusal{Reason: ReasonHungUp, Detail: text, Err: err}
+}
+
+// alertReason reads the alert that a client sent (RFC 8446, section 6.2).
+func alertReason(alert string) Reason {
+	if strings.Contains(alert, "certificate") {
+		return ReasonUntrusted
+	}
+	return ReasonHungUp
+}
+
+// plainAnswer is for a browser or curl that was pointed at a TLS port without https.
+const plainAnswer = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s"
+
+const plainText = "This port speaks TLS 1.3 and asks for a client certificate. Use https:// with --cert and --key.\n"
+
+func (c *conn) notTLS(record tls.RecordHeaderError) error {
+	what := "unknown bytes"
+	if isHTTP(record.RecordHeader[:]) {
+		what = "HTTP"
+		if record.Conn != nil {
+			fmt.Fprintf(record.Conn, plainAnswer, len(plainText), plainText)
+		}
+	}
+	return &Refusal{Reason: ReasonNotTLS, Detail: what, Err: record}
+}
+
+func isHTTP(start []byte) bool {
+	for _, method := range []string{"GET ", "HEAD ", "POST ", "PUT ", "DELET", "OPTIO", "PATCH", "CONNE", "TRACE"} {
+		if strings.HasPrefix(string(start), method[:min(len(method), len(start))]) {
+			return true
+		}
+	}
+	return false
+}
+
+// refuse tells why the connection may not enter and closes it, so that the client can still read the
+// alert that crypto/tls has sent.
+func (c *conn) refuse(err error) {
+	reason, detail := ReasonOf(err), ""
+	var refusal *Refusal
+	if errors.As(err, &refusal) {
+		detail = refusal.Detail
+	}
+	c.note(ending{reason, detail, err})
+	c.server.refusals.add(c.reason())
+	c.tell(Refused)
+	c.hangUp()
+}
+
+func (c *conn) reason() Reason {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.end.reason
+}

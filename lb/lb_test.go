@@ -1,0 +1,305 @@
+package lb
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"io"
+	"math/big"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// patience bounds every wait of a test; it passes only when something hangs.
+const patience = 10 * time.Second
+
+// authority signs the certificates of a test.
+type authority struct {
+	key  *ecdsa.PrivateKey
+	cert *x509.Certificate
+}
+
+func newKey(t testing.TB) *ecdsa.PrivateKey {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+func newAuthority(t testing.TB) *authority {
+	t.Helper()
+	a := &authority{key: newKey(t)}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test authority"}, NotBefore: time.Now().Add(-time.Hour),
+		NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, a.key.Public(), a.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a.cert, err = x509.ParseCertificate(der); err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+func (a *authority) issue(t testing.TB, name string) tls.Certificate {
+	t.Helper()
+	key := newKey(t)
+	serial, err := rand.Int(rand.Reader, big.NewInt(1<<62))
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: serial, Subject: pkix.Name{CommonName: name}, DNSNames: []string{name},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, key.Public(), a.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+}
+
+func (a *authority) pool() *x509.CertPool {
+	pool := x509.NewCertPool()
+	pool.AddCert(a.cert)
+	return pool
+}
+
+// log keeps what Trace heard.
+type log struct {
+	mu     sync.Mutex
+	events []Event
+}
+
+func (l *log) trace(e Event) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.events = append(l.events, e)
+}
+
+// next waits for the n-th event of a kind, counted from 0.
+func (l *log) next(t testing.TB, kind EventKind, n int) Event {
+	t.Helper()
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		l.mu.Lock()
+		seen := 0
+		for _, e := range l.events {
+			if e.Kind != kind {
+				continue
+			}
+			if seen == n {
+				l.mu.Unlock()
+				return e
+			}
+			seen++
+		}
+		l.mu.Unlock()
+	}
+	t.Fatalf("event %d of kind %d never came; there are %+v", n, kind, l.events)
+	return Event{}
+}
+
+// rig is a server under test with its log.
+type rig struct {
+	*Server
+	log
+	addr      string
+	authority *authority // of clients and of the server
+	secure    bool
+}
+
+// newRig serves cfg on loopback: over TLS when cfg.TLS is set, whatever it says.
+func newRig(t testing.TB, cfg Config) *rig {
+	t.Helper()
+	r := &rig{secure: cfg.TLS != nil}
+	if r.secure {
+		r.authority = newAuthority(t)
+		cfg.TLS = cfg.TLS.Clone()
+		cfg.TLS.Certificates = []tls.Certificate{r.authority.issue(t, "localhost")}
+		cfg.TLS.ClientCAs = r.authority.pool()
+	}
+	cfg.Trace = r.trace
+	r.Server = NewServer(cfg)
+	r.addr = r.serve(t, listen(t))
+	t.Cleanup(func() {
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return r
+}
+
+func (r *rig) serve(t testing.TB, l net.Listener) string {
+	t.Helper()
+	served := make(chan error, 1)
+	go func() { served <- r.Serve(l) }()
+	t.Cleanup(func() {
+		r.Close()
+		if err := <-served; err != ErrServerClosed {
+			t.Errorf("Serve: %v", err)
+		}
+	})
+	return l.Addr().String()
+}
+
+func listen(t testing.TB) net.Listener {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// to admits everybody to pool.
+func to(pool *Pool) func(tls.ConnectionState) (Admission, error) {
+	return func(tls.ConnectionState) (Admission, error) { return Admission{Pool: pool}, nil }
+}
+
+// dialPlain connects without TLS.
+func (r *rig) dialPlain(t testing.TB) *net.TCPConn {
+	t.Helper()
+	conn, err := net.DialTimeout("tcp", r.addr, patience)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.SetDeadline(time.Now().Add(patience))
+	t.Cleanup(func() { conn.Close() })
+	return conn.(*net.TCPConn)
+}
+
+// clientConfig is a client's that holds a certificate with the name.
+func (r *rig) clientConfig(t testing.TB, name string) *tls.Config {
+	t.Helper()
+	return &tls.Config{RootCAs: r.authority.pool(), ServerName: "localhost", Certificates: []tls.Certificate{r.authority.issue(t, name)}}
+}
+
+func (r *rig) dialTLS(t testing.TB, cfg *tls.Config) (*tls.Conn, error) {
+	t.Helper()
+	conn := tls.Client(r.dialPlain(t), cfg)
+	return conn, conn.Handshake()
+}
+
+// stream is a client's side that can half-close.
+type stream interface {
+	net.Conn
+	CloseWrite() error
+}
+
+// dial connects as the rig needs it.
+func (r *rig) dial(t testing.TB) stream {
+	t.Helper()
+	if !r.secure {
+		return r.dialPlain(t)
+	}
+	conn, err := r.dialTLS(t, r.clientConfig(t, "client"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}
+
+// upstream answers connections with serve, one goroutine each, and waits for them at the end.
+func upstream(t testing.TB, serve func(*net.TCPConn)) string {
+	t.Helper()
+	l := listen(t)
+	var running sync.WaitGroup
+	running.Go(func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			running.Go(func() {
+				defer conn.Close()
+				conn.SetDeadline(time.Now().Add(patience))
+				serve(conn.(*net.TCPConn))
+			})
+		}
+	})
+	t.Cleanup(func() {
+		l.Close()
+		running.Wait()
+	})
+	return l.Addr().String()
+}
+
+func echo(conn *net.TCPConn) {
+	io.Copy(conn, conn)
+	conn.CloseWrite()
+}
+
+// greeter sends its name and closes.
+func greeter(name string) func(*net.TCPConn) {
+	return func(conn *net.TCPConn) { io.WriteString(conn, name) }
+}
+
+// closedPort is an address where nothing listens.
+func closedPort(t testing.TB) string {
+	t.Helper()
+	l := listen(t)
+	l.Close()
+	return l.Addr().String()
+}
+
+func poolOf(addrs ...string) *Pool {
+	cfg := PoolConfig{}
+	for _, addr := range addrs {
+		cfg.Backends = append(cfg.Backends, Backend{Addr: addr})
+	}
+	return NewPool(cfg)
+}
+
+func readAll(t testing.TB, conn net.Conn) string {
+	t.Helper()
+	data, err := io.ReadAll(conn)
+	if err != nil {
+		t.Fatalf("after %q: %v", data, err)
+	}
+	return string(data)
+}
+
+func mustWrite(t testing.TB, conn net.Conn, text string) {
+	t.Helper()
+	if _, err := io.WriteString(conn, text); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func mustRead(t testing.TB, conn net.Conn, want string) {
+	t.Helper()
+	got := make([]byte, len(want))
+	if _, err := io.ReadFull(conn, got); err != nil || string(got) != want {
+		t.Fatalf("read %q, %v; want %q", got, err, want)
+	}
+}
+
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		if ok() {
+			return
+		}
+	}
+	t.Fatalf("%s: never", what)
+}
+
+func shortContext(t testing.TB, d time.Duration) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), d)
+	t.Cleanup(cancel)
+	return ctx
+}

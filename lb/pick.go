@@ -1,0 +1,144 @@
+package lb
+
+import (
+	"context"
+	"slices"
+)
+
+// attempts are the backends that one connection has tried in vain.
+type attempts []*backend
+
+func (a attempts) has(b *backend) bool { return slices.Contains(a, b) }
+
+// pick takes a slot of a backend that was not tried yet, or returns nil. full tells that there are such
+// backends and that all of them are full. The caller holds the lock.
+func (p *Pool) pick(tried attempts) (picked *backend, full bool) {
+	best := -1
+	for i := range p.backends {
+		at := (p.cursor + i) % len(p.backends)
+		b := p.backends[at]
+		switch {
+		case tried.has(b):
+			continue
+		case b.full():
+			full = true
+			continue
+		case best < 0 || b.active < p.backends[best].active:
+			best = at
+		}
+		if p.cfg.Strategy == RoundRobin {
+			break
+		}
+	}
+	if best < 0 {
+		return nil, full
+	}
+	p.cursor = (best + 1) % len(p.backends)
+	p.backends[best].active++
+	return p.backends[best], false
+}
+
+// acquire takes a slot of a backend that was not tried yet, and waits in the queue while all of them are
+// full. The caller gives the slot back with release. The error is a *Refusal: ReasonNoRoute when nothing
+// is left to try, ReasonAllFull when none became free before ctx ended or the queue was full.
+func (p *Pool) acquire(ctx context.Context, tried attempts) (*backend, error) {
+	p.mu.Lock()
+	b, full := p.pick(tried)
+	if b != nil {
+		p.mu.Unlock()
+		return b, nil
+	}
+	if !full {
+		p.mu.Unlock()
+		return nil, &Refusal{Reason: ReasonNoRoute}
+	}
+	if p.queue.len >= p.cfg.QueueLimit {
+		p.mu.Unlock()
+		return nil, &Refusal{Reason: ReasonAllFull, Detail: "the queue is full"}
+	}
+	w := &waiter{tried: tried, ready: make(chan struct{})}
+	p.queue.push(w)
+	p.mu.Unlock()
+	select {
+	case <-w.ready:
+	case <-ctx.Done():
+		p.mu.Lock()
+		p.queue.remove(w)
+		p.mu.Unlock()
+	}
+	return w.result(ctx)
+}
+
+// serveQueue gives free slots to those who wait, first come, first served, and sends those away for whom
+// nothing is left since the pool was changed. The caller holds the lock.
+func (p *Pool) serveQueue() {
+	for w := p.queue.first; w != nil; {
+		next := w.next
+		b, full := p.pick(w.tried)
+		if full && len(w.tried) == 0 {
+			return // nothing is free for anybody
+		}
+		if !full {
+			w.backend = b
+			p.queue.remove(w)
+			close(w.ready)
+		}
+		w = next
+	}
+}
+
+// waiter is one connection in the queue. The pool's lock guards it until ready is closed.
+type waiter struct {
+	tried      attempts
+	backend    *backend
+	ready      chan struct{}
+	prev, next *waiter
+	queued     bool
+}
+
+// result is called when ready is closed or the waiter has left the queue: nobody else touches it then.
+func (w *waiter) result(ctx context.Context) (*backend, error) {
+	switch {
+	case w.backend != nil:
+		return w.backend, nil
+	case ctx.Err() != nil:
+		return nil, &Refusal{Reason: ReasonAllFull, Err: ctx.Err()}
+	}
+	return nil, &Refusal{Reason: ReasonNoRoute}
+}
+
+// queue is a list of waiters in the order they came. The zero value is empty.
+type queue struct {
+	first, last *waiter
+	len         int
+}
+
+func (q *queue) push(w *waiter) {
+	w.prev, w.queued = q.last, true
+	if q.last != nil {
+		q.last.next = w
+	} else {
+		q.first = w
+	}
+	q.last = w
+	q.len++
+}
+
+// remove takes w out, if it is still in.
+func (q *queue) remove(w *waiter) {
+	if !w.queued {
+		return
+	}
+	if w.prev != nil {
+		w.prev.next = w.next
+	} else {
+		q.first = w.next
+	}
+	if w.next != nil {
+		w.next.prev = w.prev
+	} else {
+		q.last = w.prev
+	}
+	w.prev, w.next, w.queued = nil, nil, false
+	q.len--
+}

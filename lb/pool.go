@@ -1,0 +1,234 @@
+package lb
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Strategy is how a pool picks a backend.
+type Strategy int
+
+// The strategies.
+const (
+	RoundRobin       Strategy = iota // one after the other
+	LeastConnections                 // the one with the fewest connections, in turn among equals
+)
+
+// Backend is one destination of a pool.
+type Backend struct {
+	Addr     string // host:port; a name is looked up at every dial
+	Capacity int    // most connections at once; 0 and negative are no bound
+}
+
+// PoolConfig is what a pool balances over.
+type PoolConfig struct {
+	Strategy Strategy
+	// Backends have distinct addresses; a second one of the same address is ignored.
+	Backends []Backend
+	// Budget is the time one connection has for waiting and for all its dials. 0 is 30 s, negative is none.
+	Budget time.Duration
+	// QueueLimit is how many connections may wait while all backends are full. 0 is 1024, negative is none.
+	QueueLimit int
+	// DrainTimeout is how long connections to a removed backend may go on. 0 is 5 minutes, negative
+	// is for ever.
+	DrainTimeout time.Duration
+}
+
+const (
+	defaultBudget       = 30 * time.Second
+	defaultQueueLimit   = 1024
+	defaultDrainTimeout = 5 * time.Minute
+)
+
+func (c PoolConfig) withDefaults() PoolConfig {
+	if c.Budget == 0 {
+		c.Budget = defaultBudget
+	}
+	if c.QueueLimit == 0 {
+		c.QueueLimit = defaultQueueLimit
+	}
+	if c.DrainTimeout == 0 {
+		c.DrainTimeout = defaultDrainTimeout
+	}
+	c.Backends = append([]Backend(nil), c.Backends...)
+	return c
+}
+
+// Pool balances connections over backends. It can be changed at any time, and used by several servers.
+// It starts no goroutine and needs no closing.
+type Pool struct {
+	mu       sync.Mutex
+	cfg      PoolConfig
+	backends []*backend
+	removed  map[string]*backend // with connections that may still finish
+	cursor   int                 // index of the backend whose turn is next
+	queue    queue
+	total    int64   // connections that got a backend
+	retired  traffic // of removed backends whose last connection has ended
+}
+
+// NewPool returns a pool.
+func NewPool(cfg PoolConfig) *Pool {
+	p := &Pool{removed: map[string]*backend{}}
+	p.Update(cfg)
+	return p
+}
+
+// backend is one destination with its state. The pool's lock guards what is not atomic.
+type backend struct {
+	addr     string
+	capacity int
+	active   int
+
+	total, failed int64
+	lastReason    Reason // of the last dial, empty when it succeeded
+	lastFailure   time.Time
+	connectTime   time.Duration
+	traffic       liveTraffic
+	closeBy       atomic.Int64 // Unix nanoseconds; set on a removed backend, 0 otherwise
+}
+
+func (b *backend) full() bool { return b.capacity > 0 && b.active >= b.capacity }
+
+type traffic struct{ in, out int64 }
+
+type liveTraffic struct{ in, out atomic.Int64 }
+
+func (t *liveTraffic) load() traffic { return traffic{t.in.Load(), t.out.Load()} }
+
+func (t *traffic) add(o traffic) { t.in, t.out = t.in+o.in, t.out+o.out }
+
+// Update replaces the configuration, for the next connection. Backends that stay, by their address, keep
+// their connections and numbers, and the turn of round robin stays where it was. Connections to removed
+// backends may go on for DrainTimeout.
+func (p *Pool) Update(cfg PoolConfig) {
+	cfg = cfg.withDefaults()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	known := map[string]*backend{}
+	for _, b := range p.backends {
+		known[b.addr] = b
+	}
+	p.cfg, p.backends = cfg, nil
+	for i, wanted := range cfg.Backends {
+		if slices.ContainsFunc(cfg.Backends[:i], func(b Backend) bool { return b.Addr == wanted.Addr }) {
+			continue
+		}
+		b := known[wanted.Addr]
+		if b == nil {
+			b = p.revive(wanted.Addr)
+		}
+		delete(known, wanted.Addr)
+		b.capacity = wanted.Capacity
+		p.backends = append(p.backends, b)
+	}
+	for _, b := range known {
+		p.retire(b, cfg.DrainTimeout)
+	}
+	p.serveQueue()
+}
+
+// revive returns the backend of that address that is still draining, or a new one.
+func (p *Pool) revive(addr string) *backend {
+	b := p.removed[addr]
+	if b == nil {
+		return &backend{addr: addr}
+	}
+	delete(p.removed, addr)
+	b.closeBy.Store(0)
+	return b
+}
+
+func (p *Pool) retire(b *backend, drain time.Duration) {
+	if b.active == 0 {
+		p.retired.add(b.traffic.load())
+		return
+	}
+	if drain > 0 {
+		b.closeBy.Store(time.Now().Add(drain).UnixNano())
+	}
+	p.removed[b.addr] = b
+}
+
+// release gives a backend's slot back, to the first in the queue who can use it.
+func (p *Pool) release(b *backend) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	b.active--
+	if b.active == 0 && p.removed[b.addr] == b {
+		delete(p.removed, b.addr)
+		p.retired.add(b.traffic.load())
+	}
+	p.serveQueue()
+}
+
+// dialled notes how a dial went. This machine's own shortages say nothing about the backend.
+func (p *Pool) dialled(b *backend, took time.Duration, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err == nil {
+		b.total++
+		p.total++
+		b.connectTime, b.lastReason = took, ""
+		return
+	}
+	if reason := ReasonOf(err); reason != ReasonInternal {
+		b.failed++
+		b.lastReason, b.lastFailure = reason, time.Now()
+	}
+}
+
+// PoolStats is what a pool is doing. Byte counts grow while connections are open.
+type PoolStats struct {
+	Active   int   // connections that have a backend
+	Waiting  int   // connections in the queue
+	Total    int64 // connections that a backend took, ever
+	BytesIn  int64 // from clients, ever
+	BytesOut int64 // to clients, ever
+	Backends []BackendStats
+}
+
+// BackendStats is what one backend is doing.
+type BackendStats struct {
+	Addr            string
+	Active          int
+	Total           int64 // connections that it took
+	Failed          int64 // dials that failed
+	BytesIn         int64 // from clients
+	BytesOut        int64 // to clients
+	ConnectTime     time.Duration
+	LastErrorReason Reason // empty when the last dial succeeded
+	LastErrorAt     time.Time
+}
+
+// Stats returns the numbers of this moment.
+func (p *Pool) Stats() PoolStats {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	stats := PoolStats{Waiting: p.queue.len, Total: p.total, Backends: make([]BackendStats, len(p.backends))}
+	sum := p.retired
+	for i, b := range p.backends {
+		t := b.traffic.load()
+		sum.add(t)
+		stats.Active += b.active
+		stats.Backends[i] = BackendStats{
+			Addr: b.addr, Active: b.active, Total: b.total, Failed: b.failed, BytesIn: t.in, BytesOut: t.out,
+			ConnectTime: b.connectTime, LastErrorReason: b.lastReason, LastErrorAt: b.lastFailure,
+		}
+	}
+	for _, b := range p.removed {
+		stats.Active += b.active
+		sum.add(b.traffic.load())
+	}
+	stats.BytesIn, stats.BytesOut = sum.in, sum.out
+	return stats
+}
+
+// budget is the time one connection has for waiting and dialling; 0 and negative are none.
+func (p *Pool) budget() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.cfg.Budget
+}

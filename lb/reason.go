@@ -1,0 +1,108 @@
+package lb
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"syscall"
+)
+
+// Reason says why a connection was refused or ended, in a word that is fit for logs and metrics. The
+// list is closed.
+type Reason string
+
+// Why a handshake or an admission failed.
+const (
+	ReasonNotTLS         Reason = "not-tls"         // the first bytes are no TLS record
+	ReasonOldTLS         Reason = "old-tls"         // the client does not offer a version we speak
+	ReasonNoCert         Reason = "no-cert"         // no client certificate
+	ReasonOtherCA        Reason = "other-ca"        // the certificate is of another authority
+	ReasonKeyMismatch    Reason = "key-mismatch"    // the client could not prove that it holds the key
+	ReasonUntrusted      Reason = "untrusted"       // the client does not trust the server's certificate
+	ReasonSilent         Reason = "silent"          // nothing, or not all, came before the deadline
+	ReasonHungUp         Reason = "hung-up"         // the client left during the handshake
+	ReasonExpired        Reason = "expired"         // the certificate has expired, before or while connected
+	ReasonNotYet         Reason = "not-yet"         // the certificate is not valid yet
+	ReasonRevoked        Reason = "revoked"         // the certificate was revoked
+	ReasonOff            Reason = "off"             // the frontend is switched off
+	ReasonGone           Reason = "gone"            // what the certificate names does not exist any more
+	ReasonDisabled       Reason = "disabled"        // the owner is disabled
+	ReasonConnLimit      Reason = "conn-limit"      // too many connections at once
+	ReasonRateLimit      Reason = "rate-limit"      // too many connections in one second
+	ReasonHandshakeLimit Reason = "handshake-limit" // too many handshakes at once; this was the oldest
+)
+
+// Why an admitted connection got no backend, or none that spoke.
+const (
+	ReasonRouteRefused Reason = "route-refused" // nothing listens there
+	ReasonRouteTimeout Reason = "route-timeout" // no answer in time, or no way there
+	ReasonRouteDNS     Reason = "route-dns"     // the name has no address
+	ReasonRoutePolicy  Reason = "route-policy"  // Dialer.Allow refused every address
+	ReasonRouteTLS     Reason = "route-tls"     // TLS to the backend failed
+	ReasonRouteClosed  Reason = "route-closed"  // the backend closed without sending a byte
+	ReasonNoRoute      Reason = "no-route"      // the pool has no backend to try
+	ReasonAllFull      Reason = "all-full"      // every backend stayed full, or the queue was
+)
+
+// Why a stream ended.
+const (
+	ReasonDone        Reason = "done"         // both sides closed in order
+	ReasonClientEOF   Reason = "client-eof"   // the client's TCP stream ended without close_notify
+	ReasonClientReset Reason = "client-reset" // the client reset the connection
+	ReasonRouteReset  Reason = "route-reset"  // the backend reset the connection
+	ReasonIdle        Reason = "idle"         // nothing moved for the idle or close timeout
+	ReasonLifetime    Reason = "lifetime"     // it has lived as long as it may
+	ReasonKilled      Reason = "killed"       // closed by an operator, or its backend was removed
+	ReasonShutdown    Reason = "shutdown"     // the server stops
+	ReasonInternal    Reason = "internal"     // this machine's fault: out of file descriptors or ports
+)
+
+// Refusal is an error with a reason. Admit returns one to say why a connection may not enter.
+type Refusal struct {
+	Reason Reason
+	Detail string // for people, optional
+	Err    error  // the cause, optional
+}
+
+// Error implements error.
+func (r *Refusal) Error() string {
+	text := string(r.Reason)
+	if r.Detail != "" {
+		text += ": " + r.Detail
+	}
+	if r.Err != nil {
+		text += ": " + r.Err.Error()
+	}
+	return text
+}
+
+// Unwrap returns the cause.
+func (r *Refusal) Unwrap() error { return r.Err }
+
+// ReasonOf tells what an error of this package stands for, ReasonInternal when it stands for nothing else.
+func ReasonOf(err error) Reason {
+	var refusal *Refusal
+	if errors.As(err, &refusal) {
+		return refusal.Reason
+	}
+	return dialReason(err)
+}
+
+// dialReason reads an error of a connect or a look-up.
+func dialReason(err error) Reason {
+	var dns *net.DNSError
+	switch {
+	case errors.As(err, &dns):
+		return ReasonRouteDNS
+	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ECONNRESET):
+		return ReasonRouteRefused
+	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE), errors.Is(err, syscall.EADDRNOTAVAIL),
+		errors.Is(err, syscall.ENOBUFS), errors.Is(err, syscall.ENOMEM):
+		return ReasonInternal
+	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded), errors.Is(err, syscall.ETIMEDOUT),
+		errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
+		return ReasonRouteTimeout
+	}
+	return ReasonInternal
+}

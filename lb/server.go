@@ -1,0 +1,270 @@
+package lb
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"maps"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// ErrServerClosed is what Serve returns after Shutdown or Close.
+var ErrServerClosed = errors.New("lb: server closed")
+
+// Server accepts connections and balances them. Make one with NewServer. All methods are safe for
+// concurrent use.
+type Server struct {
+	cfg   Config
+	tls   *tls.Config // nil: plain TCP
+	alpn  alpnConfigs
+	live  registry
+	gate  gate
+	base  context.Context // ends when all connections have to go
+	abort context.CancelFunc
+
+	mu        sync.Mutex
+	closing   bool
+	listeners map[net.Listener]struct{}
+	done      chan struct{}  // closed once no more connections are accepted
+	running   sync.WaitGroup // connections and the sweeper
+	sweeping  bool
+
+	ids      atomic.Uint64
+	accepted atomic.Int64
+	refusals refusals
+}
+
+// NewServer returns a server that does nothing until Serve. It panics when cfg.Admit is nil.
+func NewServer(cfg Config) *Server {
+	if cfg.Admit == nil {
+		panic("lb: Config.Admit is nil")
+	}
+	s := &Server{cfg: cfg.withDefaults(), listeners: map[net.Listener]struct{}{}, done: make(chan struct{})}
+	s.base, s.abort = context.WithCancel(context.Background())
+	s.gate.most = s.cfg.MaxHandshakes
+	if cfg.TLS != nil {
+		s.tls = s.tlsConfig(cfg.TLS)
+	}
+	return s
+}
+
+// Serve accepts connections on l until Shutdown or Close, and returns ErrServerClosed then, or the
+// listener's error when it is broken for good. It closes l. It may be called for several listeners.
+func (s *Server) Serve(l net.Listener) error {
+	if !s.track(l) {
+		l.Close()
+		return ErrServerClosed
+	}
+	defer s.untrack(l)
+	var pause time.Duration
+	for {
+		raw, err := l.Accept()
+		switch {
+		case err == nil:
+			pause = 0
+			s.start(raw)
+		case s.isClosing():
+			return ErrServerClosed
+		case !isPassing(err):
+			return err
+		default:
+			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
+			if !s.sleep(pause) {
+				return ErrServerClosed
+			}
+		}
+	}
+}
+
+// isPassing tells whether Accept may succeed again: the client was gone already, or files ran out.
+func isPassing(err error) bool {
+	var temporary interface{ Temporary() bool }
+	return errors.As(err, &temporary) && temporary.Temporary()
+}
+
+// sleep returns false when the server closes meanwhile.
+func (s *Server) sleep(d time.Duration) bool {
+	select {
+	case <-time.After(d):
+		return true
+	case <-s.done:
+		return false
+	}
+}
+
+func (s *Server) track(l net.Listener) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing {
+		return false
+	}
+	s.listeners[l] = struct{}{}
+	if !s.sweeping {
+		s.sweeping = true
+		s.running.Go(s.sweep)
+	}
+	return true
+}
+
+func (s *Server) untrack(l net.Listener) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.listeners, l)
+	l.Close()
+}
+
+func (s *Server) isClosing() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closing
+}
+
+// start serves an accepted connection on a goroutine of its own.
+func (s *Server) start(raw net.Conn) {
+	c := &conn{server: s, id: s.ids.Add(1), raw: raw, client: raw, start: time.Now(), remote: addrPort(raw.RemoteAddr())}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing {
+		raw.Close()
+		return
+	}
+	s.accepted.Add(1)
+	s.live.add(c)
+	s.running.Go(c.run)
+}
+
+func addrPort(a net.Addr) netip.AddrPort {
+	tcp, isTCP := a.(*net.TCPAddr)
+	if !isTCP {
+		return netip.AddrPort{}
+	}
+	ap := tcp.AddrPort()
+	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+}
+
+// stop ends accepting, once.
+func (s *Server) stop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing {
+		return
+	}
+	s.closing = true
+	close(s.done)
+	for l := range s.listeners {
+		l.Close()
+	}
+}
+
+// drainPoll is how often Shutdown looks whether connections are left.
+const drainPoll = 20 * time.Millisecond
+
+// Shutdown stops accepting and waits for the connections to end by themselves. When ctx ends first it
+// closes those that are left and returns ctx's error. All goroutines have ended when it returns.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.stop()
+	ticker := time.NewTicker(drainPoll)
+	defer ticker.Stop()
+	var err error
+	for s.live.count() > 0 && err == nil {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+	}
+	return errors.Join(err, s.Close())
+}
+
+// Close stops accepting, closes all connections and waits for their goroutines to end.
+func (s *Server) Close() error {
+	s.stop()
+	s.abort()
+	for _, c := range s.live.all() {
+		c.abort(ending{reason: ReasonShutdown})
+	}
+	s.running.Wait()
+	return nil
+}
+
+// Drop closes the live connections of a key with a reset, and tells how many there were. A connection
+// that is being admitted meanwhile asks Admit again, so what Admit refuses by now does not slip through.
+func (s *Server) Drop(key string, reason Reason) int {
+	dropped := 0
+	for _, c := range s.live.of(key) {
+		if c.abort(ending{reason: reason}) {
+			dropped++
+		}
+	}
+	return dropped
+}
+
+// DropAfter gives the live connections of a key the time d to end, then closes what is left. It tells how
+// many there are now.
+func (s *Server) DropAfter(key string, d time.Duration, reason Reason) int {
+	all := s.live.of(key)
+	for _, c := range all {
+		c.closeLater(time.Now().Add(d), reason)
+	}
+	return len(all)
+}
+
+// Conn is what is known about a live connection.
+type Conn struct {
+	ID                uint64
+	Remote            netip.AddrPort
+	Route             string // "" while it has no backend
+	Start             time.Time
+	Idle              time.Duration
+	BytesIn, BytesOut int64
+	Tag               any
+}
+
+// Connections lists the live connections of a key, in no order.
+func (s *Server) Connections(key string) []Conn {
+	live := s.live.of(key)
+	all := make([]Conn, len(live))
+	for i, c := range live {
+		all[i] = c.info()
+	}
+	return all
+}
+
+// ServerStats counts what a server has done and is doing.
+type ServerStats struct {
+	Accepted    int64 // TCP connections, ever
+	Live        int   // of them open now, handshakes included
+	Handshaking int
+	Refused     map[Reason]int64 // ever
+}
+
+// Stats returns the numbers of this moment.
+func (s *Server) Stats() ServerStats {
+	return ServerStats{
+		Accepted: s.accepted.Load(), Live: s.live.count(), Handshaking: s.gate.count(), Refused: s.refusals.all(),
+	}
+}
+
+type refusals struct {
+	mu     sync.Mutex
+	counts map[Reason]int64
+}
+
+func (r *refusals) add(reason Reason) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.counts == nil {
+		r.counts = map[Reason]int64{}
+	}
+	r.counts[reason]++
+}
+
+func (r *refusals) all() map[Reason]int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return maps.Clone(r.counts)
+}
