@@ -256,7 +256,5 @@ func TestDropRacesWithConnect(t *testing.T) {
 		}
 		conn.Close()
 	}
-	if live := r.Connections("k"); len(live) != 0 {
-		t.Errorf("left: %+v", live)
-	}
+	eventually(t, "nothing is left", func() bool { return len(r.Connections("k")) == 0 })
 }
