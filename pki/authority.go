@@ -1,0 +1,228 @@
+package pki
+
+import (
+	"crypto"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/hex"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"math/big"
+	"net/netip"
+	"net/url"
+	"time"
+)
+
+const (
+	authorityName = "ca_xlb"
+	authorityLife = 10 * 365 * 24 * time.Hour
+
+	// DefaultLifetime and MaxLifetime bound a client certificate.
+	DefaultLifetime = 90 * 24 * time.Hour
+	MaxLifetime     = 397 * 24 * time.Hour
+
+	// backdate is for clocks that are slow; it is what other authorities use too.
+	backdate = time.Minute
+
+	maxCommonName = 64 // RFC 5280, appendix A.1
+)
+
+var (
+	// ErrLifetime is a lifetime that is negative or over [MaxLifetime].
+	ErrLifetime = errors.New("the lifetime must be at most 397 days")
+
+	// ErrAuthorityDates is an authority that has expired or is not valid yet: nobody would accept what it issues.
+	ErrAuthorityDates = errors.New("the authority has expired or is not valid yet; check the clock, or make a new authority")
+)
+
+// Authority is a certificate that may issue others, with its key. It is safe for concurrent use.
+type Authority struct {
+	cert *x509.Certificate
+	key  crypto.Signer
+	id   string
+}
+
+// NewAuthority makes a self-signed authority: RSA 3072, CN ca_xlb, good for ten years.
+func NewAuthority(now time.Time) (*Authority, error) {
+	key, err := GenerateKey(RSA3072)
+	if err != nil {
+		return nil, err
+	}
+	template := &x509.Certificate{
+		SerialNumber: newSerial(), Subject: pkix.Name{CommonName: authorityName},
+		NotBefore: now.Add(-backdate).UTC(), NotAfter: now.Add(authorityLife).UTC(),
+		IsCA: true, BasicConstraintsValid: true, MaxPathLenZero: true,
+		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		return nil, fmt.Errorf("sign the authority: %w", err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, err
+	}
+	return newAuthority(cert, key), nil
+}
+
+// ParseAuthority reads an authority from its certificate and key, both PEM. It checks that they belong
+// together and that the certificate may issue others, not its dates.
+func ParseAuthority(certPEM, keyPEM []byte) (*Authority, error) {
+	cert, err := parseCertificate(certPEM)
+	if err != nil {
+		return nil, fmt.Errorf("authority certificate: %w", err)
+	}
+	key, err := parseKey(keyPEM)
+	if err != nil {
+		return nil, fmt.Errorf("authority key: %w", err)
+	}
+	public, comparable := cert.PublicKey.(interface{ Equal(crypto.PublicKey) bool })
+	switch {
+	case !comparable || !public.Equal(key.Public()):
+		return nil, errors.New("the authority's key and certificate do not belong together")
+	case !cert.IsCA || cert.KeyUsage&x509.KeyUsageCertSign == 0:
+		return nil, errors.New("the authority's certificate may not issue others")
+	}
+	return newAuthority(cert, key), nil
+}
+
+func newAuthority(cert *x509.Certificate, key crypto.Signer) *Authority {
+	return &Authority{cert: cert, key: key, id: authorityID(cert)}
+}
+
+// authorityID names an authority by its public key, so a renewed certificate of the same key keeps it.
+func authorityID(cert *x509.Certificate) string {
+	sum := sha256.Sum256(cert.RawSubjectPublicKeyInfo)
+	return hex.EncodeToString(sum[:8])
+}
+
+// ID is a short name that stays for the life of the key.
+func (a *Authority) ID() string { return a.id }
+
+// Certificate is the authority's own. It must not be changed.
+func (a *Authority) Certificate() *x509.Certificate { return a.cert }
+
+// CertificatePEM is the authority's own certificate.
+func (a *Authority) CertificatePEM() []byte { return EncodeCertificate(a.cert) }
+
+// KeyPEM is the private key. Who has it can issue every identity.
+func (a *Authority) KeyPEM() ([]byte, error) { return EncodeKey(a.key) }
+
+// ClientRequest asks for the identity of a frontend. All fields without a remark must be set.
+type ClientRequest struct {
+	ClientID   string // becomes O, and part of the URI
+	FrontendID string // part of the URI
+	AccessKey  string // becomes CN
+	PublicKey  crypto.PublicKey
+	Lifetime   time.Duration // zero: 90 days; at most 397 days
+	Now        time.Time
+}
+
+// IssueClient signs a client certificate. It never outlives the authority.
+func (a *Authority) IssueClient(r ClientRequest) (*x509.Certificate, error) {
+	lifetime := r.Lifetime
+	if lifetime == 0 {
+		lifetime = DefaultLifetime
+	}
+	if lifetime < 0 || lifetime > MaxLifetime {
+		return nil, ErrLifetime
+	}
+	template, err := a.leaf(r.Now, lifetime)
+	if err != nil {
+		return nil, err
+	}
+	template.Subject = pkix.Name{Organization: []string{r.ClientID}, CommonName: r.AccessKey}
+	template.URIs = []*url.URL{{Scheme: "spiffe", Host: "xlb", Path: "/client/" + r.ClientID + "/frontend/" + r.FrontendID}}
+	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+	return a.sign(template, r.PublicKey)
+}
+
+// ServerRequest asks for a certificate that a listener presents.
+type ServerRequest struct {
+	Names     []string // DNS names and IP addresses; the first one is the CN, unless it is too long for one
+	PublicKey crypto.PublicKey
+	Lifetime  time.Duration // zero: 90 days
+	Now       time.Time
+}
+
+// IssueServer signs a server certificate.
+func (a *Authority) IssueServer(r ServerRequest) (*x509.Certificate, error) {
+	if len(r.Names) == 0 {
+		return nil, errors.New("a server certificate needs a name")
+	}
+	lifetime := r.Lifetime
+	if lifetime <= 0 {
+		lifetime = DefaultLifetime
+	}
+	template, err := a.leaf(r.Now, lifetime)
+	if err != nil {
+		return nil, err
+	}
+	if len(r.Names[0]) <= maxCommonName {
+		template.Subject = pkix.Name{CommonName: r.Names[0]}
+	}
+	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	for _, name := range r.Names {
+		if ip, err := netip.ParseAddr(name); err == nil {
+			template.IPAddresses = append(template.IPAddresses, ip.AsSlice())
+		} else {
+			template.DNSNames = append(template.DNSNames, name)
+		}
+	}
+	return a.sign(template, r.PublicKey)
+}
+
+// leaf is what all issued certificates have in common. An authority ahead of our clock by no more than
+// what is backdated may issue already.
+func (a *Authority) leaf(now time.Time, lifetime time.Duration) (*x509.Certificate, error) {
+	if !now.Before(a.cert.NotAfter) || now.Add(backdate).Before(a.cert.NotBefore) {
+		return nil, ErrAuthorityDates
+	}
+	until := now.Add(lifetime)
+	if until.After(a.cert.NotAfter) {
+		until = a.cert.NotAfter
+	}
+	return &x509.Certificate{
+		SerialNumber: newSerial(), NotBefore: now.Add(-backdate).UTC(), NotAfter: until.UTC(),
+		KeyUsage: x509.KeyUsageDigitalSignature, BasicConstraintsValid: true,
+	}, nil
+}
+
+func (a *Authority) sign(template *x509.Certificate, public crypto.PublicKey) (*x509.Certificate, error) {
+	spki, err := x509.MarshalPKIXPublicKey(public)
+	if err != nil {
+		return nil, fmt.Errorf("public key: %w", err)
+	}
+	sum := sha256.Sum256(spki)
+	template.SubjectKeyId = sum[:20]
+	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, public, a.key)
+	if err != nil {
+		return nil, fmt.Errorf("sign: %w", err)
+	}
+	return x509.ParseCertificate(der)
+}
+
+// newSerial is 128 random bits, positive (RFC 5280, section 4.1.2.2).
+func newSerial() *big.Int {
+	b := make([]byte, 16)
+	rand.Read(b)
+	b[0] &= 0x7f
+	b[0] |= 0x40 // always 16 bytes, so that all serials look alike
+	return new(big.Int).SetBytes(b)
+}
+
+// EncodeCertificate writes a certificate as PEM.
+func EncodeCertificate(cert *x509.Certificate) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw})
+}
+
+func parseCertificate(text []byte) (*x509.Certificate, error) {
+	block, _ := pem.Decode(text)
+	if block == nil || block.Type != "CERTIFICATE" {
+		return nil, errors.New("no PEM certificate found")
+	}
+	return x509.ParseCertificate(block.Bytes)
+}
