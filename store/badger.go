@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -41,6 +42,7 @@ const (
 
 	valueLogFile = 16 << 20
 	memTable     = 8 << 20
+	memTables    = 2
 )
 
 func (c BadgerConfig) withDefaults() BadgerConfig {
@@ -142,6 +144,8 @@ func openDB(dir string, cfg BadgerConfig) (db *badger.DB, err error) {
 	switch {
 	case err == nil:
 		return db, nil
+	case strings.Contains(err.Error(), "Cannot acquire directory lock"): // where we have no lock of our own
+		return nil, fmt.Errorf("%w: another xlb uses %s; stop it, or give this one a data directory of its own", ErrLocked, dir)
 	case isFull(err):
 		return nil, dirError(dir, fmt.Errorf("%w: %w", syscall.ENOSPC, err))
 	}
@@ -157,7 +161,7 @@ func badgerOptions(dir string, cfg BadgerConfig) badger.Options {
 		WithNumVersionsToKeep(1).
 		WithValueLogFileSize(valueLogFile).
 		WithMemTableSize(memTable).
-		WithNumMemtables(2).
+		WithNumMemtables(memTables).
 		WithNumCompactors(2).
 		WithNumGoroutines(2).
 		WithCompression(options.None).
@@ -280,6 +284,10 @@ func (b *Badger) Close() error {
 
 // closeFiles closes the database, seals it unless writing had failed, and unlocks the directory.
 func (b *Badger) closeFiles() error {
+	if !b.roomToClose() {
+		b.cfg.Log(fmt.Sprintf("the disk of %s is full: the store is left as it is, nothing is lost, the next start needs room", b.dir))
+		return b.lock.Close()
+	}
 	revision, err := b.readRevision()
 	err = errors.Join(err, b.db.Close())
 	if err == nil && b.failure() == nil {

@@ -128,6 +128,8 @@ func TestDamageIsFoundBeforeItGetsWorse(t *testing.T) {
 		{"table cut off", "*.sst", cut(100), true},
 		{"table cut off after a kill", "*.sst", cut(100), false},
 		{"table of one byte after a kill", "*.sst", cut(1), false},
+		{"table empty after a kill", "*.sst", cut(0), false},
+		{"table gone after a kill", "*.sst", remove, false},
 		{"table longer after a kill", "*.sst", cut(50_000), false},
 		{"table gone", "*.sst", remove, true},
 		{"MANIFEST cut off", "MANIFEST", cut(30), true},
@@ -163,6 +165,24 @@ func TestStoreOpensWithTheLogFileOfAKilledProcess(t *testing.T) {
 	}
 	if _, rev, err := get1(t, reopen(t, dir, BadgerConfig{}), "a"); rev != 1 || err != nil {
 		t.Errorf("revision %d, %v", rev, err)
+	}
+}
+
+// A table gets its size first and its bytes later; only then the MANIFEST names it.
+func TestStoreOpensWithTheUnfinishedTableOfAKilledProcess(t *testing.T) {
+	dir := closedStore(t)
+	if err := breakSeal(dir); err != nil {
+		t.Fatal(err)
+	}
+	unfinished := filepath.Join(dir, "000099.sst")
+	if err := os.WriteFile(unfinished, make([]byte, 50_000), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, rev, err := get1(t, reopen(t, dir, BadgerConfig{}), "a"); rev != 1 || err != nil {
+		t.Errorf("revision %d, %v", rev, err)
+	}
+	if _, err := os.Stat(unfinished); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("it is still there: %v", err)
 	}
 }
 
@@ -229,6 +249,7 @@ func TestWritesAreRefusedBeforeTheDiskIsFull(t *testing.T) {
 
 func TestUpdateThatWritesNothingNeedsNoRoom(t *testing.T) {
 	b := openEngine(t, BadgerConfig{})
+	t.Cleanup(func() { b.free = freeSpace }) // so that Close has room
 	b.free = func(string) (int64, error) { return 0, nil }
 	if _, err := b.Update(t.Context(), func(tx Txn) error { _, _, _ = tx.Get("a"); return nil }); err != nil {
 		t.Error(err)
@@ -279,6 +300,34 @@ func TestCloseWaitsForThoseInside(t *testing.T) {
 	}
 	if _, err := b.Update(t.Context(), func(Txn) error { return nil }); !errors.Is(err, ErrClosed) {
 		t.Errorf("update after close: %v", err)
+	}
+}
+
+// To close is to write. On a full disk that would crash, and it is not needed.
+func TestCloseOnAFullDiskWritesNothing(t *testing.T) {
+	dir := t.TempDir()
+	var said string
+	b, err := OpenBadger(dir, BadgerConfig{Log: func(m string) { said = m }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	set1(t, b, "a", "1")
+	b.free = func(string) (int64, error) { return 0, nil }
+	if err := b.Close(); err != nil {
+		t.Error(err)
+	}
+	if !strings.Contains(said, "nothing is lost") {
+		t.Errorf("said %q", said)
+	}
+	if _, err := os.Stat(filepath.Join(dir, sealFile)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("it was sealed: %v", err)
+	}
+	mustFail(t, dir, BadgerConfig{}, ErrLocked) // by Badger, until the process ends
+	if err := b.db.Close(); err != nil {        // as the end of the process does
+		t.Fatal(err)
+	}
+	if _, rev, err := get1(t, reopen(t, dir, BadgerConfig{}), "a"); rev != 1 || err != nil {
+		t.Errorf("revision %d, %v", rev, err)
 	}
 }
 

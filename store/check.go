@@ -8,6 +8,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/badger/v4/table"
 )
 
 // Badger trusts its files: over a table that was cut off it ends the process, and with a MANIFEST that
@@ -108,17 +111,24 @@ func writeFile(dir, name string, data []byte) error {
 	return syncDir(dir)
 }
 
-// checkUnsealed looks at what a killed process left.
+// checkUnsealed looks at what a killed process left. A table that the MANIFEST does not name was never
+// finished: its data is still in the logs, and Badger removes it.
 func checkUnsealed(dir string) error {
-	tables, err := filepath.Glob(filepath.Join(escapeGlob(dir), "*.sst"))
+	manifest, err := os.Open(filepath.Join(dir, "MANIFEST"))
+	if err != nil {
+		tables, _ := filepath.Glob(filepath.Join(escapeGlob(dir), "*.sst"))
+		if errors.Is(err, fs.ErrNotExist) && len(tables) == 0 {
+			return dropStillborn(dir)
+		}
+		return damaged(dir, err)
+	}
+	defer manifest.Close()
+	named, _, err := badger.ReplayManifestFile(manifest, 0, badger.DefaultOptions(dir).WithLogger(nil))
 	if err != nil {
 		return damaged(dir, err)
 	}
-	if _, err := os.Stat(filepath.Join(dir, "MANIFEST")); err != nil && len(tables) > 0 {
-		return damaged(dir, err)
-	}
-	for _, path := range tables {
-		if err := checkTable(path); err != nil {
+	for id := range named.Tables {
+		if err := checkTable(table.NewFilename(id, dir)); err != nil {
 			return damaged(dir, err)
 		}
 	}
@@ -163,8 +173,7 @@ const maxTableChecksum = 64
 
 // checkTable makes sure that the end of a table is where the file ends: index, its length, checksum,
 // its length; lengths are four bytes big-endian. Without that Badger reads beyond the file. Whether the
-// checksum is right Badger finds out itself, and says so. An empty file is one that Badger never wrote
-// to: it removes it, or misses it with an error.
+// checksum is right Badger finds out itself, and says so.
 func checkTable(path string) error {
 	file, err := os.Open(path)
 	if err != nil {
@@ -172,7 +181,7 @@ func checkTable(path string) error {
 	}
 	defer file.Close()
 	info, err := file.Stat()
-	if err != nil || info.Size() == 0 {
+	if err != nil {
 		return err
 	}
 	end := info.Size()

@@ -152,4 +152,15 @@ func (b *Badger) spaceToOpen() error {
 	return nil
 }
 
+// roomToClose tells whether there is room for the tables that Badger makes of its memtables when it
+// closes: with a full disk the kernel would end the process in the middle. All is in the logs already,
+// so not to close loses nothing.
+func (b *Badger) roomToClose() bool {
+	if b.cfg.MinFree < 0 {
+		return true
+	}
+	free, err := b.free(b.dir)
+	return err == nil && free >= (memTables+1)*memTable
+}
+
 func sprint(format string, args []any) string { return strings.TrimSpace(fmt.Sprintf(format, args...)) }
