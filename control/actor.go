@@ -1,0 +1,103 @@
+package control
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+)
+
+// Actor is who asks. The zero value is nobody: it may sign up and authenticate.
+type Actor struct {
+	// ClientID is the client that is logged in, empty for nobody.
+	ClientID string
+	// Admin is set for the administrator.
+	Admin bool
+	// Via says how: "api" or "page".
+	Via string
+	// Address is where the request comes from.
+	Address netip.Addr
+	// RequestID joins this request's log lines.
+	RequestID string
+}
+
+type actorKey struct{}
+
+// WithActor returns a context that carries who asks.
+func WithActor(ctx context.Context, a Actor) context.Context {
+	return context.WithValue(ctx, actorKey{}, a)
+}
+
+// ActorFrom is who asks; nobody when the context carries no actor.
+func ActorFrom(ctx context.Context) Actor {
+	a, _ := ctx.Value(actorKey{}).(Actor)
+	return a
+}
+
+// action names an operation, in the log and in the table of who may.
+type action string
+
+const (
+	actClientCreate       action = "client.create"
+	actClientAuth         action = "client.authenticate"
+	actClientRead         action = "client.read"
+	actSessionCreate      action = "session.create"
+	actSessionEnd         action = "session.end"
+	actFrontendCreate     action = "frontend.create"
+	actFrontendRead       action = "frontend.read"
+	actFrontendUpdate     action = "frontend.update"
+	actFrontendDelete     action = "frontend.delete"
+	actRouteCheck         action = "route.check"
+	actCertificateIssue   action = "certificate.issue"
+	actCertificateRead    action = "certificate.read"
+	actConnectionActivity action = "connection.read"
+)
+
+// open lists what nobody may do; everything else needs a client.
+var open = map[action]bool{actClientCreate: true, actClientAuth: true, actSessionCreate: true}
+
+// reads lists what changes nothing and is therefore not logged.
+var reads = map[action]bool{
+	actClientRead: true, actFrontendRead: true, actCertificateRead: true,
+	actRouteCheck: true, actConnectionActivity: true,
+}
+
+// may decides whether the actor in ctx may do act to object, and says so in the log. Every operation
+// asks it before anything else. Objects of others are not its business: they are looked up under the
+// actor's own client, so another client's object is simply not there.
+func (c *Control) may(ctx context.Context, act action, object string) (Actor, error) {
+	a := ActorFrom(ctx)
+	if err := c.permitted(a, act); err != nil {
+		c.log.LogAttrs(ctx, slog.LevelInfo, "refused", c.auditAttrs(a, act, object)...)
+		return a, err
+	}
+	if !reads[act] {
+		c.log.LogAttrs(ctx, slog.LevelInfo, "operation", c.auditAttrs(a, act, object)...)
+	}
+	return a, nil
+}
+
+func (c *Control) permitted(a Actor, act action) error {
+	if open[act] {
+		return nil
+	}
+	if a.ClientID == "" {
+		return &Error{Kind: KindUnauthenticated, Message: "Log in first."}
+	}
+	if c.index.clientOff(a.ClientID) {
+		return &Error{Kind: KindForbidden, Message: "This client is disabled. Ask the administrator."}
+	}
+	return nil
+}
+
+func (c *Control) auditAttrs(a Actor, act action, object string) []slog.Attr {
+	attrs := []slog.Attr{slog.String("action", string(act))}
+	for _, pair := range [][2]string{{"client", a.ClientID}, {"object", object}, {"via", a.Via}, {"request", a.RequestID}} {
+		if pair[1] != "" {
+			attrs = append(attrs, slog.String(pair[0], pair[1]))
+		}
+	}
+	if a.Address.IsValid() {
+		attrs = append(attrs, slog.String("address", a.Address.String()))
+	}
+	return attrs
+}

@@ -1,0 +1,107 @@
+package control
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+
+	"github.com/xdire/xlb/lb"
+	"github.com/xdire/xlb/pki"
+)
+
+// bearer is what admission learned about a connection; the balancer hands it back with every event.
+type bearer struct {
+	clientID, frontendID, serial string
+	frontend                     *frontendState
+}
+
+// Names under which the balancer finds live connections.
+func clientKey(id string) string                { return "client:" + id }
+func frontendKey(id string) string              { return "frontend:" + id }
+func serialKey(authority, serial string) string { return "serial:" + authority + ":" + serial }
+
+// drop closes the live connections of a key. Before the balancer exists there are none.
+func (c *Control) drop(key string, reason lb.Reason) {
+	if c.balancer != nil {
+		c.balancer.Drop(key, reason)
+	}
+}
+
+// admit decides which pool a certificate opens. The balancer calls it on every connection, resumed ones
+// too, and once more after the connection is registered. It reads memory only and changes nothing,
+// because TLS 1.3 asks before the client has proved that it holds the key.
+func (c *Control) admit(state tls.ConnectionState) (lb.Admission, error) {
+	if len(state.PeerCertificates) == 0 {
+		return lb.Admission{}, &lb.Refusal{Reason: lb.ReasonNoCert}
+	}
+	leaf := state.PeerCertificates[0]
+	authority, err := c.verifier.Verify(state.PeerCertificates, c.cfg.Now())
+	if err != nil {
+		return lb.Admission{}, &lb.Refusal{Reason: verifyReason(err), Err: err}
+	}
+	b, client, reason := c.identify(authority, leaf)
+	if reason != "" {
+		return lb.Admission{}, &lb.Refusal{Reason: reason}
+	}
+	return lb.Admission{
+		Pool:     b.frontend.pool,
+		Keys:     []string{clientKey(b.clientID), frontendKey(b.frontendID), serialKey(authority, b.serial)},
+		NotAfter: leaf.NotAfter, Limits: []*lb.Limit{client.connections}, Tag: b,
+	}, nil
+}
+
+// identify looks a certificate of ours up. Its authority comes from the record of its issue: the names
+// in the certificate have to agree with it, they decide nothing alone.
+func (c *Control) identify(authority string, leaf *x509.Certificate) (*bearer, *clientState, lb.Reason) {
+	serial := pki.FormatSerial(leaf.SerialNumber)
+	cert, known := c.index.certificates.get(certificateKey{authority, serial})
+	if !known {
+		return nil, nil, lb.ReasonGone
+	}
+	frontend, known := c.index.byAccessKey.get(leaf.Subject.CommonName)
+	if !known || frontend.record.ID != cert.frontendID || frontend.record.ClientID != cert.clientID || !organisationIs(leaf, cert.clientID) {
+		return nil, nil, lb.ReasonGone
+	}
+	client, known := c.index.clients.get(cert.clientID)
+	switch {
+	case !known:
+		return nil, nil, lb.ReasonGone
+	case cert.revoked:
+		return nil, nil, lb.ReasonRevoked
+	case client.disabled:
+		return nil, nil, lb.ReasonDisabled
+	case !frontend.record.Active:
+		return nil, nil, lb.ReasonOff
+	}
+	return &bearer{clientID: cert.clientID, frontendID: cert.frontendID, serial: serial, frontend: frontend}, client, ""
+}
+
+func organisationIs(leaf *x509.Certificate, clientID string) bool {
+	return len(leaf.Subject.Organization) == 1 && leaf.Subject.Organization[0] == clientID
+}
+
+func verifyReason(err error) lb.Reason {
+	switch {
+	case errors.Is(err, pki.ErrExpired):
+		return lb.ReasonExpired
+	case errors.Is(err, pki.ErrNotYetValid):
+		return lb.ReasonNotYet
+	}
+	return lb.ReasonOtherCA
+}
+
+// owner is the client and frontend that a refused certificate belongs to, empty when it is nobody's.
+func (c *Control) owner(leaf *x509.Certificate) (clientID, frontendID, serial string) {
+	if leaf == nil {
+		return "", "", ""
+	}
+	serial = pki.FormatSerial(leaf.SerialNumber)
+	_, err := c.verifier.Verify([]*x509.Certificate{leaf}, leaf.NotBefore)
+	if err != nil {
+		return "", "", serial
+	}
+	if cert, known := c.index.certificates.get(certificateKey{c.cfg.Authority.ID(), serial}); known {
+		return cert.clientID, cert.frontendID, serial
+	}
+	return "", "", serial
+}

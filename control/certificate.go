@@ -1,0 +1,155 @@
+package control
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/xdire/xlb/pki"
+	"github.com/xdire/xlb/store"
+)
+
+// Certificate is the record of an issued certificate. There is none of its private key.
+type Certificate struct {
+	Serial      string // minimal lower-case hex
+	Authority   string
+	Fingerprint string // SHA-256
+	FrontendID  string
+	KeyType     string
+	NotBefore   time.Time
+	NotAfter    time.Time
+	IssuedAt    time.Time
+	Revoked     bool
+}
+
+func certificateOf(r store.Certificate) Certificate {
+	return Certificate{
+		Serial: r.Serial, Authority: r.Authority, Fingerprint: r.Fingerprint, FrontendID: r.FrontendID,
+		KeyType: r.KeyType, NotBefore: r.NotBefore, NotAfter: r.NotAfter, IssuedAt: r.IssuedAt, Revoked: r.RevokedAt != nil,
+	}
+}
+
+// Issued is a certificate with its private key, which is nowhere else.
+type Issued struct {
+	Certificate
+	CertificatePEM []byte
+	KeyPEM         []byte // PKCS#1
+	AuthorityPEM   []byte
+}
+
+// CertificateDays is how long a certificate is valid when nothing else is asked for.
+const CertificateDays = int(pki.DefaultLifetime / (24 * time.Hour))
+
+// issueTimeout bounds the wait for a key when many ask at once.
+const issueTimeout = 60 * time.Second
+
+// IssueCertificate makes a key pair and a certificate for a frontend of the actor.
+func (c *Control) IssueCertificate(ctx context.Context, frontendID string) (Issued, error) {
+	a, err := c.may(ctx, actCertificateIssue, frontendID)
+	if err != nil {
+		return Issued{}, err
+	}
+	frontend, err := c.store.Frontend(ctx, a.ClientID, canonicalID(frontendID))
+	if err != nil {
+		return Issued{}, fromStore(err, "frontend")
+	}
+	if wait := c.issues.take(a.ClientID, c.cfg.Now()); wait > 0 {
+		return Issued{}, tooMany("Too many certificates in a minute.", wait)
+	}
+	return c.issue(ctx, frontend)
+}
+
+func (c *Control) issue(ctx context.Context, f store.Frontend) (Issued, error) {
+	wait, cancel := context.WithTimeout(ctx, issueTimeout)
+	defer cancel()
+	key, err := c.keys.Get(wait)
+	if err != nil {
+		return Issued{}, &Error{Kind: KindUnavailable, Message: "Too many keys are being made. Try again in a minute.", Err: err}
+	}
+	now := c.cfg.Now()
+	cert, err := c.cfg.Authority.IssueClient(pki.ClientRequest{
+		ClientID: f.ClientID, FrontendID: f.UUID, AccessKey: f.AccessKey, PublicKey: key.Public(), Now: now,
+	})
+	if err != nil {
+		return Issued{}, fmt.Errorf("issue a certificate: %w", err)
+	}
+	keyPEM, err := pki.EncodeKey(key)
+	if err != nil {
+		return Issued{}, fmt.Errorf("encode a key: %w", err)
+	}
+	record := store.Certificate{
+		Serial: pki.FormatSerial(cert.SerialNumber), Authority: c.cfg.Authority.ID(), Fingerprint: pki.Fingerprint(cert),
+		ClientID: f.ClientID, FrontendID: f.UUID, KeyType: string(pki.RSA3072),
+		NotBefore: cert.NotBefore, NotAfter: cert.NotAfter, IssuedAt: now.UTC(),
+	}
+	rev, err := c.store.PutCertificate(ctx, record)
+	if err != nil {
+		return Issued{}, fromStore(err, "frontend")
+	}
+	issued := Issued{
+		Certificate: certificateOf(record), CertificatePEM: pki.EncodeCertificate(cert), KeyPEM: keyPEM, AuthorityPEM: c.AuthorityPEM(),
+	}
+	return issued, c.index.waitFor(ctx, rev)
+}
+
+// Download is a file for the client to keep.
+type Download struct {
+	Name string // file name
+	Data []byte
+}
+
+// IssueBundle makes a key pair and a certificate for a frontend of the actor, and packs them with the
+// authority's certificate and a README into a zip.
+func (c *Control) IssueBundle(ctx context.Context, frontendID string) (Download, error) {
+	issued, err := c.IssueCertificate(ctx, frontendID)
+	if err != nil {
+		return Download{}, err
+	}
+	frontend, err := c.Frontend(ctx, frontendID)
+	if err != nil {
+		return Download{}, err
+	}
+	zip, err := pki.Bundle{
+		Name: frontend.Name, Endpoint: c.Endpoint(), Hostnames: c.cfg.Hostnames,
+		Certificate: issued.CertificatePEM, Key: issued.KeyPEM, CA: issued.AuthorityPEM,
+		Serial: issued.Serial, Fingerprint: issued.Fingerprint, NotAfter: issued.NotAfter,
+	}.Zip()
+	return Download{Name: BundleName(frontend.Name), Data: zip}, err
+}
+
+// BundleName is the file name of a frontend's bundle, safe in every shell and file system.
+func BundleName(frontend string) string {
+	safe := strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '-', r == '_', r == '.':
+			return r
+		}
+		return '-'
+	}, frontend)
+	return "xlb-" + safe + ".zip"
+}
+
+// Certificates lists the certificates of one frontend of the actor, or of all when frontendID is empty,
+// at most limit after the serial `after`.
+func (c *Control) Certificates(ctx context.Context, frontendID, after string, limit int) ([]Certificate, error) {
+	a, err := c.may(ctx, actCertificateRead, frontendID)
+	if err != nil {
+		return nil, err
+	}
+	if frontendID != "" {
+		if _, err := c.store.Frontend(ctx, a.ClientID, canonicalID(frontendID)); err != nil {
+			return nil, fromStore(err, "frontend")
+		}
+		frontendID = canonicalID(frontendID)
+	}
+	if limit <= 0 {
+		limit = 1000
+	}
+	records, err := c.store.Certificates(ctx, a.ClientID, frontendID, after, limit)
+	all := make([]Certificate, 0, len(records))
+	for _, r := range records {
+		all = append(all, certificateOf(r))
+	}
+	return all, fromStore(err, "frontend")
+}

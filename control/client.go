@@ -1,0 +1,190 @@
+package control
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"errors"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+
+	"github.com/xdire/xlb/store"
+)
+
+// Client is a tenant.
+type Client struct {
+	ID        string
+	Name      string
+	Admin     bool
+	CreatedAt time.Time
+}
+
+func clientOf(r store.Client) Client {
+	return Client{ID: r.UUID, Name: r.Name, Admin: r.Admin, CreatedAt: r.CreatedAt}
+}
+
+// NewClient is a client that has just signed up, with the key that is shown this once.
+type NewClient struct {
+	Client
+	Key string // 64 hex digits
+}
+
+// SignupPolicy tells how strangers may sign up: "open", "invite" or "closed".
+func (c *Control) SignupPolicy() string {
+	switch {
+	case c.cfg.Signup != "":
+		return c.cfg.Signup
+	case c.cfg.Local:
+		return "open"
+	}
+	return "closed"
+}
+
+// NeedsSetup tells whether the server still waits for its first client and its set-up code.
+func (c *Control) NeedsSetup() bool { return c.cfg.SetupCode != "" && c.index.clients.len() == 0 }
+
+// CreateClient signs a client up. code is the set-up code, needed where sign-up is not open; its first
+// use makes the client the administrator.
+func (c *Control) CreateClient(ctx context.Context, name, code string) (NewClient, error) {
+	a, err := c.may(ctx, actClientCreate, "")
+	if err != nil {
+		return NewClient{}, err
+	}
+	if wait := c.signups.take(a.Address.String(), c.cfg.Now()); wait > 0 {
+		return NewClient{}, tooMany("Too many new clients from your address.", wait)
+	}
+	name, problem := label("name", name)
+	if problem != nil {
+		return NewClient{}, problem
+	}
+	admin, err := c.admitSignup(ctx, code)
+	if err != nil {
+		return NewClient{}, err
+	}
+	key := hex.EncodeToString(randomBytes(32))
+	record := store.Client{UUID: newID(), Name: name, KeyHash: hashKey(key), Admin: admin, CreatedAt: c.cfg.Now().UTC()}
+	rev, err := c.createRecord(ctx, record)
+	if err != nil {
+		return NewClient{}, err
+	}
+	if err := c.index.waitFor(ctx, rev); err != nil {
+		return NewClient{}, err
+	}
+	if admin && c.cfg.SetupDone != nil {
+		c.cfg.SetupDone()
+	}
+	return NewClient{Client: clientOf(record), Key: key}, nil
+}
+
+// admitSignup decides whether a sign-up may go on, and whether it becomes the administrator.
+func (c *Control) admitSignup(_ context.Context, code string) (admin bool, err error) {
+	if code != "" {
+		if c.cfg.SetupCode != "" && equal(strings.TrimSpace(code), c.cfg.SetupCode) {
+			return true, nil
+		}
+		return false, &Error{Kind: KindForbidden, Field: "code", Message: "This code was used or has expired. Ask the administrator for a new one."}
+	}
+	if c.SignupPolicy() != "open" {
+		return false, &Error{Kind: KindForbidden, Message: "Sign-up is closed on this server. Ask its administrator for a client."}
+	}
+	return false, nil
+}
+
+// createRecord saves a new client. Only one can ever claim the set-up code.
+func (c *Control) createRecord(ctx context.Context, record store.Client) (uint64, error) {
+	if !record.Admin {
+		rev, err := c.store.CreateClient(ctx, record)
+		return rev, fromStore(err, "client")
+	}
+	rev, err := c.store.ClaimFirst(ctx, record)
+	if errors.Is(err, store.ErrExists) {
+		return 0, &Error{Kind: KindForbidden, Field: "code", Message: "This code was used or has expired. Ask the administrator for a new one."}
+	}
+	return rev, fromStore(err, "client")
+}
+
+// Authenticate checks a client's id and key. Unknown ids take as long as known ones.
+func (c *Control) Authenticate(ctx context.Context, clientID, key string) (Client, error) {
+	a, err := c.may(ctx, actClientAuth, "")
+	if err != nil {
+		return Client{}, err
+	}
+	now, id := c.cfg.Now(), canonicalID(clientID)
+	if wait := max(c.authByAddress.peek(a.Address.String(), now), c.authByClient.peek(id, now)); wait > 0 {
+		return Client{}, tooMany("Too many failed log-ins.", wait)
+	}
+	record, err := c.store.Client(ctx, id)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return Client{}, fromStore(err, "client")
+	}
+	want := record.KeyHash
+	if err != nil {
+		want = c.dummyHash
+	}
+	match := subtle.ConstantTimeCompare(hashKey(strings.TrimSpace(key)), want) == 1
+	if err != nil || !match {
+		c.authByAddress.take(a.Address.String(), now)
+		c.authByClient.take(id, now)
+		return Client{}, &Error{Kind: KindUnauthenticated, Message: "That id and key do not match. Check that both come from the same file."}
+	}
+	if record.Disabled {
+		return Client{}, &Error{Kind: KindForbidden, Message: "This client is disabled. Ask the administrator."}
+	}
+	return clientOf(record), nil
+}
+
+// OwnClient is the actor's own record.
+func (c *Control) OwnClient(ctx context.Context) (Client, error) {
+	a, err := c.may(ctx, actClientRead, "")
+	if err != nil {
+		return Client{}, err
+	}
+	record, err := c.store.Client(ctx, a.ClientID)
+	return clientOf(record), fromStore(err, "client")
+}
+
+// hashKey hashes a client key. The key is 256 random bits, so a slow hash would add nothing but load.
+func hashKey(key string) []byte {
+	sum := sha256.Sum256([]byte(key))
+	return sum[:]
+}
+
+func equal(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
+
+// newID is a time-ordered uuid (RFC 9562, version 7), so that lists come in order of creation.
+func newID() string { return uuid.Must(uuid.NewV7()).String() }
+
+// canonicalID is the one spelling of a uuid; anything else becomes the empty string, which nothing has.
+func canonicalID(text string) string {
+	id, err := uuid.Parse(strings.TrimSpace(text))
+	if err != nil || len(strings.TrimSpace(text)) != 36 {
+		return ""
+	}
+	return id.String()
+}
+
+// maxLabel is the longest name of a client or frontend, in characters.
+const maxLabel = 64
+
+// label checks a name that people give: it is shown in pages, logs and file names.
+func label(field, text string) (string, *Error) {
+	text = strings.TrimSpace(text)
+	switch {
+	case text == "":
+		return "", invalid(field, "Enter a name.")
+	case utf8.RuneCountInString(text) > maxLabel:
+		return "", invalid(field, "At most %d characters.", maxLabel)
+	case strings.ContainsFunc(text, func(r rune) bool { return !inLabel(r) }):
+		return "", invalid(field, "Use letters, digits, spaces, dots, dashes and underscores.")
+	}
+	return text, nil
+}
+
+func inLabel(r rune) bool {
+	return r != utf8.RuneError && (unicode.IsLetter(r) || unicode.IsMark(r) || unicode.IsDigit(r) || strings.ContainsRune(" .-_", r))
+}

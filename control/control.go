@@ -1,0 +1,233 @@
+package control
+
+import (
+	"context"
+	"crypto/tls"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"github.com/xdire/xlb/lb"
+	"github.com/xdire/xlb/pki"
+	"github.com/xdire/xlb/store"
+)
+
+// Config is what [New] needs. Fields without a remark must be set.
+type Config struct {
+	Store     *store.Store
+	Authority *pki.Authority
+	// MasterKey seals the secrets that the store keeps: 32 bytes.
+	MasterKey []byte
+	// Log receives one line for each operation and each connection. Nil discards.
+	Log *slog.Logger
+
+	// Local is true while the control plane listens on loopback only: sign-up is open by default and
+	// routes may name loopback addresses.
+	Local bool
+	// Signup is who may sign up: "open", "invite" or "closed". Empty: open in local mode, closed otherwise.
+	Signup string
+	// SetupCode lets the first client in and makes it the administrator, once. Empty: no code.
+	SetupCode string
+	// SetupDone is called after the set-up code was used. Nil: nothing.
+	SetupDone func()
+	// Hostnames are the names and addresses clients may connect to; the first one is shown. Empty: localhost.
+	Hostnames []string
+	// DataPort is the port of the data plane, as shown to clients.
+	DataPort int
+	// Own lists the addresses XLB listens on; routes to their ports on this machine are refused.
+	Own func() []netip.AddrPort
+	// AllowDest, when not empty, lists the only networks that routes may reach; naming loopback here allows it.
+	AllowDest []netip.Prefix
+	// DenyDest lists networks that routes never reach.
+	DenyDest []netip.Prefix
+
+	// SignupRate and AuthRate are sign-ups and failed log-ins per minute and address. Negative: unbounded.
+	// Zero: 30 and 60.
+	SignupRate, AuthRate int
+	Limits               Limits
+	// Busy tells the key pool that the machine has no time to make keys ahead. Nil: never busy.
+	Busy func() bool
+	// Now is the clock. Nil: time.Now.
+	Now func() time.Time
+}
+
+// Limits are the bounds of one client. Zero takes the default, negative means unbounded.
+type Limits struct {
+	Frontends         int // default 100
+	RoutesPerFrontend int // default 256
+	Connections       int // at once, default 10,000
+	RequestsPerSecond int // of the API, default 100
+}
+
+func (l Limits) withDefaults() Limits {
+	set := func(field *int, value int) {
+		if *field == 0 {
+			*field = value
+		}
+	}
+	set(&l.Frontends, 100)
+	set(&l.RoutesPerFrontend, 256)
+	set(&l.Connections, 10_000)
+	set(&l.RequestsPerSecond, 100)
+	return l
+}
+
+// Control is the set of rules over one store and one balancer. All methods are safe for concurrent use.
+type Control struct {
+	cfg      Config
+	log      *slog.Logger
+	store    *store.Store
+	index    *index
+	verifier *pki.Verifier
+	keys     *pki.KeyPool
+	identity *pki.ServerIdentity
+	egress   *egress
+	dialer   *lb.Dialer
+	balancer *lb.Server
+	signer   *tokenSigner
+	cookies  [][]byte
+	bus      *bus
+	journal  *journal
+	firsts   chan string // frontends whose first byte has just arrived
+
+	signups, authByAddress, authByClient, checks, issues *rates
+	requests                                             *rates
+	dummyHash                                            []byte
+}
+
+// Task is something that has to run while the server does. Run returns nil after ctx ends.
+type Task struct {
+	Name string
+	Run  func(ctx context.Context) error
+}
+
+// New reads the store into memory and builds the balancer. The caller runs [Control.Tasks] before it serves,
+// and closes the store after they have ended.
+func New(ctx context.Context, cfg Config) (*Control, error) {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	cfg.Limits = cfg.Limits.withDefaults()
+	c := &Control{
+		cfg: cfg, log: cfg.Log, store: cfg.Store,
+		verifier: pki.NewVerifier(cfg.Authority.Certificate()),
+		keys:     pki.NewKeyPool(pki.KeyPoolConfig{Type: pki.RSA3072, Busy: cfg.Busy}),
+		egress:   &egress{local: cfg.Local, allow: cfg.AllowDest, deny: cfg.DenyDest, own: cfg.Own},
+		bus:      newBus(), journal: newJournal(), firsts: make(chan string, 256),
+
+		signups:       newRates(orDefault(cfg.SignupRate, 30)),
+		authByAddress: newRates(orDefault(cfg.AuthRate, 60)),
+		authByClient:  newRates(20),
+		checks:        newRates(120),
+		issues:        newRates(60),
+		requests:      newRates(60 * cfg.Limits.RequestsPerSecond),
+		dummyHash:     hashKey("nobody"),
+	}
+	c.dialer = &lb.Dialer{Allow: c.egress.check}
+	if err := c.loadSecrets(ctx); err != nil {
+		return nil, err
+	}
+	if err := c.newIdentity(); err != nil {
+		return nil, err
+	}
+	c.index = newIndex(c)
+	if err := c.index.load(ctx); err != nil {
+		return nil, err
+	}
+	c.balancer = lb.NewServer(lb.Config{
+		TLS: &tls.Config{
+			MinVersion: tls.VersionTLS13, GetCertificate: c.identity.GetCertificate,
+			ClientAuth: tls.RequireAnyClientCert, ClientCAs: c.verifier.Pool(),
+		},
+		Admit: c.admit, Dialer: c.dialer, Trace: c.trace,
+	})
+	return c, nil
+}
+
+func orDefault(value, otherwise int) int {
+	if value == 0 {
+		return otherwise
+	}
+	return value
+}
+
+// newIdentity makes the certificates that both listeners present.
+func (c *Control) newIdentity() error {
+	names := append([]string{"localhost", "127.0.0.1", "::1"}, c.cfg.Hostnames...)
+	identity, err := pki.NewServerIdentity(c.cfg.Authority, names, c.cfg.Now())
+	c.identity = identity
+	return err
+}
+
+// Balancer is the data plane. The caller serves and shuts it down.
+func (c *Control) Balancer() *lb.Server { return c.balancer }
+
+// ServerCertificate presents the server's own certificate, for the control plane's listener.
+func (c *Control) ServerCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	return c.identity.GetCertificate(hello)
+}
+
+// AuthorityPEM is the authority's certificate, for clients to trust.
+func (c *Control) AuthorityPEM() []byte { return c.cfg.Authority.CertificatePEM() }
+
+// Tasks lists what has to run while the server does.
+func (c *Control) Tasks() []Task {
+	return []Task{
+		{"follow the store", c.index.follow},
+		{"make keys ahead", c.keys.Run},
+		{"renew the server's certificates", c.identity.Run},
+		{"sweep what has expired", c.sweep},
+		{"note first bytes", c.noteFirstBytes},
+		{"sample traffic", c.sample},
+	}
+}
+
+// Endpoint is where programs connect, host:port.
+func (c *Control) Endpoint() string {
+	host := "localhost"
+	if len(c.cfg.Hostnames) > 0 {
+		host = c.cfg.Hostnames[0]
+	}
+	return joinHostPort(host, c.cfg.DataPort)
+}
+
+// LimitsOf is what bounds the actor's client.
+func (c *Control) Limits() Limits { return c.cfg.Limits }
+
+// Local tells whether the server is used from this machine only.
+func (c *Control) Local() bool { return c.cfg.Local }
+
+// sweepEvery is how often expired sessions and certificates are removed.
+const sweepEvery = time.Minute
+
+// sweep removes expired sessions, certificates and the remains of deleted frontends.
+func (c *Control) sweep(ctx context.Context) error {
+	return every(ctx, sweepEvery, func() {
+		if _, err := c.store.SweepExpired(ctx, c.cfg.Now(), 100); err != nil && ctx.Err() == nil {
+			c.log.Warn("sweep failed", "error", err)
+		}
+	})
+}
+
+// every calls fn each interval until ctx ends.
+func every(ctx context.Context, interval time.Duration, fn func()) error {
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+			fn()
+		}
+	}
+}
+
+// Ready tells whether the server can do its work: the store answers and its changes are applied.
+func (c *Control) Ready(ctx context.Context) error {
+	_, err := c.store.Clients(ctx, "", 1)
+	return err
+}

@@ -1,0 +1,255 @@
+package control
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/xdire/xlb/lb"
+	"github.com/xdire/xlb/store"
+)
+
+// Strategy is how a frontend picks a route. The numbers are part of the API.
+type Strategy int
+
+const (
+	RoundRobin       Strategy = 0
+	LeastConnections Strategy = 1
+)
+
+// Strategies lists the names of all strategies, in the order of their numbers.
+var Strategies = []string{"round-robin", "least-connections"}
+
+func (s Strategy) String() string {
+	if int(s) < 0 || int(s) >= len(Strategies) {
+		return fmt.Sprintf("strategy %d", int(s))
+	}
+	return Strategies[s]
+}
+
+const (
+	defaultRouteTimeout = 30  // seconds
+	maxRouteTimeout     = 300 // seconds
+	maxCapacity         = 1_000_000
+)
+
+// Route is one destination of a frontend.
+type Route struct {
+	Dest     string // host:port
+	Capacity int    // most connections at once, 0 = no bound
+}
+
+// FrontendSpec is what a client decides about a frontend.
+type FrontendSpec struct {
+	Name            string // a label, need not be unique; empty: suggested from the first port
+	Active          bool
+	Strategy        Strategy
+	RouteTimeoutSec int // one budget for waiting and all dials, 1 to 300
+	Routes          []Route
+}
+
+// DefaultFrontend is what an omitted field means.
+func DefaultFrontend() FrontendSpec {
+	return FrontendSpec{Active: true, Strategy: RoundRobin, RouteTimeoutSec: defaultRouteTimeout}
+}
+
+// Frontend is a pool of routes behind an identity.
+type Frontend struct {
+	FrontendSpec
+	ID        string
+	ClientID  string
+	AccessKey string // the CN of its certificates, 64 hex digits
+	CreatedAt time.Time
+	UpdatedAt time.Time
+	FirstByte time.Time // when the first byte came back through it; zero: never
+	Revision  uint64
+}
+
+func frontendOf(r store.Frontend) Frontend {
+	f := Frontend{
+		FrontendSpec: FrontendSpec{Name: r.Name, Active: r.Active, Strategy: Strategy(r.Strategy), RouteTimeoutSec: r.RouteTimeoutSec},
+		ID:           r.UUID, ClientID: r.ClientID, AccessKey: r.AccessKey,
+		CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt, FirstByte: r.FirstByteAt, Revision: r.Revision,
+	}
+	f.Routes = make([]Route, 0, len(r.Routes))
+	for _, route := range r.Routes {
+		f.Routes = append(f.Routes, Route{Dest: route.Dest, Capacity: route.Capacity})
+	}
+	return f
+}
+
+// into writes what the client decides into the record.
+func (s FrontendSpec) into(r *store.Frontend) {
+	r.Name, r.Active, r.Strategy, r.RouteTimeoutSec = s.Name, s.Active, int(s.Strategy), s.RouteTimeoutSec
+	r.Routes = make([]store.Route, 0, len(s.Routes))
+	for _, route := range s.Routes {
+		r.Routes = append(r.Routes, store.Route{Dest: route.Dest, Capacity: route.Capacity})
+	}
+}
+
+// pool is the frontend as the balancer knows it.
+func (f Frontend) pool() lb.PoolConfig {
+	cfg := lb.PoolConfig{Strategy: lb.Strategy(f.Strategy), Budget: time.Duration(f.RouteTimeoutSec) * time.Second}
+	for _, r := range f.Routes {
+		cfg.Backends = append(cfg.Backends, lb.Backend{Addr: r.Dest, Capacity: r.Capacity})
+	}
+	return cfg
+}
+
+// CreateFrontend saves a frontend for the actor. It is live when the call returns.
+func (c *Control) CreateFrontend(ctx context.Context, spec FrontendSpec) (Frontend, error) {
+	a, err := c.may(ctx, actFrontendCreate, "")
+	if err != nil {
+		return Frontend{}, err
+	}
+	if spec, err = c.checkFrontend(ctx, spec, nil); err != nil {
+		return Frontend{}, err
+	}
+	now := c.cfg.Now().UTC()
+	record := store.Frontend{
+		UUID: newID(), ClientID: a.ClientID, AccessKey: hex.EncodeToString(randomBytes(32)),
+		CreatedAt: now, UpdatedAt: now,
+	}
+	spec.into(&record)
+	rev, err := c.store.CreateFrontend(ctx, record, c.cfg.Limits.Frontends)
+	if errors.Is(err, store.ErrLimit) {
+		return Frontend{}, &Error{Kind: KindLimit, Message: fmt.Sprintf("You use all %d frontends. Delete one or ask for more.", c.cfg.Limits.Frontends)}
+	}
+	if err != nil {
+		return Frontend{}, fromStore(err, "client")
+	}
+	record.Revision = rev
+	return frontendOf(record), c.index.waitFor(ctx, rev)
+}
+
+// Frontend is one frontend of the actor.
+func (c *Control) Frontend(ctx context.Context, id string) (Frontend, error) {
+	a, err := c.may(ctx, actFrontendRead, id)
+	if err != nil {
+		return Frontend{}, err
+	}
+	record, err := c.store.Frontend(ctx, a.ClientID, canonicalID(id))
+	return frontendOf(record), fromStore(err, "frontend")
+}
+
+// Frontends lists the actor's frontends in order of creation, at most limit of them after the id
+// `after` (empty: from the first). A limit that is not positive means all.
+func (c *Control) Frontends(ctx context.Context, after string, limit int) ([]Frontend, error) {
+	a, err := c.may(ctx, actFrontendRead, "")
+	if err != nil {
+		return nil, err
+	}
+	if limit <= 0 {
+		limit = 1 << 20
+	}
+	records, err := c.store.Frontends(ctx, a.ClientID, after, limit)
+	all := make([]Frontend, 0, len(records))
+	for _, r := range records {
+		all = append(all, frontendOf(r))
+	}
+	return all, fromStore(err, "client")
+}
+
+// UpdateFrontend changes a frontend of the actor: edit receives what is stored and changes it, perhaps
+// more than once. When ifMatch is not zero and the record has another revision, nothing is changed.
+// It is live when the call returns; no connection of an unchanged route is touched.
+func (c *Control) UpdateFrontend(ctx context.Context, id string, ifMatch uint64, edit func(*FrontendSpec) error) (Frontend, error) {
+	a, err := c.may(ctx, actFrontendUpdate, id)
+	if err != nil {
+		return Frontend{}, err
+	}
+	for range updateTries {
+		old, err := c.store.Frontend(ctx, a.ClientID, canonicalID(id))
+		if err != nil {
+			return Frontend{}, fromStore(err, "frontend")
+		}
+		if ifMatch != 0 && old.Revision != ifMatch {
+			return Frontend{}, errStale()
+		}
+		spec, err := c.editFrontend(ctx, frontendOf(old), edit)
+		if err != nil {
+			return Frontend{}, err
+		}
+		changed, err := c.replaceFrontend(ctx, old, spec)
+		if KindOf(err) == KindPrecondition && ifMatch == 0 {
+			continue // somebody was faster: edit what is there now
+		}
+		if err != nil {
+			return Frontend{}, err
+		}
+		return changed, c.index.waitFor(ctx, changed.Revision)
+	}
+	return Frontend{}, errStale()
+}
+
+// updateTries bounds how often an edit starts over because somebody else was faster.
+const updateTries = 5
+
+func errStale() error {
+	return &Error{Kind: KindPrecondition, Message: "This frontend changed since you read it. Read it again and repeat."}
+}
+
+// editFrontend lets edit change a copy of what f is made of, and validates the result. It looks names
+// up, so it must not run inside a transaction.
+func (c *Control) editFrontend(ctx context.Context, f Frontend, edit func(*FrontendSpec) error) (FrontendSpec, error) {
+	spec := f.FrontendSpec
+	spec.Routes = append([]Route(nil), spec.Routes...)
+	if err := edit(&spec); err != nil {
+		return spec, err
+	}
+	return c.checkFrontend(ctx, spec, f.Routes)
+}
+
+// replaceFrontend saves spec unless the record is another one than old by now.
+func (c *Control) replaceFrontend(ctx context.Context, old store.Frontend, spec FrontendSpec) (Frontend, error) {
+	var changed store.Frontend
+	rev, err := c.store.UpdateFrontend(ctx, old.ClientID, old.UUID, func(r *store.Frontend) error {
+		if r.Revision != old.Revision {
+			return errStale()
+		}
+		spec.into(r)
+		r.UpdatedAt = c.cfg.Now().UTC()
+		changed = *r
+		return nil
+	})
+	changed.Revision = rev
+	return frontendOf(changed), fromStore(err, "frontend")
+}
+
+// DeleteFrontend ends a frontend of the actor: its certificates are refused and its live connections
+// are closed when the call returns.
+func (c *Control) DeleteFrontend(ctx context.Context, id string) error {
+	a, err := c.may(ctx, actFrontendDelete, id)
+	if err != nil {
+		return err
+	}
+	rev, err := c.store.DeleteFrontend(ctx, a.ClientID, canonicalID(id))
+	if err != nil {
+		return fromStore(err, "frontend")
+	}
+	return c.index.waitFor(ctx, rev)
+}
+
+// checkFrontend validates spec and returns its canonical form. Routes in known were accepted before
+// and are not looked up again.
+func (c *Control) checkFrontend(ctx context.Context, spec FrontendSpec, known []Route) (FrontendSpec, error) {
+	routes, problems := c.checkRoutes(ctx, spec.Routes, known)
+	spec.Routes = routes
+	if spec.Name == "" && len(routes) > 0 {
+		spec.Name = SuggestName(routes[0].Dest)
+	}
+	name, problem := label("name", spec.Name)
+	if problem != nil && len(routes) > 0 {
+		problems = append(problems, problem)
+	}
+	spec.Name = name
+	if spec.Strategy < 0 || int(spec.Strategy) >= len(Strategies) {
+		problems = append(problems, invalid("strategy", "Use 0 (round robin) or 1 (least connections)."))
+	}
+	if spec.RouteTimeoutSec < 1 || spec.RouteTimeoutSec > maxRouteTimeout {
+		problems = append(problems, invalid("routeTimeoutSec", "Use 1 to %d seconds.", maxRouteTimeout))
+	}
+	return spec, errors.Join(problems...)
+}

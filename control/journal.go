@@ -1,0 +1,189 @@
+package control
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/xdire/xlb/lb"
+)
+
+// Attempt is a connection that was turned away, or accepted and then not served.
+type Attempt struct {
+	At         time.Time
+	Code       string // the reason, as in the log
+	Detail     string
+	Address    netip.AddrPort
+	Serial     string
+	Route      string
+	FrontendID string // empty: it belongs to nobody
+	Count      int    // how often the same happened in a row
+}
+
+const (
+	attemptsPerClient = 1000
+	attemptsOfNobody  = 200
+	// sameAttempt is how close two equal attempts have to be to be counted as one.
+	sameAttempt = time.Minute
+)
+
+// journal keeps the last attempts in memory: those of each client, and those of nobody, which are shown
+// only to a reader at the same source address.
+type journal struct {
+	mu      sync.Mutex
+	clients map[string]*ring
+	nobody  ring
+}
+
+func newJournal() *journal { return &journal{clients: map[string]*ring{}} }
+
+func (j *journal) add(clientID string, a Attempt) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if clientID == "" {
+		j.nobody.add(a, attemptsOfNobody)
+		return
+	}
+	r := j.clients[clientID]
+	if r == nil {
+		r = &ring{}
+		j.clients[clientID] = r
+	}
+	r.add(a, attemptsPerClient)
+}
+
+// recent returns up to most attempts, newest first, of one frontend and of nobody at address.
+func (j *journal) recent(clientID, frontendID string, address netip.Addr, since time.Time, most int) []Attempt {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	var found []Attempt
+	if r := j.clients[clientID]; r != nil {
+		found = r.newest(found, most, func(a Attempt) bool { return a.FrontendID == frontendID && a.At.After(since) })
+	}
+	found = j.nobody.newest(found, most, func(a Attempt) bool { return a.Address.Addr() == address && a.At.After(since) })
+	sortNewest(found)
+	return found[:min(len(found), most)]
+}
+
+func (j *journal) forget(clientID string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	delete(j.clients, clientID)
+}
+
+// ring is a list that forgets its oldest entries.
+type ring struct{ entries []Attempt }
+
+func (r *ring) add(a Attempt, most int) {
+	if n := len(r.entries); n > 0 && r.entries[n-1].same(a) {
+		r.entries[n-1].Count++
+		r.entries[n-1].At = a.At
+		return
+	}
+	a.Count = 1
+	if len(r.entries) >= most {
+		r.entries = append(r.entries[:0], r.entries[len(r.entries)-most+most/4:]...)
+	}
+	r.entries = append(r.entries, a)
+}
+
+func (a Attempt) same(b Attempt) bool {
+	return a.Code == b.Code && a.Serial == b.Serial && a.FrontendID == b.FrontendID && a.Route == b.Route &&
+		a.Address.Addr() == b.Address.Addr() && b.At.Sub(a.At) < sameAttempt
+}
+
+func (r *ring) newest(into []Attempt, most int, wanted func(Attempt) bool) []Attempt {
+	for i := len(r.entries) - 1; i >= 0 && most > 0; i-- {
+		if wanted(r.entries[i]) {
+			into = append(into, r.entries[i])
+			most--
+		}
+	}
+	return into
+}
+
+// sightings is how far connections of a frontend have come, for the connect page.
+type sightings struct {
+	accepted, routed, firstByte atomic.Int64 // Unix nanoseconds of the newest, zero: never
+	took                        atomic.Int64 // nanoseconds from accept to the newest first byte
+	route                       atomic.Pointer[string]
+	noted                       atomic.Bool // the first byte has been written down
+	history                     history
+}
+
+// trace hears from the balancer about every connection. It must not block.
+func (c *Control) trace(e lb.Event) {
+	b, _ := e.Tag.(*bearer)
+	switch e.Kind {
+	case lb.Accepted:
+		b.frontend.seen.accepted.Store(c.cfg.Now().UnixNano())
+	case lb.Routed:
+		b.frontend.seen.routed.Store(c.cfg.Now().UnixNano())
+	case lb.FirstByte:
+		c.sawFirstByte(b, e)
+	case lb.Refused:
+		c.traceRefused(e)
+		return
+	case lb.Closed:
+		c.traceClosed(b, e)
+	}
+	if b != nil {
+		c.bus.mark(b.clientID)
+	}
+}
+
+func (c *Control) sawFirstByte(b *bearer, e lb.Event) {
+	seen, route := b.frontend.seen, e.Route
+	seen.route.Store(&route)
+	seen.took.Store(int64(e.Duration))
+	seen.firstByte.Store(c.cfg.Now().UnixNano())
+	if !b.frontend.record.FirstByte.IsZero() || seen.noted.Swap(true) {
+		return
+	}
+	select {
+	case c.firsts <- b.frontendID:
+	default:
+		seen.noted.Store(false) // the next connection says it again
+	}
+}
+
+// traceRefused writes down a connection that was turned away before it had a pool.
+func (c *Control) traceRefused(e lb.Event) {
+	clientID, frontendID, serial := c.owner(e.Leaf)
+	c.log.LogAttrs(context.Background(), slog.LevelInfo, "refused connection",
+		slog.String("reason", string(e.Reason)), slog.String("detail", e.Detail), slog.String("source", e.Remote.String()),
+		slog.String("client", clientID), slog.String("frontend", frontendID), slog.String("serial", serial))
+	c.journal.add(clientID, Attempt{
+		At: c.cfg.Now(), Code: string(e.Reason), Detail: e.Detail, Address: e.Remote, Serial: serial, FrontendID: frontendID,
+	})
+	if clientID != "" {
+		c.bus.mark(clientID)
+	}
+}
+
+// notServed are the ends of a connection that its owner should hear about.
+var notServed = map[lb.Reason]bool{
+	lb.ReasonNoRoute: true, lb.ReasonAllFull: true, lb.ReasonRouteRefused: true, lb.ReasonRouteTimeout: true,
+	lb.ReasonRouteDNS: true, lb.ReasonRoutePolicy: true, lb.ReasonRouteTLS: true, lb.ReasonRouteClosed: true,
+	lb.ReasonConnLimit: true, lb.ReasonRateLimit: true,
+}
+
+func (c *Control) traceClosed(b *bearer, e lb.Event) {
+	if b == nil {
+		return
+	}
+	c.log.LogAttrs(context.Background(), slog.LevelInfo, "connection",
+		slog.Uint64("id", e.ID), slog.String("reason", string(e.Reason)), slog.String("client", b.clientID),
+		slog.String("frontend", b.frontendID), slog.String("serial", b.serial), slog.String("source", e.Remote.String()),
+		slog.String("route", e.Route), slog.Int64("bytesIn", e.BytesIn), slog.Int64("bytesOut", e.BytesOut),
+		slog.Duration("wait", e.Wait), slog.Duration("connect", e.Connect), slog.Duration("total", e.Duration))
+	if notServed[e.Reason] {
+		c.journal.add(b.clientID, Attempt{
+			At: c.cfg.Now(), Code: string(e.Reason), Detail: e.Detail, Address: e.Remote, Serial: b.serial,
+			Route: e.Route, FrontendID: b.frontendID,
+		})
+	}
+}

@@ -1,0 +1,51 @@
+package control
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+func TestRatesBoundEachKeyAndRecover(t *testing.T) {
+	r, now := newRates(60), time.Unix(1_000_000, 0)
+	for i := range 60 {
+		if wait := r.take("a", now); wait != 0 {
+			t.Fatalf("event %d has to wait %v", i, wait)
+		}
+	}
+	if wait := r.take("a", now); wait != time.Second {
+		t.Errorf("one too many has to wait %v, want 1 s", wait)
+	}
+	if wait := r.take("b", now); wait != 0 {
+		t.Errorf("another key has to wait %v", wait)
+	}
+	if wait := r.peek("a", now.Add(time.Second)); wait != 0 {
+		t.Errorf("after a second it still has to wait %v", wait)
+	}
+}
+
+func TestRatesOffAllowsEverything(t *testing.T) {
+	for _, r := range []*rates{newRates(-1), nil} {
+		for range 1000 {
+			if r.take("a", time.Now()) != 0 {
+				t.Fatal("has to wait although unbounded")
+			}
+		}
+	}
+}
+
+func TestRatesHoldBoundedMemory(t *testing.T) {
+	r, now := newRates(2), time.Unix(1_000_000, 0)
+	for i := range 3 * maxRateKeys {
+		r.take(fmt.Sprint(i), now)
+	}
+	if n := len(r.keys); n > maxRateKeys {
+		t.Errorf("holds %d keys, want at most %d", n, maxRateKeys)
+	}
+	if r.take("0", now) != 0 {
+		t.Error("a known key suffers from the unknown ones")
+	}
+	if r.take("new", now.Add(time.Hour)) != 0 || len(r.keys) > maxRateKeys/2 {
+		t.Errorf("recovered keys are not forgotten: %d left", len(r.keys))
+	}
+}

@@ -1,0 +1,196 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/xdire/xlb/lb"
+)
+
+// lookupBudget bounds the look-up of all names of one frontend when it is saved.
+const lookupBudget = 2 * time.Second
+
+// checkRoutes validates a list of routes and returns their canonical forms.
+func (c *Control) checkRoutes(ctx context.Context, routes, known []Route) ([]Route, []error) {
+	most := c.cfg.Limits.RoutesPerFrontend
+	if len(routes) == 0 {
+		return nil, []error{invalid("routes", "Name at least one route, for example 10.0.7.2:6379.")}
+	}
+	if most >= 0 && len(routes) > most {
+		return nil, []error{invalid("routes", "At most %d routes.", most)}
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookupBudget)
+	defer cancel()
+	var problems []error
+	checked, rows := make([]Route, 0, len(routes)), map[string]int{}
+	for i, r := range routes {
+		field := fmt.Sprintf("routes[%d].dest", i)
+		dest, problem := c.checkDest(ctx, field, r.Dest, known)
+		switch first, twice := rows[dest]; {
+		case problem != nil:
+			problems = append(problems, problem)
+		case twice:
+			problems = append(problems, invalid(field, "You have this route already, in row %d.", first))
+		default:
+			rows[dest] = i + 1
+		}
+		if r.Capacity < 0 || r.Capacity > maxCapacity {
+			problems = append(problems, invalid(fmt.Sprintf("routes[%d].capacity", i), "Use 0 for no bound, or 1 to %d connections.", maxCapacity))
+		}
+		checked = append(checked, Route{Dest: dest, Capacity: r.Capacity})
+	}
+	return checked, problems
+}
+
+// checkDest validates one destination: its syntax, and the egress rule on every address it has now.
+func (c *Control) checkDest(ctx context.Context, field, text string, known []Route) (string, *Error) {
+	host, port, problem := parseDest(field, text)
+	if problem != nil {
+		return "", problem
+	}
+	dest := joinHostPort(host, int(port))
+	if slices.ContainsFunc(known, func(r Route) bool { return r.Dest == dest }) {
+		return dest, nil
+	}
+	addresses := lookup(ctx, host)
+	if len(addresses) == 0 {
+		return dest, nil // a name that does not resolve may do so later; the dial asks again
+	}
+	for _, ip := range addresses {
+		if c.egress.check(netip.AddrPortFrom(ip, port)) == nil {
+			return dest, nil
+		}
+	}
+	return "", invalid(field, "This server does not allow that address.")
+}
+
+// lookup returns the addresses of a host, none when it does not resolve in time.
+func lookup(ctx context.Context, host string) []netip.Addr {
+	if ip, err := netip.ParseAddr(host); err == nil {
+		return []netip.Addr{ip}
+	}
+	addresses, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	if err != nil {
+		return nil
+	}
+	return addresses
+}
+
+// parseDest takes host:port apart and returns both in canonical form.
+func parseDest(field, text string) (host string, port uint16, problem *Error) {
+	text = strings.TrimSpace(text)
+	if strings.Count(text, ":") > 1 && !strings.HasPrefix(text, "[") {
+		return "", 0, invalid(field, "Put IPv6 addresses in brackets: [2001:db8::7]:443.")
+	}
+	host, portText, err := net.SplitHostPort(text)
+	if err != nil || portText == "" {
+		return "", 0, invalid(field, "Add a port, for example 10.0.7.2:6379.")
+	}
+	number, err := strconv.Atoi(portText)
+	if err != nil || number < 1 || number > 65535 || strings.HasPrefix(portText, "+") {
+		return "", 0, invalid(field, "The port must be from 1 to 65535.")
+	}
+	if ip, err := netip.ParseAddr(host); err == nil {
+		if ip.Zone() != "" {
+			return "", 0, invalid(field, "Leave out the zone of the address, the part after %%.")
+		}
+		return ip.Unmap().String(), uint16(number), nil
+	}
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	if !isHostname(host) {
+		return "", 0, invalid(field, "This is no host name or IP address. Write host:port, for example db.internal:5432.")
+	}
+	return host, uint16(number), nil
+}
+
+// isHostname follows RFC 1123, plus underscores, which container networks use. A name whose last label
+// is a number is refused: some resolvers read such texts as addresses.
+func isHostname(host string) bool {
+	if host == "" || len(host) > 253 {
+		return false
+	}
+	labels := strings.Split(host, ".")
+	for _, l := range labels {
+		if l == "" || len(l) > 63 || l[0] == '-' || l[len(l)-1] == '-' || strings.ContainsFunc(l, notInHostname) {
+			return false
+		}
+	}
+	last := labels[len(labels)-1]
+	_, err := strconv.ParseUint(last, 0, 64)
+	return err != nil && strings.Trim(last, "0123456789") != ""
+}
+
+func notInHostname(r rune) bool {
+	return !(r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '-' || r == '_')
+}
+
+func joinHostPort(host string, port int) string { return net.JoinHostPort(host, strconv.Itoa(port)) }
+
+// wellKnown are the names that ports suggest.
+var wellKnown = map[string]string{
+	"6379": "redis", "5432": "postgres", "3306": "mysql", "80": "web", "443": "web", "8080": "web",
+}
+
+// SuggestName is the name a frontend gets when its owner gives none.
+func SuggestName(dest string) string {
+	if _, port, err := net.SplitHostPort(dest); err == nil && wellKnown[port] != "" {
+		return wellKnown[port]
+	}
+	return "frontend"
+}
+
+// RouteCheck says what came of trying a destination.
+type RouteCheck struct {
+	Reason lb.Reason // empty: it answers
+	Host   string
+	Port   int
+	Took   time.Duration
+}
+
+// Answers tells whether a connection came about.
+func (r RouteCheck) Answers() bool { return r.Reason == "" }
+
+// Code is the reason in the words of the log, empty when the route answers.
+func (r RouteCheck) Code() string { return string(r.Reason) }
+
+// checkTimeout bounds the look-up and dial of one route check.
+const checkTimeout = 2 * time.Second
+
+// CheckRoute tries to connect to a destination, under the same rules as the balancer's own dials.
+// It sends nothing and reads nothing.
+func (c *Control) CheckRoute(ctx context.Context, text string) (RouteCheck, error) {
+	a, err := c.may(ctx, actRouteCheck, "")
+	if err != nil {
+		return RouteCheck{}, err
+	}
+	host, port, problem := parseDest("dest", text)
+	if problem != nil {
+		return RouteCheck{}, problem
+	}
+	if wait := c.checks.take(a.ClientID, c.cfg.Now()); wait > 0 {
+		return RouteCheck{}, tooMany("Too many route checks.", wait)
+	}
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	check, started := RouteCheck{Host: host, Port: int(port)}, time.Now()
+	conn, err := c.dialer.DialContext(ctx, "tcp", joinHostPort(host, int(port)))
+	check.Took = time.Since(started)
+	if err != nil {
+		check.Reason = lb.ReasonOf(err)
+		if check.Reason == lb.ReasonRoutePolicy {
+			return check, invalid("dest", "This server does not allow that address.")
+		}
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			check.Reason = lb.ReasonRouteTimeout
+		}
+		return check, nil
+	}
+	return check, conn.Close()
+}

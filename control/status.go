@@ -1,0 +1,227 @@
+package control
+
+import (
+	"context"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/xdire/xlb/lb"
+	"github.com/xdire/xlb/store"
+)
+
+// State is how a frontend or a route does, in one word.
+type State string
+
+const (
+	StateUp       State = "up"
+	StateDegraded State = "degraded" // some routes do not answer
+	StateDown     State = "down"
+	StateWaiting  State = "waiting" // a frontend that no connection has reached yet
+	StateUnknown  State = "unknown" // a route that was not tried yet
+	StateOff      State = "off"
+)
+
+// RouteStatus is what is known about a route. It is observed, never stored.
+type RouteStatus struct {
+	Route
+	State       State
+	Reason      string // of StateDown, as in the log
+	Since       time.Time
+	Active      int
+	Total       int64
+	Failed      int64
+	BytesIn     int64 // from clients
+	BytesOut    int64 // to clients
+	ConnectTime time.Duration
+}
+
+// Sample is one point of a frontend's recent traffic; the rates are per second since the point before.
+type Sample struct {
+	At           time.Time
+	Active       int
+	New, In, Out float64
+}
+
+// Status is a frontend with what is known about it now.
+type Status struct {
+	Frontend
+	State       State
+	Connections int // open now
+	Waiting     int
+	Total       int64
+	BytesIn     int64
+	BytesOut    int64
+	Routes      []RouteStatus
+	Samples     []Sample // oldest first, one every two seconds, at most 5 minutes
+}
+
+// Status is one frontend of the actor with what is known about it now.
+func (c *Control) Status(ctx context.Context, id string) (Status, error) {
+	a, err := c.may(ctx, actFrontendRead, id)
+	if err != nil {
+		return Status{}, err
+	}
+	state, known := c.index.frontends.get(canonicalID(id))
+	if !known || state.record.ClientID != a.ClientID {
+		return Status{}, notFound("frontend")
+	}
+	return state.status(), nil
+}
+
+// Statuses lists all frontends of the actor with what is known about them now, oldest first.
+func (c *Control) Statuses(ctx context.Context) ([]Status, error) {
+	a, err := c.may(ctx, actFrontendRead, "")
+	if err != nil {
+		return nil, err
+	}
+	var all []Status
+	for _, state := range c.index.frontends.all() {
+		if state.record.ClientID == a.ClientID {
+			all = append(all, state.status())
+		}
+	}
+	slices.SortFunc(all, func(a, b Status) int { return a.CreatedAt.Compare(b.CreatedAt) })
+	return all, nil
+}
+
+func (f *frontendState) status() Status {
+	stats := f.pool.Stats()
+	s := Status{
+		Frontend: f.record, Connections: stats.Active, Waiting: stats.Waiting, Total: stats.Total,
+		BytesIn: stats.BytesIn, BytesOut: stats.BytesOut, Samples: f.seen.history.points(),
+	}
+	s.Routes = make([]RouteStatus, 0, len(f.record.Routes))
+	for _, route := range f.record.Routes {
+		s.Routes = append(s.Routes, routeStatus(route, stats.Backends))
+	}
+	s.State = f.state(s.Routes)
+	return s
+}
+
+func routeStatus(route Route, all []lb.BackendStats) RouteStatus {
+	status := RouteStatus{Route: route, State: StateUnknown}
+	i := slices.IndexFunc(all, func(b lb.BackendStats) bool { return b.Addr == route.Dest })
+	if i < 0 {
+		return status
+	}
+	b := all[i]
+	status.Active, status.Total, status.Failed = b.Active, b.Total, b.Failed
+	status.BytesIn, status.BytesOut, status.ConnectTime = b.BytesIn, b.BytesOut, b.ConnectTime
+	switch {
+	case b.LastErrorReason != "":
+		status.State, status.Reason, status.Since = StateDown, string(b.LastErrorReason), b.LastErrorAt
+	case b.Total > 0:
+		status.State = StateUp
+	}
+	return status
+}
+
+// state sums the routes up. Without traffic nothing is known, and it says so.
+func (f *frontendState) state(routes []RouteStatus) State {
+	if !f.record.Active {
+		return StateOff
+	}
+	down, tried := 0, 0
+	for _, r := range routes {
+		switch r.State {
+		case StateDown:
+			down, tried = down+1, tried+1
+		case StateUp:
+			tried++
+		}
+	}
+	switch {
+	case tried == 0 && f.record.FirstByte.IsZero():
+		return StateWaiting
+	case down > 0 && down == len(routes):
+		return StateDown
+	case down > 0:
+		return StateDegraded
+	}
+	return StateUp
+}
+
+// Progress is how far connections of a frontend have come since a moment.
+type Progress struct {
+	Accepted, Routed, FirstByte time.Time // zero: not yet
+	Took                        time.Duration
+	Route                       string
+	Attempts                    []Attempt // newest first
+}
+
+// attemptsShown is how many attempts the connect page lists.
+const attemptsShown = 20
+
+// Progress tells how far connections of one frontend of the actor have come since a moment, with the
+// attempts that failed: the client's own, and those of nobody from the actor's own address.
+func (c *Control) Progress(ctx context.Context, id string, since time.Time) (Progress, error) {
+	a, err := c.may(ctx, actConnectionActivity, id)
+	if err != nil {
+		return Progress{}, err
+	}
+	state, known := c.index.frontends.get(canonicalID(id))
+	if !known || state.record.ClientID != a.ClientID {
+		return Progress{}, notFound("frontend")
+	}
+	seen := state.seen
+	p := Progress{
+		Accepted: after(&seen.accepted, since), Routed: after(&seen.routed, since), FirstByte: after(&seen.firstByte, since),
+		Took:     time.Duration(seen.took.Load()),
+		Attempts: c.journal.recent(a.ClientID, state.record.ID, a.Address, since, attemptsShown),
+	}
+	if route := seen.route.Load(); route != nil {
+		p.Route = *route
+	}
+	return p, nil
+}
+
+func after(at *atomic.Int64, since time.Time) time.Time {
+	if n := at.Load(); n != 0 && n >= since.UnixNano() {
+		return time.Unix(0, n)
+	}
+	return time.Time{}
+}
+
+func sortNewest(all []Attempt) {
+	slices.SortStableFunc(all, func(a, b Attempt) int { return b.At.Compare(a.At) })
+}
+
+// Changes returns a channel that is marked when something of the actor's client has changed, and a func
+// that ends it.
+func (c *Control) Changes(ctx context.Context) (<-chan struct{}, func(), error) {
+	a, err := c.may(ctx, actFrontendRead, "")
+	if err != nil {
+		return nil, nil, err
+	}
+	ch, end := c.bus.subscribe(a.ClientID)
+	return ch, end, nil
+}
+
+// noteFirstBytes writes down which frontends have carried a byte, once for each, until ctx ends.
+func (c *Control) noteFirstBytes(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case id := <-c.firsts:
+			c.noteFirstByte(ctx, id)
+		}
+	}
+}
+
+func (c *Control) noteFirstByte(ctx context.Context, id string) {
+	state, known := c.index.frontends.get(id)
+	if !known {
+		return
+	}
+	_, err := c.store.UpdateFrontend(ctx, state.record.ClientID, id, func(r *store.Frontend) error {
+		if r.FirstByteAt.IsZero() {
+			r.FirstByteAt = c.cfg.Now().UTC()
+		}
+		return nil
+	})
+	if err != nil && ctx.Err() == nil {
+		c.log.Warn("first byte not noted", "frontend", id, "error", err)
+	}
+}

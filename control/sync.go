@@ -1,0 +1,306 @@
+package control
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/xdire/xlb/lb"
+	"github.com/xdire/xlb/store"
+)
+
+// index is the store as the data plane needs it: in memory, one map read for each question. It is where
+// frontends become pools. Only load and follow change it.
+type index struct {
+	c *Control
+
+	clients      table[string, *clientState]
+	frontends    table[string, *frontendState] // by uuid
+	byAccessKey  table[string, *frontendState]
+	certificates table[certificateKey, *certificateState]
+
+	watcher *store.RecordWatcher // set by load, read by follow
+
+	mu      sync.Mutex
+	applied uint64
+	moved   chan struct{} // closed and replaced when applied grows
+}
+
+type certificateKey struct{ authority, serial string }
+
+type clientState struct {
+	admin, disabled bool
+	connections     *lb.Limit // shared by all pools of the client
+}
+
+type frontendState struct {
+	record Frontend
+	pool   *lb.Pool
+	seen   *sightings
+}
+
+type certificateState struct {
+	clientID, frontendID string
+	notAfter             time.Time
+	revoked              bool
+}
+
+func newIndex(c *Control) *index {
+	return &index{c: c, moved: make(chan struct{})}
+}
+
+// load reads everything there is and starts watching from that revision on.
+func (x *index) load(ctx context.Context) error {
+	snapshot, err := x.c.store.Snapshot(ctx)
+	if err != nil {
+		return fmt.Errorf("read the store: %w", err)
+	}
+	x.replace(snapshot)
+	x.watcher = x.c.store.WatchRecords(snapshot.Revision)
+	x.advance(snapshot.Revision)
+	return nil
+}
+
+// replace makes the index equal to the snapshot: what is not in it any more is removed.
+func (x *index) replace(s store.Snapshot) {
+	clients, frontends, certificates := map[string]bool{}, map[string]bool{}, map[certificateKey]bool{}
+	for _, r := range s.Clients {
+		clients[r.UUID] = true
+		x.putClient(r)
+	}
+	for _, r := range s.Frontends {
+		frontends[r.UUID] = true
+		x.putFrontend(r)
+	}
+	for _, r := range s.Certificates {
+		certificates[certificateKey{r.Authority, r.Serial}] = true
+		x.putCertificate(r)
+	}
+	for id := range x.frontends.all() {
+		if !frontends[id] {
+			x.removeFrontend(id)
+		}
+	}
+	for id := range x.clients.all() {
+		if !clients[id] {
+			x.removeClient(id)
+		}
+	}
+	for key := range x.certificates.all() {
+		if !certificates[key] {
+			x.removeCertificate(key)
+		}
+	}
+}
+
+// follow applies every change of the store as it arrives, until ctx ends.
+func (x *index) follow(ctx context.Context) error {
+	defer x.watcher.Stop()
+	for {
+		change, err := x.watcher.Next(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("follow the store: %w", err)
+		}
+		if change.Resync {
+			if err := x.resync(ctx); err != nil {
+				return err
+			}
+			continue
+		}
+		x.apply(change)
+		x.advance(change.Revision)
+	}
+}
+
+// resync reads everything again, after following fell behind.
+func (x *index) resync(ctx context.Context) error {
+	snapshot, err := x.c.store.Snapshot(ctx)
+	if err != nil {
+		return fmt.Errorf("read the store again: %w", err)
+	}
+	x.replace(snapshot)
+	x.advance(snapshot.Revision)
+	return nil
+}
+
+func (x *index) apply(change store.Record) {
+	switch {
+	case change.Client != nil:
+		x.putClient(*change.Client)
+	case change.Frontend != nil:
+		x.putFrontend(*change.Frontend)
+	case change.Certificate != nil:
+		x.putCertificate(*change.Certificate)
+	case change.Deleted.Client != "" && change.Deleted.Kind == store.KindClient:
+		x.removeClient(change.Deleted.Client)
+	case change.Deleted.Kind == store.KindFrontend:
+		x.removeFrontend(change.Deleted.Frontend)
+	case change.Deleted.Kind == store.KindCertificate:
+		x.removeCertificate(certificateKey{change.Deleted.Authority, change.Deleted.Serial})
+	}
+}
+
+func (x *index) putClient(r store.Client) {
+	state := &clientState{admin: r.Admin, disabled: r.Disabled}
+	if old, known := x.clients.get(r.UUID); known {
+		state.connections = old.connections
+	} else {
+		state.connections = lb.NewLimit(max(0, x.c.cfg.Limits.Connections))
+	}
+	x.clients.set(r.UUID, state)
+	if state.disabled {
+		x.c.drop(clientKey(r.UUID), lb.ReasonDisabled)
+	}
+	x.c.bus.mark(r.UUID)
+}
+
+func (x *index) removeClient(id string) {
+	x.clients.remove(id)
+	x.c.drop(clientKey(id), lb.ReasonGone)
+	x.c.journal.forget(id)
+	x.c.bus.mark(id)
+}
+
+func (x *index) putFrontend(r store.Frontend) {
+	record := frontendOf(r)
+	state := &frontendState{record: record}
+	if old, known := x.frontends.get(record.ID); known {
+		state.pool, state.seen = old.pool, old.seen
+		state.pool.Update(record.pool())
+		if old.record.AccessKey != record.AccessKey {
+			x.byAccessKey.remove(old.record.AccessKey)
+		}
+	} else {
+		state.pool, state.seen = lb.NewPool(record.pool()), &sightings{}
+	}
+	x.frontends.set(record.ID, state)
+	x.byAccessKey.set(record.AccessKey, state)
+	if !record.Active {
+		x.c.drop(frontendKey(record.ID), lb.ReasonOff)
+	}
+	x.c.bus.mark(record.ClientID)
+}
+
+func (x *index) removeFrontend(id string) {
+	old, known := x.frontends.get(id)
+	if !known {
+		return
+	}
+	x.frontends.remove(id)
+	x.byAccessKey.remove(old.record.AccessKey)
+	x.c.drop(frontendKey(id), lb.ReasonGone)
+	x.c.bus.mark(old.record.ClientID)
+}
+
+func (x *index) putCertificate(r store.Certificate) {
+	state := &certificateState{clientID: r.ClientID, frontendID: r.FrontendID, notAfter: r.NotAfter, revoked: r.RevokedAt != nil}
+	x.certificates.set(certificateKey{r.Authority, r.Serial}, state)
+	if state.revoked {
+		x.c.drop(serialKey(r.Authority, r.Serial), lb.ReasonRevoked)
+	}
+	x.c.bus.mark(r.ClientID)
+}
+
+func (x *index) removeCertificate(key certificateKey) {
+	if old, known := x.certificates.get(key); known {
+		x.certificates.remove(key)
+		x.c.bus.mark(old.clientID)
+	}
+}
+
+// advance says that everything up to rev has been applied.
+func (x *index) advance(rev uint64) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if rev > x.applied {
+		x.applied = rev
+		close(x.moved)
+		x.moved = make(chan struct{})
+	}
+}
+
+// liveTimeout bounds how long an operation waits for its own change to be applied.
+const liveTimeout = 10 * time.Second
+
+// waitFor returns when everything up to rev has been applied here: that is what "live" means.
+func (x *index) waitFor(ctx context.Context, rev uint64) error {
+	ctx, cancel := context.WithTimeout(ctx, liveTimeout)
+	defer cancel()
+	for {
+		x.mu.Lock()
+		applied, moved := x.applied, x.moved
+		x.mu.Unlock()
+		if applied >= rev {
+			return nil
+		}
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			return &Error{Kind: KindUnavailable, Message: "The change is saved, but is not live yet.", Err: ctx.Err()}
+		}
+	}
+}
+
+// client returns whether a client is the administrator, and whether it exists and may act.
+func (x *index) client(id string) (admin, known bool) {
+	state, known := x.clients.get(id)
+	if !known || state.disabled {
+		return false, false
+	}
+	return state.admin, true
+}
+
+// clientOff tells whether a client is gone or disabled.
+func (x *index) clientOff(id string) bool {
+	_, known := x.client(id)
+	return !known
+}
+
+// table is a map with a lock: many readers, one writer. The zero value is empty.
+type table[K comparable, V any] struct {
+	mu sync.RWMutex
+	m  map[K]V
+}
+
+func (t *table[K, V]) get(key K) (V, bool) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	v, ok := t.m[key]
+	return v, ok
+}
+
+func (t *table[K, V]) set(key K, value V) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.m == nil {
+		t.m = map[K]V{}
+	}
+	t.m[key] = value
+}
+
+func (t *table[K, V]) remove(key K) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.m, key)
+}
+
+func (t *table[K, V]) len() int {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return len(t.m)
+}
+
+// all is a copy of the map, for walking it without the lock.
+func (t *table[K, V]) all() map[K]V {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	all := make(map[K]V, len(t.m))
+	for k, v := range t.m {
+		all[k] = v
+	}
+	return all
+}

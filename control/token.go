@@ -1,0 +1,107 @@
+package control
+
+import (
+	"context"
+	"crypto/rsa"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+	"github.com/google/uuid"
+
+	"github.com/xdire/xlb/pki"
+)
+
+const (
+	tokenIssuer = "xlb-authority"
+	tokenLife   = time.Hour
+	// maxToken bounds the text that is parsed at all; ours have about 700 bytes.
+	maxToken = 4096
+)
+
+// tokenSigner signs and checks bearer tokens: RS256 and nothing else (RFC 7518), with a key id.
+type tokenSigner struct {
+	key *rsa.PrivateKey
+	id  string
+}
+
+func newTokenSigner(der []byte) (*tokenSigner, error) {
+	key, err := pki.ParseTokenKey(der)
+	if err != nil {
+		return nil, err
+	}
+	return &tokenSigner{key: key, id: pki.KeyID(key.Public())}, nil
+}
+
+func (s *tokenSigner) sign(clientID string, now time.Time) (string, error) {
+	token := jwt.NewWithClaims(jwt.SigningMethodRS256, jwt.RegisteredClaims{
+		Issuer: tokenIssuer, Subject: clientID, ID: uuid.NewString(),
+		IssuedAt: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(tokenLife)),
+	})
+	token.Header["kid"] = s.id
+	return token.SignedString(s.key)
+}
+
+// verify returns the client a token was issued to.
+func (s *tokenSigner) verify(raw string, now time.Time) (string, error) {
+	if len(raw) > maxToken {
+		return "", errors.New("the token is too long")
+	}
+	var claims jwt.RegisteredClaims
+	_, err := jwt.ParseWithClaims(raw, &claims, s.keyFor,
+		jwt.WithValidMethods([]string{"RS256"}), jwt.WithIssuer(tokenIssuer), jwt.WithExpirationRequired(),
+		jwt.WithIssuedAt(), jwt.WithLeeway(time.Minute), jwt.WithTimeFunc(func() time.Time { return now }))
+	if err != nil {
+		return "", err
+	}
+	if _, err := uuid.Parse(claims.Subject); err != nil {
+		return "", fmt.Errorf("subject: %w", err)
+	}
+	return claims.Subject, nil
+}
+
+func (s *tokenSigner) keyFor(token *jwt.Token) (any, error) {
+	if token.Header["kid"] != s.id {
+		return nil, errors.New("unknown key id")
+	}
+	return s.key.Public(), nil
+}
+
+// IssueToken exchanges a client's id and key for a bearer token that is good for an hour.
+func (c *Control) IssueToken(ctx context.Context, clientID, key string) (string, error) {
+	client, err := c.Authenticate(ctx, clientID, key)
+	if err != nil {
+		return "", err
+	}
+	return c.signer.sign(client.ID, c.cfg.Now())
+}
+
+// TokenActor is the client a bearer token was issued to. A bad token never locks anyone out.
+func (c *Control) TokenActor(_ context.Context, raw string) (Actor, error) {
+	clientID, err := c.signer.verify(raw, c.cfg.Now())
+	if err != nil {
+		return Actor{}, &Error{Kind: KindUnauthenticated, Message: "The bearer token is not valid or has expired. Get a new one from POST /api/v1/client/auth.", Err: err}
+	}
+	admin, known := c.index.client(clientID)
+	if !known {
+		return Actor{}, &Error{Kind: KindUnauthenticated, Message: "The bearer token's client does not exist any more."}
+	}
+	return Actor{ClientID: clientID, Admin: admin, Via: "api"}, nil
+}
+
+// AllowRequest counts one API request of a client, and refuses it when there are too many in a second.
+func (c *Control) AllowRequest(a Actor) error {
+	if a.ClientID == "" || c.cfg.Limits.RequestsPerSecond < 0 {
+		return nil
+	}
+	if wait := c.requests.take(a.ClientID, c.cfg.Now()); wait > 0 {
+		return tooMany("Too many requests.", wait)
+	}
+	return nil
+}
+
+func tooMany(message string, wait time.Duration) *Error {
+	wait = max(wait, time.Second)
+	return &Error{Kind: KindTooMany, RetryAfter: wait, Message: fmt.Sprintf("%s Try again in %d s.", message, int(wait.Seconds()))}
+}
