@@ -1,0 +1,28 @@
+package handlers
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+type pemOutput struct {
+	ContentType        string `header:"Content-Type"`
+	ContentDisposition string `header:"Content-Disposition"`
+	Body               []byte
+}
+
+func (a *jsonAPI) registerAuthority() {
+	register(a, huma.Operation{
+		OperationID: "get-authority", Method: http.MethodGet, Path: apiPrefix + "/ca.pem", Security: forAnybody,
+		Summary: "The authority's certificate, for programs to trust", Tags: []string{"Server"},
+		Responses: map[string]*huma.Response{"200": {
+			Description: "PEM", Content: map[string]*huma.MediaType{"application/x-pem-file": {Schema: &huma.Schema{Type: huma.TypeString}}},
+		}},
+	}, func(context.Context, *struct{}) (*pemOutput, error) {
+		return &pemOutput{
+			ContentType: "application/x-pem-file", ContentDisposition: `attachment; filename="ca.pem"`, Body: a.control.AuthorityPEM(),
+		}, nil
+	})
+}

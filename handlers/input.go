@@ -1,0 +1,119 @@
+package handlers
+
+import (
+	"encoding/json"
+	"reflect"
+	"slices"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/xdire/xlb/control"
+)
+
+// optional is a field of a body that may be absent or null. Absent leaves what is there, null stands
+// for the default: in a new object both are the same.
+type optional[T any] struct {
+	given, null bool
+	value       T
+}
+
+// UnmarshalJSON is called for null too, not for an absent field.
+func (o *optional[T]) UnmarshalJSON(data []byte) error {
+	o.given, o.null = true, string(data) == "null"
+	return json.Unmarshal(data, &o.value)
+}
+
+// Schema is that of the value, or null.
+func (o optional[T]) Schema(r huma.Registry) *huma.Schema {
+	s := huma.SchemaFromType(r, reflect.TypeFor[T]())
+	s.Nullable = s.Type != ""
+	return s
+}
+
+// into writes the value, or the default for null, unless the field was absent.
+func (o optional[T]) into(field *T, otherwise T) {
+	switch {
+	case o.null:
+		*field = otherwise
+	case o.given:
+		*field = o.value
+	}
+}
+
+// frontendInput is what a client decides about a frontend: all of it, or what shall change.
+type frontendInput struct {
+	Name            optional[string]         `json:"name,omitempty" doc:"A label, need not be unique. Default: suggested from the first port"`
+	Active          optional[bool]           `json:"active,omitempty" doc:"Default: true"`
+	Strategy        optional[strategyNumber] `json:"strategy,omitempty" doc:"0 or round-robin (default), 1 or least-connections"`
+	RouteTimeoutSec optional[int]            `json:"routeTimeoutSec,omitempty" doc:"One budget for waiting and all dials, 1 to 300. Default: 30"`
+	Routes          optional[[]routeBody]    `json:"routes,omitempty" doc:"At least one in a frontend; a list replaces the whole list"`
+}
+
+type routeBody struct {
+	Dest     string `json:"dest" doc:"host:port" example:"10.0.7.2:6379"`
+	Capacity int    `json:"capacity" required:"false" doc:"Most connections at once, 0 for no bound"`
+}
+
+// into changes spec to what the input says.
+func (in frontendInput) into(spec *control.FrontendSpec) {
+	initial := control.DefaultFrontend()
+	in.Name.into(&spec.Name, initial.Name)
+	in.Active.into(&spec.Active, initial.Active)
+	in.RouteTimeoutSec.into(&spec.RouteTimeoutSec, initial.RouteTimeoutSec)
+	strategy := strategyNumber(spec.Strategy)
+	in.Strategy.into(&strategy, strategyNumber(initial.Strategy))
+	spec.Strategy = control.Strategy(strategy)
+	if in.Routes.given {
+		spec.Routes = nil
+		for _, r := range in.Routes.value {
+			spec.Routes = append(spec.Routes, control.Route{Dest: r.Dest, Capacity: r.Capacity})
+		}
+	}
+}
+
+// strategyNumber is a strategy by its number or its name.
+type strategyNumber int
+
+// UnmarshalJSON reads a number or a name.
+func (s *strategyNumber) UnmarshalJSON(data []byte) error {
+	var name string
+	if json.Unmarshal(data, &name) == nil && string(data) != "null" {
+		*s = strategyNumber(slices.Index(control.Strategies, name)) // -1 for a name that there is not
+		return nil
+	}
+	return json.Unmarshal(data, (*int)(s))
+}
+
+// Schema is the two ways to write it, and null. The field says which numbers and names there are.
+func (s strategyNumber) Schema(huma.Registry) *huma.Schema {
+	return &huma.Schema{OneOf: []*huma.Schema{{Type: huma.TypeInteger, Nullable: true}, {Type: huma.TypeString}}}
+}
+
+// maxPage is the longest list in one answer when the caller asks for pages.
+const maxPage = 1000
+
+// Page selects a part of a list.
+type Page struct {
+	After string `query:"after" pattern:"^[0-9a-fA-F-]{1,64}$" doc:"The next of the page before"`
+	Limit int    `query:"limit" minimum:"1" maximum:"1000" doc:"Most items in the answer"`
+}
+
+// listBody is a list, or a page of one.
+type listBody[T any] struct {
+	Items []T     `json:"items" nullable:"false"`
+	Next  *string `json:"next" doc:"For after; null when this is the end"`
+}
+
+// listOf encodes what was found, at most limit of it (0 for all). What is beyond tells that there is more.
+func listOf[From, To any](found []From, limit int, encode func(From) To, key func(To) string) listBody[To] {
+	list := listBody[To]{Items: make([]To, 0, len(found))}
+	for i, one := range found {
+		if limit > 0 && i == limit {
+			next := key(list.Items[i-1])
+			list.Next = &next
+			break
+		}
+		list.Items = append(list.Items, encode(one))
+	}
+	return list
+}

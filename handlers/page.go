@@ -1,0 +1,221 @@
+package handlers
+
+import (
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/a-h/templ"
+
+	"github.com/xdire/xlb/control"
+	"github.com/xdire/xlb/views"
+)
+
+// Sessions keeps browsers logged in. The package that serves implements it.
+type Sessions interface {
+	// Start logs the browser in as a client and gives it a new session id. It must come before the body.
+	Start(w http.ResponseWriter, r *http.Request, clientID string) error
+	// End logs the browser out. It must come before the body.
+	End(w http.ResponseWriter, r *http.Request) error
+}
+
+// PagesConfig is what [NewPages] needs. All fields must be set unless they say otherwise.
+type PagesConfig struct {
+	Control  *control.Control
+	Sessions Sessions
+	// Asset returns the URL of a static file, with the hash of its content.
+	Asset func(name string) string
+	// Log receives the failures that a page hides from its reader. Nil discards.
+	Log *slog.Logger
+	// Version marks the build; an open page that hears of another one says so.
+	Version string
+}
+
+// Pages is the face for people: forms in, HTML out.
+type Pages struct {
+	PagesConfig
+}
+
+// NewPages returns the pages over a control.
+func NewPages(cfg PagesConfig) *Pages {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Pages{cfg}
+}
+
+// Route is one page.
+type Route struct {
+	Method, Pattern string
+	Open            bool // no log-in needed
+	Handler         http.HandlerFunc
+}
+
+// Routes lists all pages. Nothing changes on GET.
+func (p *Pages) Routes() []Route {
+	get := func(pattern string, h pageFunc) Route {
+		return Route{Method: "GET", Pattern: pattern, Handler: p.page(h)}
+	}
+	post := func(pattern string, h pageFunc) Route {
+		return Route{Method: "POST", Pattern: pattern, Handler: p.page(h)}
+	}
+	open := func(r Route) Route { r.Open = true; return r }
+	return []Route{
+		open(get("/signup", p.signupForm)),
+		open(post("/signup", p.signup)),
+		open(get("/login", p.loginForm)),
+		open(post("/login", p.login)),
+		post("/logout", p.logout),
+		open(post("/account/theme", p.setTheme)),
+
+		get("/", p.overview),
+		get("/frontends", p.frontends),
+		get("/frontends/new", p.newForm),
+		post("/frontends/new", p.create),
+		post("/frontends/check-route", p.checkRoute),
+		get("/frontends/{uuid}", p.frontend),
+		get("/frontends/{uuid}/certificate", p.certificateForm),
+		post("/frontends/{uuid}/certificate", p.downloadBundle),
+		get("/frontends/{uuid}/connect", p.connect),
+		get("/frontends/{uuid}/settings", p.settingsForm),
+		post("/frontends/{uuid}/settings", p.saveSettings),
+		get("/frontends/{uuid}/delete", p.deleteForm),
+		post("/frontends/{uuid}/delete", p.deleteFrontend),
+		get("/certificates", p.certificates),
+		get("/account", p.account),
+		get("/events", p.events),
+	}
+}
+
+// pageFunc answers a request, or returns why it cannot: one place turns that into an error page.
+type pageFunc func(w http.ResponseWriter, r *http.Request) error
+
+func (p *Pages) page(h pageFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			if err := r.ParseForm(); err != nil {
+				p.Error(w, r, formStatus(err))
+				return
+			}
+		}
+		if err := h(w, r); err != nil {
+			p.fail(w, r, err)
+		}
+	}
+}
+
+func formStatus(err error) int {
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) {
+		return http.StatusRequestEntityTooLarge
+	}
+	return http.StatusBadRequest
+}
+
+// fail shows the error page for what an operation returned.
+func (p *Pages) fail(w http.ResponseWriter, r *http.Request, err error) {
+	problems := control.Problems(err)
+	if len(problems) == 0 {
+		p.Log.ErrorContext(r.Context(), "page failed", "path", r.URL.Path, "request", control.ActorFrom(r.Context()).RequestID, "error", err)
+		p.Error(w, r, http.StatusInternalServerError)
+		return
+	}
+	if problems[0].Kind == control.KindUnauthenticated {
+		http.Redirect(w, r, "/login?"+url.Values{"next": {r.URL.Path}}.Encode(), http.StatusSeeOther)
+		return
+	}
+	setRetryAfter(w, problems[0])
+	p.showError(w, r, statusOf(problems[0]), problems[0].Message)
+}
+
+// Error shows the error page for a status, with the request id and two ways on.
+func (p *Pages) Error(w http.ResponseWriter, r *http.Request, status int) {
+	p.showError(w, r, status, "")
+}
+
+// show renders a page. A page of somebody's own is kept by no cache.
+func (p *Pages) show(w http.ResponseWriter, r *http.Request, status int, c templ.Component) error {
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	return c.Render(r.Context(), w)
+}
+
+// base is what every page shows around its content.
+func (p *Pages) base(r *http.Request, title, nav string) views.Page {
+	a := control.ActorFrom(r.Context())
+	page := views.Page{
+		Title: title, Nav: nav, Endpoint: p.Control.Endpoint(), Asset: p.Asset, Theme: theme(r),
+		Now: time.Now(), RequestID: a.RequestID, Flash: views.Done(r.URL.Query().Get("done")),
+	}
+	if a.ClientID != "" {
+		page.Client.ID = a.ClientID
+		if client, err := p.Control.OwnClient(r.Context()); err == nil {
+			page.Client.Name = client.Name
+		}
+		page.Frontends, page.Certs = p.counts(r)
+	}
+	return page
+}
+
+// counts are the numbers in the navigation.
+func (p *Pages) counts(r *http.Request) (frontends, certificates int) {
+	statuses, err := p.Control.Statuses(r.Context())
+	if err != nil {
+		return 0, 0
+	}
+	issued, err := p.Control.Certificates(r.Context(), "", "", 0)
+	if err != nil {
+		return len(statuses), 0
+	}
+	return len(statuses), len(issued)
+}
+
+const themeCookie = "xlb-theme"
+
+func theme(r *http.Request) string {
+	if c, err := r.Cookie(themeCookie); err == nil && (c.Value == "light" || c.Value == "dark") {
+		return c.Value
+	}
+	return ""
+}
+
+func (p *Pages) setTheme(w http.ResponseWriter, r *http.Request) error {
+	choice := r.PostForm.Get("theme")
+	age := 365 * 24 * 3600
+	if choice != "light" && choice != "dark" {
+		choice, age = "", -1 // the system's
+	}
+	http.SetCookie(w, &http.Cookie{
+		Name: themeCookie, Value: choice, Path: "/", MaxAge: age, Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode,
+	})
+	http.Redirect(w, r, local(r.PostForm.Get("next"), "/account"), http.StatusSeeOther)
+	return nil
+}
+
+// local returns a path on this server, never another site's: the text comes from the URL.
+func local(path, otherwise string) string {
+	u, err := url.Parse(path)
+	if err != nil || u.Host != "" || u.Scheme != "" || !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "//") || strings.ContainsAny(path, "\\\r\n\t") {
+		return otherwise
+	}
+	return path
+}
+
+// fieldErrors sorts what is wrong by field, and returns false when err is anything but wrong values.
+func fieldErrors(err error) (map[string]string, bool) {
+	problems := control.Problems(err)
+	byField := map[string]string{}
+	for _, problem := range problems {
+		if problem.Kind != control.KindInvalid && problem.Kind != control.KindLimit && problem.Kind != control.KindForbidden {
+			return nil, false
+		}
+		if byField[problem.Field] == "" {
+			byField[problem.Field] = problem.Message
+		}
+	}
+	return byField, len(problems) > 0
+}

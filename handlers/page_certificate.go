@@ -1,0 +1,90 @@
+package handlers
+
+import (
+	"mime"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/xdire/xlb/control"
+	"github.com/xdire/xlb/views"
+)
+
+func (p *Pages) certificateForm(w http.ResponseWriter, r *http.Request) error {
+	f, err := p.Control.Frontend(r.Context(), idOf(r))
+	if err != nil {
+		return err
+	}
+	issued, err := p.Control.Certificates(r.Context(), f.ID, "", 0)
+	if err != nil {
+		return err
+	}
+	return p.show(w, r, http.StatusOK, views.CertificateStep(views.CertificateStepProps{
+		Page: p.base(r, views.TitleCertificate(f.Name), "frontends"), FrontendID: f.ID, FrontendName: f.Name,
+		File: control.BundleName(f.Name), First: len(issued) == 0, LifetimeDays: control.CertificateDays, CertificateOld: len(issued),
+	}))
+}
+
+// downloadBundle issues a certificate: the private key is in the answer and nowhere else.
+func (p *Pages) downloadBundle(w http.ResponseWriter, r *http.Request) error {
+	file, err := p.Control.IssueBundle(r.Context(), idOf(r))
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/zip")
+	w.Header().Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": file.Name}))
+	w.Header().Set("Cache-Control", "no-store")
+	_, err = w.Write(file.Data)
+	return ignoreGone(err)
+}
+
+// ignoreGone: after the first byte there is nobody to tell.
+func ignoreGone(error) error { return nil }
+
+func (p *Pages) certificates(w http.ResponseWriter, r *http.Request) error {
+	statuses, err := p.Control.Statuses(r.Context())
+	if err != nil {
+		return err
+	}
+	issued, err := p.Control.Certificates(r.Context(), "", "", 0)
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	return p.show(w, r, http.StatusOK, views.Certificates(views.CertificatesProps{
+		Page: p.base(r, views.TitleCertificates, "certificates"), Certificates: certificateRows(issued, statuses, now),
+		Frontends: frontendRows(statuses, issued, now),
+	}))
+}
+
+// certificateRows are the certificates as shown, newest first.
+func certificateRows(issued []control.Certificate, statuses []control.Status, now time.Time) []views.Certificate {
+	names := map[string]string{}
+	for _, s := range statuses {
+		names[s.ID] = s.Name
+	}
+	rows := make([]views.Certificate, 0, len(issued))
+	for _, c := range issued {
+		name, exists := names[c.FrontendID]
+		rows = append(rows, views.Certificate{
+			Serial: c.Serial, FrontendID: c.FrontendID, FrontendName: name, KeyType: c.KeyType, Fingerprint: c.Fingerprint,
+			NotBefore: c.NotBefore, NotAfter: c.NotAfter, IssuedAt: c.IssuedAt, State: certificateState(c, exists, now),
+		})
+	}
+	slices.SortStableFunc(rows, func(a, b views.Certificate) int { return b.IssuedAt.Compare(a.IssuedAt) })
+	return rows
+}
+
+func certificateState(c control.Certificate, exists bool, now time.Time) string {
+	switch {
+	case c.Revoked:
+		return "revoked"
+	case !exists:
+		return "gone"
+	case !now.Before(c.NotAfter):
+		return "expired"
+	}
+	return "active"
+}
+
+func idOf(r *http.Request) string { return r.PathValue("uuid") }

@@ -1,0 +1,147 @@
+package handlers
+
+import (
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/xdire/xlb/control"
+	"github.com/xdire/xlb/views"
+)
+
+// lookBack is how far back the connect page looks for a first connection: a reload shows what it showed.
+const lookBack = 10 * time.Minute
+
+func (p *Pages) connect(w http.ResponseWriter, r *http.Request) error {
+	f, err := p.Control.Frontend(r.Context(), idOf(r))
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	since := now.Add(-lookBack)
+	panel, err := p.panel(r, f.ID, since, now)
+	if err != nil {
+		return err
+	}
+	page := p.base(r, views.TitleConnect(f.Name), "frontends")
+	page.Live = live("connect", "id", f.ID, "since", strconv.FormatInt(since.Unix(), 10), "opened", strconv.FormatInt(now.Unix(), 10))
+	file, tool := control.BundleName(f.Name), views.ToolFor(r.URL.Query().Get("tool"), firstPort(f))
+	return p.show(w, r, http.StatusOK, views.Connect(views.ConnectProps{
+		Page: page, FrontendID: f.ID, FrontendName: f.Name, File: file, Wizard: f.FirstByte.IsZero(),
+		Tools: views.Tools, Tool: tool, Snippets: views.Snippets(tool, file, page.Endpoint), Panel: panel,
+	}))
+}
+
+func firstPort(f control.Frontend) string {
+	if len(f.Routes) == 0 {
+		return ""
+	}
+	_, port, err := net.SplitHostPort(f.Routes[0].Dest)
+	if err != nil {
+		return ""
+	}
+	return port
+}
+
+// panel is what has arrived since a moment, for a page that was opened at another.
+func (p *Pages) panel(r *http.Request, id string, since, opened time.Time) (views.ConnectPanelProps, error) {
+	f, err := p.Control.Frontend(r.Context(), id)
+	if err != nil {
+		return views.ConnectPanelProps{}, err
+	}
+	progress, err := p.Control.Progress(r.Context(), f.ID, since)
+	if err != nil {
+		return views.ConnectPanelProps{}, err
+	}
+	panel := views.ConnectPanelProps{
+		FrontendID: f.ID, Name: f.Name, Endpoint: p.Control.Endpoint(), Now: time.Now(), Since: opened,
+		Accepted: progress.Accepted, Routed: progress.Routed, FirstByte: progress.FirstByte, Took: progress.Took,
+		Route: progress.Route, Refresh: "/frontends/" + f.ID + "/connect",
+	}
+	for _, a := range progress.Attempts {
+		headline, sentence := views.Explain(p.facts(a, f))
+		panel.Attempts = append(panel.Attempts, views.Attempt{
+			At: a.At, Code: a.Code, Headline: headline, Sentence: sentence, Address: a.Address.String(), Count: a.Count,
+		})
+	}
+	return panel, nil
+}
+
+// facts are what may be said about an attempt. Details of those who belong to nobody stay on this machine.
+func (p *Pages) facts(a control.Attempt, f control.Frontend) views.Facts {
+	facts := views.Facts{
+		Code: a.Code, Route: a.Route, Routes: len(f.Routes), Endpoint: p.Control.Endpoint(), TimeoutSec: f.RouteTimeoutSec,
+		Connections: max(0, p.Control.Limits().Connections),
+	}
+	if a.FrontendID != "" || p.Control.Local() {
+		facts.Detail = a.Detail
+	}
+	return facts
+}
+
+// live is the address of a page's event stream.
+func live(view string, pairs ...string) string {
+	q := url.Values{"view": {view}}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		if pairs[i+1] != "" {
+			q.Set(pairs[i], pairs[i+1])
+		}
+	}
+	return "/events?" + q.Encode()
+}
+
+// liveView chooses what a stream renders.
+func (p *Pages) liveView(r *http.Request) (liveView, error) {
+	q := r.URL.Query()
+	switch q.Get("view") {
+	case "overview":
+		return p.liveOverview, nil
+	case "frontends":
+		return p.liveFrontends, nil
+	case "frontend":
+		return p.liveFrontend, nil
+	case "connect":
+		return p.liveConnect, nil
+	}
+	return nil, errNoView
+}
+
+func (p *Pages) liveOverview(r *http.Request) ([]fragment, error) {
+	table, err := p.table(r, "")
+	return []fragment{
+		{"overview-live", views.OverviewLive(totals(table))},
+		{"frontend-table", views.FrontendTable(table)},
+	}, err
+}
+
+func (p *Pages) liveFrontends(r *http.Request) ([]fragment, error) {
+	table, err := p.table(r, strings.TrimSpace(r.URL.Query().Get("q")))
+	return []fragment{{"frontend-table", views.FrontendTable(table)}}, err
+}
+
+func (p *Pages) liveFrontend(r *http.Request) ([]fragment, error) {
+	s, err := p.Control.Status(r.Context(), r.URL.Query().Get("id"))
+	if err != nil {
+		return nil, err
+	}
+	issued, err := p.Control.Certificates(r.Context(), s.ID, "", 0)
+	now := time.Now()
+	return []fragment{{"frontend-live", views.FrontendLive(views.FrontendLiveProps{Now: now, Frontend: frontendRow(s, issued, now)})}}, err
+}
+
+func (p *Pages) liveConnect(r *http.Request) ([]fragment, error) {
+	q := r.URL.Query()
+	panel, err := p.panel(r, q.Get("id"), unixTime(q.Get("since")), unixTime(q.Get("opened")))
+	return []fragment{{"connect-panel", views.ConnectPanel(panel)}}, err
+}
+
+func unixTime(text string) time.Time {
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		return time.Now()
+	}
+	return time.Unix(n, 0)
+}

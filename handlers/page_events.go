@@ -1,0 +1,131 @@
+package handlers
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/a-h/templ"
+
+	"github.com/xdire/xlb/control"
+)
+
+const (
+	// renderEvery bounds how often one stream renders.
+	renderEvery = time.Second
+	// heartbeat keeps what is between from closing a quiet stream, and ages on the page right.
+	heartbeat = 15 * time.Second
+	// writeTimeout ends a stream whose reader has stopped reading.
+	writeTimeout = 10 * time.Second
+)
+
+// fragment is a part of a page that an open page replaces by itself: the element with this id.
+type fragment struct {
+	id   string
+	html templ.Component
+}
+
+// liveView renders the fragments of one view.
+type liveView func(r *http.Request) ([]fragment, error)
+
+// events is the stream that keeps an open page live. It wakes on marks, reads the state again through
+// control, and sends what the first page load would show, at most once a second and only what changed.
+func (p *Pages) events(w http.ResponseWriter, r *http.Request) error {
+	view, err := p.liveView(r)
+	if err != nil {
+		return err
+	}
+	fragments, err := view(r)
+	if err != nil {
+		return err
+	}
+	marks, end, err := p.Control.Changes(r.Context())
+	if err != nil {
+		return err
+	}
+	defer end()
+	s := &stream{w: w, out: http.NewResponseController(w), sent: map[string]string{}}
+	w.Header().Set("Content-Type", "text/event-stream")
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Accel-Buffering", "no")
+	if err := s.write("retry: 1000\nevent: build\ndata: " + p.Version + "\n\n"); err != nil {
+		return nil
+	}
+	if err := s.send(r.Context(), fragments); err != nil {
+		return nil
+	}
+	p.follow(r, view, s, marks)
+	return nil
+}
+
+// follow sends until the reader leaves, the session ends or the server stops.
+func (p *Pages) follow(r *http.Request, view liveView, s *stream, marks <-chan struct{}) {
+	ticker := time.NewTicker(heartbeat)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-r.Context().Done():
+			return
+		case <-ticker.C:
+		case <-marks:
+		}
+		fragments, err := view(r)
+		if err != nil {
+			s.write("event: gone\ndata: \n\n") // the page asks the server what has become of it
+			return
+		}
+		if s.send(r.Context(), fragments) != nil {
+			return
+		}
+		select {
+		case <-r.Context().Done():
+			return
+		case <-time.After(renderEvery):
+		}
+	}
+}
+
+// stream writes server-sent events (WHATWG HTML, section 9.2) and remembers what it sent.
+type stream struct {
+	w    http.ResponseWriter
+	out  *http.ResponseController
+	sent map[string]string
+}
+
+// send writes the fragments that are not as they were, and a stamp.
+func (s *stream) send(ctx context.Context, fragments []fragment) error {
+	var text strings.Builder
+	for _, f := range fragments {
+		var html bytes.Buffer
+		if err := f.html.Render(ctx, &html); err != nil {
+			return err
+		}
+		if s.sent[f.id] == html.String() {
+			continue
+		}
+		s.sent[f.id] = html.String()
+		fmt.Fprintf(&text, "event: %s\n", f.id)
+		for line := range strings.Lines(html.String()) {
+			fmt.Fprintf(&text, "data: %s\n", strings.TrimRight(line, "\r\n"))
+		}
+		text.WriteString("\n")
+	}
+	fmt.Fprintf(&text, "event: stamp\ndata: %s\n\n", time.Now().UTC().Format(time.RFC3339))
+	return s.write(text.String())
+}
+
+func (s *stream) write(text string) error {
+	s.out.SetWriteDeadline(time.Now().Add(writeTimeout))
+	if _, err := s.w.Write([]byte(text)); err != nil {
+		return err
+	}
+	if err := s.out.Flush(); err != nil {
+		return err
+	}
+	return s.out.SetWriteDeadline(time.Time{})
+}
+
+var errNoView = &control.Error{Kind: control.KindNotFound, Message: "There is no such view."}

@@ -1,0 +1,216 @@
+package handlers
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/xdire/xlb/control"
+	"github.com/xdire/xlb/views"
+)
+
+// frontendRow is one frontend as shown.
+func frontendRow(s control.Status, issued []control.Certificate, now time.Time) views.Frontend {
+	f := views.Frontend{
+		ID: s.ID, Name: s.Name, AccessKey: s.AccessKey, Active: s.Active, State: string(s.State),
+		RouteTimeoutSec: s.RouteTimeoutSec, Connections: s.Connections, Waiting: s.Waiting, Total: s.Total,
+		BytesIn: s.BytesIn, BytesOut: s.BytesOut, CreatedAt: s.CreatedAt, UpdatedAt: s.UpdatedAt,
+	}
+	if n := int(s.Strategy); n >= 0 && n < len(views.Strategies) {
+		f.Strategy = views.Strategies[n]
+	}
+	for _, r := range s.Routes {
+		f.Routes = append(f.Routes, views.Route{
+			Dest: r.Dest, Capacity: r.Capacity, State: string(r.State), Reason: views.RouteReason(r.Reason), Since: r.Since,
+			Active: r.Active, Total: r.Total, Failed: r.Failed, BytesIn: r.BytesIn, BytesOut: r.BytesOut, ConnectTime: r.ConnectTime,
+		})
+	}
+	for _, point := range s.Samples {
+		f.ConnSamples = append(f.ConnSamples, float64(point.Active))
+		f.NewSamples = append(f.NewSamples, point.New)
+		f.ByteSamples = append(f.ByteSamples, point.In+point.Out)
+	}
+	if n := len(s.Samples); n > 0 {
+		last := s.Samples[n-1]
+		f.NewPerSec, f.InPerSec, f.OutPerSec = last.New, last.In, last.Out
+	}
+	for _, c := range issued {
+		if c.FrontendID != s.ID || certificateState(c, true, now) != "active" {
+			continue
+		}
+		f.Certificates++
+		if f.NextExpiry.IsZero() || c.NotAfter.Before(f.NextExpiry) {
+			f.NextExpiry = c.NotAfter
+		}
+	}
+	return f
+}
+
+func frontendRows(all []control.Status, issued []control.Certificate, now time.Time) []views.Frontend {
+	rows := make([]views.Frontend, 0, len(all))
+	for _, s := range all {
+		rows = append(rows, frontendRow(s, issued, now))
+	}
+	return rows
+}
+
+// table is the list of frontends that q selects.
+func (p *Pages) table(r *http.Request, q string) (views.FrontendTableProps, error) {
+	all, err := p.Control.Statuses(r.Context())
+	if err != nil {
+		return views.FrontendTableProps{}, err
+	}
+	issued, err := p.Control.Certificates(r.Context(), "", "", 0)
+	if err != nil {
+		return views.FrontendTableProps{}, err
+	}
+	now := time.Now()
+	table := views.FrontendTableProps{Now: now, Query: q, Total: len(all), Limit: max(0, p.Control.Limits().Frontends)}
+	for _, row := range frontendRows(all, issued, now) {
+		if matches(row, q) {
+			table.Rows = append(table.Rows, row)
+		}
+	}
+	return table, nil
+}
+
+func matches(f views.Frontend, q string) bool {
+	q = strings.ToLower(strings.TrimSpace(q))
+	if strings.Contains(strings.ToLower(f.Name), q) || strings.Contains(f.AccessKey, q) {
+		return true
+	}
+	for _, route := range f.Routes {
+		if strings.Contains(strings.ToLower(route.Dest), q) {
+			return true
+		}
+	}
+	return false
+}
+
+func (p *Pages) frontends(w http.ResponseWriter, r *http.Request) error {
+	q := r.URL.Query().Get("q")
+	table, err := p.table(r, q)
+	if err != nil {
+		return err
+	}
+	page := p.base(r, views.TitleFrontends, "frontends")
+	page.Live = live("frontends", "q", q)
+	return p.show(w, r, http.StatusOK, views.Frontends(views.FrontendsProps{Page: page, Table: table}))
+}
+
+func (p *Pages) frontend(w http.ResponseWriter, r *http.Request) error {
+	s, err := p.Control.Status(r.Context(), idOf(r))
+	if err != nil {
+		return err
+	}
+	issued, err := p.Control.Certificates(r.Context(), s.ID, "", 0)
+	if err != nil {
+		return err
+	}
+	page := p.base(r, s.Name, "frontends")
+	page.Live = live("frontend", "id", s.ID)
+	return p.show(w, r, http.StatusOK, views.FrontendPage(views.FrontendProps{
+		Page: page, Frontend: frontendRow(s, issued, page.Now),
+		Certificates: certificateRows(issued, []control.Status{s}, page.Now),
+	}))
+}
+
+func (p *Pages) settingsForm(w http.ResponseWriter, r *http.Request) error {
+	f, err := p.Control.Frontend(r.Context(), idOf(r))
+	if err != nil {
+		return err
+	}
+	form := newForm{name: f.Name, active: f.Active, strategy: int(f.Strategy), timeout: strconv.Itoa(f.RouteTimeoutSec)}
+	for _, route := range f.Routes {
+		row := views.RouteRow{Dest: route.Dest}
+		if route.Capacity > 0 {
+			row.Capacity = strconv.Itoa(route.Capacity)
+		}
+		form.routes = append(form.routes, row)
+	}
+	return p.show(w, r, http.StatusOK, views.Settings(p.settingsProps(r, f, form)))
+}
+
+// settingsProps shows form over the frontend as it is saved now.
+func (p *Pages) settingsProps(r *http.Request, saved control.Frontend, form newForm) views.SettingsProps {
+	props := views.SettingsProps{
+		Page: p.base(r, views.TitleSettings(saved.Name), "frontends"), FrontendID: saved.ID, FrontendName: saved.Name,
+		Revision: strconv.FormatUint(saved.Revision, 10), Name: form.name, Active: form.active, Strategy: form.strategy,
+		RouteTimeoutSec: form.timeout, Routes: form.routes,
+	}
+	if s, err := p.Control.Status(r.Context(), saved.ID); err == nil {
+		props.Connections = s.Connections
+	}
+	return props
+}
+
+func (p *Pages) saveSettings(w http.ResponseWriter, r *http.Request) error {
+	form, id := readForm(r), idOf(r)
+	revision, err := strconv.ParseUint(r.PostForm.Get("revision"), 10, 64)
+	if err != nil {
+		revision = 0
+	}
+	var rows []int
+	_, err = p.Control.UpdateFrontend(r.Context(), id, revision, func(spec *control.FrontendSpec) error {
+		*spec, rows = form.spec(*spec)
+		spec.Active = form.active
+		return nil
+	})
+	if err == nil {
+		http.Redirect(w, r, "/frontends/"+id+"/settings?done=saved", http.StatusSeeOther)
+		return nil
+	}
+	wrong, is := fieldErrors(err)
+	conflict := control.KindOf(err) == control.KindPrecondition
+	if !is && !conflict {
+		return err
+	}
+	saved, readErr := p.Control.Frontend(r.Context(), id)
+	if readErr != nil {
+		return readErr
+	}
+	status := http.StatusUnprocessableEntity
+	if conflict {
+		status = http.StatusConflict
+	}
+	errors := form.place(wrong, rows)
+	props := p.settingsProps(r, saved, form)
+	props.Errors, props.Conflict = errors, conflict
+	return p.show(w, r, status, views.Settings(props))
+}
+
+func (p *Pages) deleteForm(w http.ResponseWriter, r *http.Request) error {
+	props, err := p.deleteProps(r)
+	if err != nil {
+		return err
+	}
+	return p.show(w, r, http.StatusOK, views.Delete(props))
+}
+
+func (p *Pages) deleteProps(r *http.Request) (views.DeleteProps, error) {
+	s, err := p.Control.Status(r.Context(), idOf(r))
+	if err != nil {
+		return views.DeleteProps{}, err
+	}
+	issued, err := p.Control.Certificates(r.Context(), s.ID, "", 0)
+	page := p.base(r, views.TitleDelete(s.Name), "frontends")
+	row := frontendRow(s, issued, page.Now)
+	return views.DeleteProps{Page: page, FrontendID: s.ID, FrontendName: s.Name, Connections: row.Connections, Certificates: row.Certificates}, err
+}
+
+func (p *Pages) deleteFrontend(w http.ResponseWriter, r *http.Request) error {
+	props, err := p.deleteProps(r)
+	if err != nil {
+		return err
+	}
+	if strings.TrimSpace(r.PostForm.Get("name")) != props.FrontendName {
+		props.Error = views.NameDiffers
+		return p.show(w, r, http.StatusUnprocessableEntity, views.Delete(props))
+	}
+	if err := p.Control.DeleteFrontend(r.Context(), props.FrontendID); err != nil {
+		return err
+	}
+	http.Redirect(w, r, "/frontends?done=deleted", http.StatusSeeOther)
+	return nil
+}

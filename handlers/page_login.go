@@ -1,0 +1,105 @@
+package handlers
+
+import (
+	"net/http"
+	"net/url"
+
+	"github.com/xdire/xlb/control"
+	"github.com/xdire/xlb/views"
+)
+
+func loggedIn(r *http.Request) bool { return control.ActorFrom(r.Context()).ClientID != "" }
+
+func toOverview(w http.ResponseWriter, r *http.Request) error {
+	http.Redirect(w, r, "/", http.StatusSeeOther)
+	return nil
+}
+
+func (p *Pages) signupForm(w http.ResponseWriter, r *http.Request) error {
+	if loggedIn(r) {
+		return toOverview(w, r)
+	}
+	return p.show(w, r, http.StatusOK, views.Signup(p.signupProps(r, "", nil)))
+}
+
+func (p *Pages) signupProps(r *http.Request, name string, errors map[string]string) views.SignupProps {
+	needsCode := p.Control.NeedsSetup()
+	return views.SignupProps{
+		Page: p.base(r, views.TitleSignup, ""), Name: name, Errors: errors,
+		NeedsCode: needsCode, Closed: !needsCode && p.Control.SignupPolicy() != "open",
+	}
+}
+
+// signup makes a client, logs the browser in, and answers with the next step and the key, shown this once.
+func (p *Pages) signup(w http.ResponseWriter, r *http.Request) error {
+	name := r.PostForm.Get("name")
+	client, err := p.Control.CreateClient(r.Context(), name, r.PostForm.Get("code"))
+	if wrong, is := fieldErrors(err); is {
+		return p.show(w, r, http.StatusUnprocessableEntity, views.Signup(p.signupProps(r, name, wrong)))
+	}
+	if problem := busy(err); problem != nil {
+		setRetryAfter(w, problem)
+		return p.show(w, r, statusOf(problem), views.Signup(p.signupProps(r, name, map[string]string{"": problem.Message})))
+	}
+	if err != nil {
+		return err
+	}
+	if err := p.Sessions.Start(w, r, client.ID); err != nil {
+		return err
+	}
+	a := control.ActorFrom(r.Context())
+	a.ClientID = client.ID
+	r = r.WithContext(control.WithActor(r.Context(), a))
+	props := p.newProps(r, newForm{routes: []views.RouteRow{{}}, timeout: defaultTimeout()}, nil)
+	props.Secret = views.Secret{ClientID: client.ID, Key: client.Key}
+	return p.show(w, r, http.StatusCreated, views.New(props))
+}
+
+// busy is the problem when err says to try again later.
+func busy(err error) *control.Error {
+	for _, problem := range control.Problems(err) {
+		if problem.Kind == control.KindTooMany || problem.Kind == control.KindUnavailable {
+			return problem
+		}
+	}
+	return nil
+}
+
+func (p *Pages) loginForm(w http.ResponseWriter, r *http.Request) error {
+	next := local(r.URL.Query().Get("next"), "/")
+	if loggedIn(r) {
+		http.Redirect(w, r, next, http.StatusSeeOther)
+		return nil
+	}
+	return p.show(w, r, http.StatusOK, views.Login(views.LoginProps{
+		Page: p.base(r, views.TitleLogin, ""), Next: next, Notice: views.Done(r.URL.Query().Get("done")),
+	}))
+}
+
+func (p *Pages) login(w http.ResponseWriter, r *http.Request) error {
+	id, next := r.PostForm.Get("uuid"), local(r.PostForm.Get("next"), "/")
+	client, err := p.Control.Authenticate(r.Context(), id, r.PostForm.Get("key"))
+	problems := control.Problems(err)
+	if err != nil && len(problems) == 0 {
+		return err
+	}
+	if len(problems) > 0 {
+		setRetryAfter(w, problems[0])
+		return p.show(w, r, statusOf(problems[0]), views.Login(views.LoginProps{
+			Page: p.base(r, views.TitleLogin, ""), UUID: id, Next: next, Errors: map[string]string{"": problems[0].Message},
+		}))
+	}
+	if err := p.Sessions.Start(w, r, client.ID); err != nil {
+		return err
+	}
+	http.Redirect(w, r, next, http.StatusSeeOther)
+	return nil
+}
+
+func (p *Pages) logout(w http.ResponseWriter, r *http.Request) error {
+	if err := p.Sessions.End(w, r); err != nil {
+		return err
+	}
+	http.Redirect(w, r, "/login?"+url.Values{"done": {"out"}}.Encode(), http.StatusSeeOther)
+	return nil
+}

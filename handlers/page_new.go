@@ -1,0 +1,138 @@
+package handlers
+
+import (
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/xdire/xlb/control"
+	"github.com/xdire/xlb/views"
+)
+
+// newForm is the form of a frontend as it was typed.
+type newForm struct {
+	name     string
+	strategy int
+	timeout  string
+	active   bool
+	routes   []views.RouteRow
+}
+
+func defaultTimeout() string { return strconv.Itoa(control.DefaultFrontend().RouteTimeoutSec) }
+
+// readForm takes the form as it is; what is wrong with it shows later.
+func readForm(r *http.Request) newForm {
+	f := newForm{name: r.PostForm.Get("name"), timeout: r.PostForm.Get("routeTimeoutSec"), active: r.PostForm.Has("active")}
+	f.strategy = atoi(r.PostForm.Get("strategy"), 0)
+	capacities := r.PostForm["capacity"]
+	for i, dest := range r.PostForm["route"] {
+		row := views.RouteRow{Dest: strings.TrimSpace(dest)}
+		if i < len(capacities) {
+			row.Capacity = strings.TrimSpace(capacities[i])
+		}
+		f.routes = append(f.routes, row)
+	}
+	return f
+}
+
+// atoi reads a number; what is none becomes bad, which the rules refuse.
+func atoi(text string, empty int) int {
+	text = strings.TrimSpace(text)
+	if text == "" {
+		return empty
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		return bad
+	}
+	return n
+}
+
+const bad = -1
+
+// spec is what the form asks for; empty rows ask for nothing. rows has, for each route, its row.
+func (f newForm) spec(base control.FrontendSpec) (spec control.FrontendSpec, rows []int) {
+	base.Name, base.Strategy = f.name, control.Strategy(f.strategy)
+	base.RouteTimeoutSec = atoi(f.timeout, control.DefaultFrontend().RouteTimeoutSec)
+	base.Routes = nil
+	for i, row := range f.routes {
+		if row.Dest != "" {
+			base.Routes = append(base.Routes, control.Route{Dest: row.Dest, Capacity: atoi(row.Capacity, 0)})
+			rows = append(rows, i)
+		}
+	}
+	return base, rows
+}
+
+var routeField = regexp.MustCompile(`^routes\[(\d+)\]`)
+
+// place puts the errors of routes beside their rows and returns the rest.
+func (f newForm) place(wrong map[string]string, rows []int) map[string]string {
+	rest := map[string]string{}
+	for field, message := range wrong {
+		at := routeField.FindStringSubmatch(field)
+		if at == nil {
+			rest[field] = message
+			continue
+		}
+		if i, err := strconv.Atoi(at[1]); err == nil && i < len(rows) {
+			f.routes[rows[i]].Error = message
+		}
+	}
+	return rest
+}
+
+func (p *Pages) newForm(w http.ResponseWriter, r *http.Request) error {
+	return p.show(w, r, http.StatusOK, views.New(p.newProps(r, newForm{timeout: defaultTimeout()}, nil)))
+}
+
+func (p *Pages) newProps(r *http.Request, f newForm, wrong map[string]string) views.NewProps {
+	return views.NewProps{
+		Page: p.base(r, views.TitleNew, "frontends"), Name: f.name, Routes: f.routes, Strategy: f.strategy,
+		RouteTimeoutSec: f.timeout, Errors: wrong,
+	}
+}
+
+// create saves a frontend, or adds an empty row to the form: the way to do that without scripts.
+func (p *Pages) create(w http.ResponseWriter, r *http.Request) error {
+	f := readForm(r)
+	if r.PostForm.Has("add") {
+		f.routes = append(f.routes, views.RouteRow{})
+		return p.show(w, r, http.StatusOK, views.New(p.newProps(r, f, nil)))
+	}
+	spec, rows := f.spec(control.DefaultFrontend())
+	created, err := p.Control.CreateFrontend(r.Context(), spec)
+	if wrong, is := fieldErrors(err); is {
+		return p.show(w, r, http.StatusUnprocessableEntity, views.New(p.newProps(r, f, f.place(wrong, rows))))
+	}
+	if err != nil {
+		return err
+	}
+	http.Redirect(w, r, "/frontends/"+created.ID+"/certificate", http.StatusSeeOther)
+	return nil
+}
+
+// checkRoute tries a destination while it is being typed, and answers with the hint beside it.
+func (p *Pages) checkRoute(w http.ResponseWriter, r *http.Request) error {
+	row := views.RouteRow{Dest: strings.TrimSpace(r.PostForm.Get("dest"))}
+	check, err := p.Control.CheckRoute(r.Context(), row.Dest)
+	problems := control.Problems(err)
+	switch {
+	case err == nil && check.Answers():
+		row.Good = views.RouteAnswers(check.Took)
+	case err == nil:
+		row.Caution = views.RouteCaution(check.Code(), check.Host, check.Port)
+	case len(problems) > 0 && problems[0].Kind == control.KindInvalid:
+		row.Error = problems[0].Message
+	case len(problems) > 0 && problems[0].Kind == control.KindTooMany:
+		setRetryAfter(w, problems[0])
+		row.Caution = problems[0].Message
+	default:
+		return err
+	}
+	if row.Error == "" {
+		w.Header().Set("X-Suggest-Name", control.SuggestName(row.Dest))
+	}
+	return p.show(w, r, http.StatusOK, views.RouteHint(row))
+}
