@@ -1,0 +1,207 @@
+package web
+
+import (
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/go-chi/chi/v5"
+)
+
+func TestContract(t *testing.T) {
+	f := start(t)
+	client := f.do("POST", "/api/v1/client", strings.NewReader(`{"name":"testuser"}`), "Content-Type", "application/json")
+	v := client.object(t)
+	created, _ := v["createdAt"].(map[string]any)
+	if client.status != 201 || client.header.Get("Location") != "/api/v1/client" || !isHex64(v["key"]) || created["seconds"] == nil || created["nanos"] == nil {
+		t.Fatalf("sign-up: %d %v %s", client.status, client.header, client.body)
+	}
+	basic := "Basic " + base64.StdEncoding.EncodeToString([]byte(v["uuid"].(string)+":"+v["key"].(string)))
+	auth := f.do("POST", "/api/v1/client/auth", nil, "Authorization", basic)
+	token, _ := auth.object(t)["Token"].(string)
+	if auth.status != 200 || token == "" || auth.header.Get("Cache-Control") != "no-store" {
+		t.Fatalf("auth: %d %v %s", auth.status, auth.header, auth.body)
+	}
+	c := &tenant{fixture: f, uuid: v["uuid"].(string), token: token}
+
+	made := c.call("POST", "/api/v1/client/frontend", `{"active":true,"strategy":0,"routeTimeoutSec":30,"routes":[{"dest":"142.250.189.174:80","capacity":10}]}`)
+	frontend := made.object(t)
+	id, _ := frontend["uuid"].(string)
+	path := "/api/v1/client/frontend/" + id
+	if made.status != 201 || made.header.Get("Location") != path || !isHex64(frontend["accessKey"]) || frontend["clientId"] != c.uuid || frontend["$schema"] != nil || made.header.Get("Link") != "" {
+		t.Fatalf("create: %d %v %s", made.status, made.header, made.body)
+	}
+	if got := fmt.Sprint(frontend["active"], frontend["strategy"], frontend["routeTimeoutSec"], frontend["routes"]); got != "true 0 30 [map[capacity:10 dest:142.250.189.174:80]]" {
+		t.Errorf("the frontend is %s", got)
+	}
+	for _, list := range []string{"/api/v1/client/frontend/list", "/api/v1/client/frontend"} {
+		a := c.call("GET", list, "")
+		if a.status != 200 || !strings.HasSuffix(strings.TrimSpace(a.body), `],"next":null}`) || len(a.object(t)["items"].([]any)) != 1 {
+			t.Errorf("%s: %d %s", list, a.status, a.body)
+		}
+	}
+	bundle := c.call("GET", path+"/tls", "")
+	for field, begins := range map[string]string{"key": "-----BEGIN RSA PRIVATE KEY", "certificate": "-----BEGIN CERTIFICATE", "ca": "-----BEGIN CERTIFICATE"} {
+		text, _ := bundle.object(t)[field].(string)
+		pem, err := base64.StdEncoding.DecodeString(text)
+		if err != nil || !strings.HasPrefix(string(pem), begins) || bundle.header.Get("Cache-Control") != "no-store" {
+			t.Errorf("%s is %.40q: %v", field, pem, err)
+		}
+	}
+	certs := c.call("GET", path+"/certificates", "")
+	if certs.status != 200 || len(certs.object(t)["items"].([]any)) != 1 || strings.Contains(certs.body, "KEY") {
+		t.Errorf("certificates: %d %s", certs.status, certs.body)
+	}
+	ca := f.do("GET", "/api/v1/ca.pem", nil)
+	if ca.status != 200 || ca.header.Get("Content-Type") != "application/x-pem-file" || ca.body != string(f.control.AuthorityPEM()) {
+		t.Errorf("ca.pem: %d %v", ca.status, ca.header)
+	}
+	if a := c.call("DELETE", path, ""); a.status != 204 || a.body != "" {
+		t.Errorf("delete: %d %s", a.status, a.body)
+	}
+	if a := c.call("GET", path, ""); a.status != 404 {
+		t.Errorf("after the delete: %d %s", a.status, a.body)
+	}
+	for what, secret := range map[string]string{"key": v["key"].(string), "token": token} {
+		if strings.Contains(f.log.String(), secret) {
+			t.Errorf("the log holds the %s", what)
+		}
+	}
+}
+
+func isHex64(v any) bool {
+	text, _ := v.(string)
+	return regexp.MustCompile(`^[0-9a-f]{64}$`).MatchString(text)
+}
+
+func TestPatchMerges(t *testing.T) {
+	c := start(t).signUp("testuser")
+	path := "/api/v1/client/frontend/" + c.frontend("10.0.0.1:6379")
+	steps := []struct{ patch, field, want string }{
+		{`{}`, "active", "true"},
+		{`{"active":false}`, "active", "false"},
+		{`{"routeTimeoutSec":7}`, "active", "false"},
+		{`{"active":null}`, "active", "true"},
+		{`{"routeTimeoutSec":null}`, "routeTimeoutSec", "30"},
+		{`{"strategy":"least-connections"}`, "strategy", "1"},
+		{`{"strategy":0}`, "strategy", "0"},
+		{`{"strategy":1}`, "strategy", "1"},
+		{`{"strategy":null}`, "strategy", "0"},
+		{`{"name":"other"}`, "name", "other"},
+		{`{"routes":[{"dest":"10.0.0.2:1"},{"dest":"10.0.0.3:1","capacity":3}]}`, "routes", "[map[capacity:0 dest:10.0.0.2:1] map[capacity:3 dest:10.0.0.3:1]]"},
+	}
+	for _, contentType := range []string{"application/merge-patch+json", "application/json", "application/json; charset=utf-8"} {
+		for _, step := range steps {
+			a := c.call("PATCH", path, step.patch, "Content-Type", contentType)
+			if got := fmt.Sprint(a.object(t)[step.field]); a.status != 200 || got != step.want {
+				t.Errorf("%s as %s: %d, %s is %s, want %s", step.patch, contentType, a.status, step.field, got, step.want)
+			}
+			if got := a.header.Get("Content-Type"); got != "application/json" {
+				t.Errorf("answered as %q", got)
+			}
+		}
+	}
+}
+
+func TestIfMatchGuardsChanges(t *testing.T) {
+	c := start(t).signUp("testuser")
+	path := "/api/v1/client/frontend/" + c.frontend("10.0.0.1:6379")
+	first := c.call("GET", path, "").header.Get("ETag")
+	if !regexp.MustCompile(`^"\d+"$`).MatchString(first) {
+		t.Fatalf("ETag is %q", first)
+	}
+	second := c.call("PATCH", path, `{"active":false}`, "If-Match", first)
+	if second.status != 200 || second.header.Get("ETag") == first || second.header.Get("ETag") != c.call("GET", path, "").header.Get("ETag") {
+		t.Fatalf("with the ETag that was read: %d %v", second.status, second.header)
+	}
+	current := second.header.Get("ETag")
+	for _, stale := range []string{first, "W/" + current, "nonsense", `"0"`} {
+		for _, method := range []string{"PATCH", "DELETE"} {
+			if a := c.call(method, path, `{"active":true}`, "If-Match", stale); a.status != 412 {
+				t.Errorf("%s with If-Match %s: %d %s", method, stale, a.status, a.body)
+			}
+		}
+	}
+	for _, good := range []string{"*", current + `, "7"`} {
+		a := c.call("PATCH", path, `{}`, "If-Match", good)
+		if a.status != 200 {
+			t.Errorf("with If-Match %s: %d %s", good, a.status, a.body)
+		}
+		current = a.header.Get("ETag")
+	}
+	if a := c.call("DELETE", path, "", "If-Match", current); a.status != 204 {
+		t.Errorf("delete with the current ETag: %d %s", a.status, a.body)
+	}
+}
+
+func TestListsPage(t *testing.T) {
+	c := start(t).signUp("testuser")
+	var made, seen []string
+	for i := range 5 {
+		made = append(made, c.frontend(fmt.Sprintf("10.0.0.%d:80", i+1)))
+	}
+	next, pages := "", 0
+	for ; pages == 0 || next != ""; pages++ {
+		path := "/api/v1/client/frontend?limit=2"
+		if next != "" {
+			path += "&after=" + next
+		}
+		v := c.call("GET", path, "").object(t)
+		for _, item := range v["items"].([]any) {
+			seen = append(seen, item.(map[string]any)["uuid"].(string))
+		}
+		next, _ = v["next"].(string)
+	}
+	if pages != 3 || !slices.Equal(seen, made) {
+		t.Errorf("%d pages with %v, want 3 with %v", pages, seen, made)
+	}
+	for _, query := range []string{"limit=0", "limit=-1", "limit=1001", "limit=x", "after=%2F", "limits=2"} {
+		if a := c.call("GET", "/api/v1/client/frontend?"+query, ""); a.status != 422 {
+			t.Errorf("?%s: %d %s", query, a.status, a.body)
+		}
+	}
+}
+
+// openToAll lists the operations that need no token.
+var openToAll = []string{"POST /api/v1/client", "GET /api/v1/ca.pem", "GET /api/v1/openapi.json"}
+
+func TestEveryAPIRouteIsDocumentedAndClosed(t *testing.T) {
+	f := start(t)
+	document := f.do("GET", "/api/v1/openapi.json", nil).object(t)
+	if document["openapi"] != "3.1.0" {
+		t.Errorf("openapi is %v", document["openapi"])
+	}
+	paths, walked := document["paths"].(map[string]any), 0
+	err := chi.Walk(f.server.Handler().(chi.Routes), func(method, route string, _ http.Handler, _ ...func(http.Handler) http.Handler) error {
+		if !strings.HasPrefix(route, "/api") {
+			return nil
+		}
+		walked++
+		methods, _ := paths[route].(map[string]any)
+		op, _ := methods[strings.ToLower(method)].(map[string]any)
+		if op == nil {
+			t.Errorf("%s %s is not in the document", method, route)
+			return nil
+		}
+		if security, _ := op["security"].([]any); len(security) == 0 {
+			t.Errorf("%s %s lists no security", method, route)
+		}
+		path := strings.ReplaceAll(route, "{uuid}", "0198a1f2-0000-7000-8000-000000000000")
+		a := f.do(method, path, strings.NewReader("nonsense"), "Content-Type", "text/plain")
+		open := slices.Contains(openToAll, method+" "+route)
+		if (a.status != 401) != open || !open && a.header.Get("WWW-Authenticate") == "" {
+			t.Errorf("%s %s answers %d %v to a stranger", method, route, a.status, a.header)
+		}
+		if a.status >= 400 && a.header.Get("Content-Type") != "application/problem+json" {
+			t.Errorf("%s %s answers %s as %q", method, route, a.body, a.header.Get("Content-Type"))
+		}
+		return nil
+	})
+	if err != nil || walked != 13 {
+		t.Errorf("walked %d routes: %v", walked, err)
+	}
+}

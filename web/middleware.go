@@ -1,0 +1,227 @@
+package web
+
+import (
+	"context"
+	"crypto/rand"
+	"net/http"
+	"net/netip"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/xdire/xlb/control"
+	"github.com/xdire/xlb/handlers"
+	"github.com/xdire/xlb/static"
+)
+
+const (
+	// maxBody is a little over what the API allows, so that its own bound speaks first.
+	maxBody = 1<<20 + 1<<10
+
+	requestTimeout = 30 * time.Second
+	// issueTimeout is for the requests that wait for a key to be made: up to a minute when many ask at once.
+	issueTimeout = 75 * time.Second
+
+	contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; " +
+		"connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+	permissionsPolicy = "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()"
+)
+
+// requestInfo says where a request comes from, and gives it an id that joins its log lines. The address is
+// the socket's: anybody can write a Forwarded header.
+func (s *Server) requestInfo(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		a := control.Actor{Via: "page", RequestID: requestID(r.Header.Get("X-Request-Id"))}
+		if isAPI(r) {
+			a.Via = "api"
+		}
+		if from, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
+			a.Address = from.Addr().Unmap().WithZone("")
+		}
+		w.Header().Set("X-Request-Id", a.RequestID)
+		next.ServeHTTP(w, r.WithContext(control.WithActor(r.Context(), a)))
+	})
+}
+
+// requestID takes the caller's id when it is harmless in a log, or makes one.
+func requestID(given string) string {
+	odd := func(c rune) bool {
+		return !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("._-", c))
+	}
+	if given == "" || len(given) > 64 || strings.ContainsFunc(given, odd) {
+		return rand.Text()
+	}
+	return given
+}
+
+// securityHeaders go with every answer. There is no HSTS: on localhost it would break whatever else is there.
+func (s *Server) securityHeaders(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", contentPolicy)
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "same-origin")
+		h.Set("Permissions-Policy", permissionsPolicy)
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		next.ServeHTTP(w, r)
+	})
+}
+
+// recorder remembers what was answered.
+type recorder struct {
+	http.ResponseWriter
+	status int
+}
+
+// WriteHeader remembers the status.
+func (r *recorder) WriteHeader(status int) {
+	if r.status == 0 {
+		r.status = status
+	}
+	r.ResponseWriter.WriteHeader(status)
+}
+
+// Write answers 200 when no status came before.
+func (r *recorder) Write(p []byte) (int, error) {
+	if r.status == 0 {
+		r.status = http.StatusOK
+	}
+	return r.ResponseWriter.Write(p)
+}
+
+// Unwrap lets http.ResponseController through.
+func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+
+// logAccess writes a line for each request: the path only, as a query may hold what people typed.
+func (s *Server) logAccess(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		started, rec := time.Now(), &recorder{ResponseWriter: w}
+		defer func() {
+			a := control.ActorFrom(r.Context())
+			s.log.DebugContext(r.Context(), "request", "method", r.Method, "path", r.URL.Path, "status", rec.status,
+				"took", time.Since(started), "address", a.Address, "request", a.RequestID)
+		}()
+		next.ServeHTTP(rec, r)
+	})
+}
+
+// recoverPanics answers 500 and goes on serving.
+func (s *Server) recoverPanics(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			p := recover()
+			if p == nil {
+				return
+			}
+			if p == http.ErrAbortHandler {
+				panic(p)
+			}
+			s.log.ErrorContext(r.Context(), "panic", "path", r.URL.Path, "request", control.ActorFrom(r.Context()).RequestID,
+				"panic", p, "stack", string(debug.Stack()))
+			if rec, ok := w.(*recorder); ok && rec.status != 0 {
+				panic(http.ErrAbortHandler) // half an answer must not look whole
+			}
+			s.refuse(w, r, http.StatusInternalServerError, "")
+		}()
+		next.ServeHTTP(w, r)
+	})
+}
+
+// deadlines bounds how long a request may take to arrive and to be answered. Event streams last.
+func (s *Server) deadlines(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var until time.Time
+		switch path := r.URL.Path; {
+		case path == eventsPath:
+		case strings.HasSuffix(path, "/tls"), strings.HasSuffix(path, "/certificate"):
+			until = time.Now().Add(issueTimeout)
+		default:
+			until = time.Now().Add(requestTimeout)
+		}
+		out := http.NewResponseController(w)
+		out.SetReadDeadline(until)
+		out.SetWriteDeadline(until)
+		next.ServeHTTP(w, r)
+	})
+}
+
+// sameOrigin refuses what another site makes a browser send. Programs send no Origin.
+func (s *Server) sameOrigin(next http.Handler) http.Handler {
+	protection := http.NewCrossOriginProtection()
+	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.refuse(w, r, http.StatusForbidden, "Another site sent this request.")
+	}))
+	return protection.Handler(next)
+}
+
+func (s *Server) limitBody(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength > maxBody {
+			w.Header().Set("Connection", "close") // the rest is not worth reading
+			s.refuse(w, r, http.StatusRequestEntityTooLarge, "")
+			return
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		next.ServeHTTP(w, r)
+	})
+}
+
+// identify finds out who asks: a bearer token counts on the API only, a cookie on pages only.
+func (s *Server) identify(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		who, err := s.whoIs(r)
+		if err == nil {
+			err = s.allow(r, who)
+		}
+		if err != nil {
+			handlers.WriteProblem(w, r, s.log, err)
+			return
+		}
+		if who.ClientID != "" {
+			a := control.ActorFrom(r.Context())
+			a.ClientID, a.Admin = who.ClientID, who.Admin
+			r = r.WithContext(control.WithActor(r.Context(), a))
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// whoIs returns nobody for a request without credentials. On pages an ended session is nobody too.
+func (s *Server) whoIs(r *http.Request) (control.Actor, error) {
+	if isAPI(r) {
+		scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+		if !strings.EqualFold(scheme, "Bearer") {
+			return control.Actor{}, nil
+		}
+		return s.control.TokenActor(r.Context(), strings.TrimSpace(token))
+	}
+	if strings.HasPrefix(r.URL.Path, static.Prefix) {
+		return control.Actor{}, nil
+	}
+	id := s.session.id(r)
+	if id == "" {
+		return control.Actor{}, nil
+	}
+	a, err := s.control.SessionActor(r.Context(), id)
+	if err != nil {
+		return control.Actor{}, nil
+	}
+	return a, nil
+}
+
+func (s *Server) allow(r *http.Request, who control.Actor) error {
+	if !isAPI(r) {
+		return nil
+	}
+	return s.control.AllowRequest(who)
+}
+
+// untilShutdown ends a stream when the server stops.
+func (s *Server) untilShutdown(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithCancel(r.Context())
+		defer cancel()
+		defer context.AfterFunc(s.streams, cancel)()
+		next(w, r.WithContext(ctx))
+	}
+}

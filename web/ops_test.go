@@ -1,0 +1,87 @@
+package web
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+)
+
+func TestOperationsPort(t *testing.T) {
+	f := start(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	done := make(chan error, 1)
+	go func() { done <- f.server.ServeOps(ctx, l) }()
+	get := func(path string) (int, string) {
+		resp, err := http.Get("http://" + l.Addr().String() + path)
+		must(t, err)
+		defer resp.Body.Close()
+		text, err := io.ReadAll(resp.Body)
+		must(t, err)
+		return resp.StatusCode, string(text)
+	}
+	for path, status := range map[string]int{"/healthz": 200, "/readyz": 200, "/debug/pprof/": 200, "/debug/pprof/goroutine?debug=1": 200, "/api/v1/ca.pem": 404, "/": 404} {
+		if got, text := get(path); got != status {
+			t.Errorf("%s: %d %s", path, got, text)
+		}
+	}
+	stop() // the HTTPS server still runs: it drains, and the port says so
+	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		if status, text := get("/readyz"); status == 503 && strings.Contains(text, "draining") {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("ready while draining")
+		}
+	}
+	if status, _ := get("/healthz"); status != 200 {
+		t.Errorf("healthz while draining: %d", status)
+	}
+	must(t, f.stop())
+	select {
+	case err := <-done:
+		must(t, err)
+	case <-time.After(15 * time.Second):
+		t.Error("ServeOps did not return")
+	}
+}
+
+func TestServeReturnsWhatFailed(t *testing.T) {
+	f := start(t)
+	server, err := New(Config{Control: f.control})
+	must(t, err)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	l.Close()
+	if err := server.Serve(t.Context(), l); err == nil {
+		t.Error("a closed listener is no error")
+	}
+}
+
+func TestPanicsAreAnswered(t *testing.T) {
+	f := start(t)
+	r := chi.NewRouter()
+	r.Use(f.server.requestInfo, f.server.logAccess, f.server.recoverPanics)
+	boom := func(http.ResponseWriter, *http.Request) { panic("boom " + marker) }
+	r.Get("/api/boom", boom)
+	r.Get("/boom", boom)
+	for _, path := range []string{"/api/boom", "/boom"} {
+		rec := httptest.NewRecorder()
+		r.ServeHTTP(rec, httptest.NewRequest("GET", path, nil))
+		if rec.Code != 500 || strings.Contains(rec.Body.String(), "boom") || rec.Header().Get("X-Request-Id") == "" {
+			t.Errorf("%s: %d %s", path, rec.Code, rec.Body)
+		}
+	}
+	if !strings.Contains(f.log.String(), "boom "+marker) {
+		t.Error("the panic is not in the log")
+	}
+}

@@ -1,0 +1,228 @@
+package web
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/xdire/xlb/static"
+)
+
+func (f *fixture) logIn(c *tenant, headers ...string) answer {
+	f.Helper()
+	return f.postForm("/login", url.Values{"uuid": {c.uuid}, "key": {c.key}}.Encode(), headers...)
+}
+
+func sessionOf(a answer) *http.Cookie {
+	for _, c := range (&http.Response{Header: a.header}).Cookies() {
+		if c.Name == sessionCookie {
+			return c
+		}
+	}
+	return nil
+}
+
+func TestSessionCookie(t *testing.T) {
+	f := start(t)
+	c := f.signUp("testuser")
+	first := f.logIn(c)
+	cookie := sessionOf(first)
+	if first.status != http.StatusSeeOther || cookie == nil {
+		t.Fatalf("log-in: %d %v", first.status, first.header)
+	}
+	if !cookie.Secure || !cookie.HttpOnly || cookie.SameSite != http.SameSiteLaxMode || cookie.Path != "/" || cookie.Domain != "" || cookie.MaxAge <= 0 {
+		t.Errorf("cookie is %s", cookie)
+	}
+	if strings.Contains(cookie.Value, c.uuid) || strings.Contains(cookie.Value, c.key) {
+		t.Error("the cookie tells who it is")
+	}
+	old := sessionCookie + "=" + cookie.Value
+	if a := f.do("GET", "/account", nil, "Cookie", old); a.status != 200 {
+		t.Fatalf("logged in: %d %s", a.status, a.body)
+	}
+
+	// Whoever planted a session id before the log-in has nothing after it.
+	again := f.logIn(c, "Cookie", old)
+	fresh := sessionOf(again)
+	if fresh == nil || fresh.Value == cookie.Value {
+		t.Fatalf("the second log-in kept the session: %v", again.header)
+	}
+	if a := f.do("GET", "/account", nil, "Cookie", old); a.status != http.StatusSeeOther {
+		t.Errorf("the session of before the log-in: %d", a.status)
+	}
+	current := sessionCookie + "=" + fresh.Value
+	for _, damaged := range []string{current[:len(current)-2], current + "AA", sessionCookie + "=x", sessionCookie + "="} {
+		if a := f.do("GET", "/account", nil, "Cookie", damaged); a.status != http.StatusSeeOther {
+			t.Errorf("a damaged cookie: %d", a.status)
+		}
+	}
+	out := f.postForm("/logout", "", "Cookie", current)
+	if gone := sessionOf(out); out.status != http.StatusSeeOther || gone == nil || gone.MaxAge >= 0 {
+		t.Errorf("log-out: %d %v", out.status, out.header)
+	}
+	if a := f.do("GET", "/account", nil, "Cookie", current); a.status != http.StatusSeeOther {
+		t.Errorf("the cookie works after the log-out: %d", a.status)
+	}
+}
+
+func TestIdentitiesStayOnTheirSide(t *testing.T) {
+	f := start(t)
+	c := f.signUp("testuser")
+	cookie := sessionCookie + "=" + sessionOf(f.logIn(c)).Value
+	if a := f.do("GET", "/api/v1/client", nil, "Cookie", cookie); a.status != 401 {
+		t.Errorf("a cookie on the API: %d %s", a.status, a.body)
+	}
+	if a := f.do("GET", "/account", nil, "Authorization", "Bearer "+c.token); a.status != http.StatusSeeOther {
+		t.Errorf("a token on a page: %d", a.status)
+	}
+}
+
+func TestCrossSitePostsAreRefused(t *testing.T) {
+	f := start(t)
+	c := f.signUp("testuser")
+	for name, headers := range map[string][]string{
+		"cross-site":     {"Sec-Fetch-Site", "cross-site"},
+		"same-site":      {"Sec-Fetch-Site", "same-site"},
+		"another origin": {"Sec-Fetch-Site", "", "Origin", "https://evil.example"},
+		"null origin":    {"Sec-Fetch-Site", "", "Origin", "null"},
+	} {
+		if a := f.logIn(c, headers...); a.status != 403 || sessionOf(a) != nil {
+			t.Errorf("%s: %d %v", name, a.status, a.header)
+		}
+		a := f.do("POST", "/api/v1/client", strings.NewReader(`{"name":"x"}`), append(headers, "Content-Type", "application/json")...)
+		wantProblem(t, a, 403, "")
+	}
+	if a := f.logIn(c, "Sec-Fetch-Site", "", "Origin", f.url); a.status != http.StatusSeeOther {
+		t.Errorf("the own origin: %d", a.status)
+	}
+}
+
+func TestStrangersAreSentToTheLogIn(t *testing.T) {
+	f := start(t)
+	for _, page := range f.server.pages.Routes() {
+		path := strings.ReplaceAll(page.Pattern, "{uuid}", "0198a1f2-0000-7000-8000-000000000000")
+		a := f.do(page.Method, path+"?q=1", nil)
+		want := "/login"
+		if page.Method == "GET" && path != "/" {
+			want += "?" + url.Values{"next": {path + "?q=1"}}.Encode()
+		}
+		switch {
+		case page.Open:
+			if a.status >= 500 || path != "/login" && strings.HasPrefix(a.header.Get("Location"), "/login?") {
+				t.Errorf("%s %s: %d to %s", page.Method, path, a.status, a.header.Get("Location"))
+			}
+		case path == "/events":
+			if a.status != 401 {
+				t.Errorf("%s: %d", path, a.status)
+			}
+		case a.status != http.StatusSeeOther || a.header.Get("Location") != want:
+			t.Errorf("%s %s: %d to %s, want %s", page.Method, path, a.status, a.header.Get("Location"), want)
+		}
+	}
+}
+
+func TestEveryAnswerHasTheSecurityHeaders(t *testing.T) {
+	f := start(t)
+	c := f.signUp("testuser")
+	cookie := sessionCookie + "=" + sessionOf(f.logIn(c)).Value
+	id := c.frontend("10.0.0.1:80")
+	paths := []string{"/nothing", "/static/nothing", "/api/v1/client", "/api/v1/ca.pem", "/logout", static.URL("app.css")}
+	for _, page := range f.server.pages.Routes() {
+		if page.Method == "GET" && page.Pattern != "/events" {
+			paths = append(paths, strings.ReplaceAll(page.Pattern, "{uuid}", id))
+		}
+	}
+	want := map[string]string{
+		"Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+		"X-Content-Type-Options":  "nosniff", "Referrer-Policy": "same-origin", "Cross-Origin-Opener-Policy": "same-origin",
+		"Strict-Transport-Security": "",
+	}
+	for _, path := range paths {
+		a := f.do("GET", path, nil, "Cookie", cookie)
+		if a.status >= 500 {
+			t.Errorf("%s: %d %s", path, a.status, a.body)
+		}
+		for name, value := range want {
+			if got := a.header.Get(name); got != value {
+				t.Errorf("%s: %s is %q", path, name, got)
+			}
+		}
+		if a.header.Get("Permissions-Policy") == "" {
+			t.Errorf("%s: no Permissions-Policy", path)
+		}
+	}
+	for path, status := range map[string]int{"/nothing": 404, "/static/nothing": 404, "/logout": 405} {
+		a := f.do("GET", path, nil, "Cookie", cookie)
+		if a.status != status || strings.Contains(a.header.Get("Content-Type"), "json") {
+			t.Errorf("%s: %d %s", path, a.status, a.header.Get("Content-Type"))
+		}
+	}
+}
+
+func TestRequestID(t *testing.T) {
+	f := start(t)
+	for given, kept := range map[string]bool{"abc-1.2_3": true, "": false, strings.Repeat("a", 65): false, "a b": false, "<b>": false, "ä": false} {
+		got := f.do("GET", "/api/v1/ca.pem", nil, "X-Request-Id", given).header.Get("X-Request-Id")
+		if (got == given) != kept || !regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`).MatchString(got) {
+			t.Errorf("given %q, the id is %q", given, got)
+		}
+	}
+}
+
+func TestStaticFiles(t *testing.T) {
+	f := start(t)
+	path := static.URL("app.css")
+	plain := f.do("GET", path, nil, "Accept-Encoding", "gzip;q=0")
+	packed := f.do("GET", path, nil, "Accept-Encoding", "br, gzip")
+	if plain.status != 200 || plain.header.Get("Cache-Control") != "public, max-age=31536000, immutable" || plain.header.Get("Content-Encoding") != "" {
+		t.Errorf("plain: %d %v", plain.status, plain.header)
+	}
+	if packed.header.Get("Content-Encoding") != "gzip" || len(packed.body) >= len(plain.body) || packed.header.Get("Vary") != "Accept-Encoding" {
+		t.Errorf("packed: %d bytes %v", len(packed.body), packed.header)
+	}
+	if a := f.do("GET", path, nil, "If-None-Match", plain.header.Get("ETag")); a.status != 304 || a.body != "" {
+		t.Errorf("If-None-Match: %d", a.status)
+	}
+	if a := f.do("HEAD", path, nil); a.status != 200 || a.body != "" {
+		t.Errorf("HEAD: %d", a.status)
+	}
+	for _, missing := range []string{"/static/", "/static/app.css", "/static/../main.go", path + "x"} {
+		if a := f.do("GET", missing, nil); a.status != 404 {
+			t.Errorf("%s: %d", missing, a.status)
+		}
+	}
+}
+
+func TestEventStreamEndsAtShutdown(t *testing.T) {
+	t.Run("HTTP/2", func(t *testing.T) { streamEnds(t, start(t)) })
+	t.Run("HTTP/1.1", func(t *testing.T) { streamEnds(t, start(t).overHTTP1()) })
+}
+
+func streamEnds(t *testing.T, f *fixture) {
+	c := f.signUp("testuser")
+	cookie := sessionCookie + "=" + sessionOf(f.logIn(c)).Value
+	req, err := http.NewRequestWithContext(t.Context(), "GET", f.url+"/events?view=frontends", nil)
+	must(t, err)
+	req.Header.Set("Cookie", cookie)
+	resp, err := f.client.Do(req)
+	must(t, err)
+	defer resp.Body.Close()
+	lines := bufio.NewReader(resp.Body)
+	if first, err := lines.ReadString('\n'); resp.StatusCode != 200 || err != nil || first != "retry: 1000\n" {
+		t.Fatalf("the stream begins %d %q: %v", resp.StatusCode, first, err)
+	}
+	began := time.Now()
+	must(t, f.stop())
+	if took := time.Since(began); took > 3*time.Second {
+		t.Errorf("an open stream held the shutdown up for %v", took)
+	}
+	if _, err := io.ReadAll(lines); err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Logf("the stream ended with %v", err)
+	}
+}

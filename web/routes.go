@@ -1,0 +1,94 @@
+package web
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2/adapters/humachi"
+	"github.com/go-chi/chi/v5"
+
+	"github.com/xdire/xlb/control"
+	"github.com/xdire/xlb/handlers"
+	"github.com/xdire/xlb/static"
+)
+
+// routes is the whole server on one screen. The operations of the API add themselves under /api/v1,
+// see handlers; the pages are listed in handlers.Pages.Routes.
+func (s *Server) routes() http.Handler {
+	r := chi.NewRouter()
+	r.Use(
+		s.requestInfo,     // request id, address
+		s.securityHeaders, // on every answer, errors too
+		s.logAccess,
+		s.recoverPanics,
+		s.deadlines,
+		s.sameOrigin,
+		s.limitBody,
+		s.identify, // bearer on /api, cookie on pages
+	)
+	handlers.RegisterAPI(humachi.New(r, handlers.APIConfig(s.cfg.Version)), s.control, s.log)
+
+	for _, page := range s.pages.Routes() {
+		handler := page.Handler
+		if !page.Open {
+			handler = s.needsLogin(handler)
+		}
+		if page.Pattern == eventsPath {
+			handler = s.untilShutdown(handler)
+		}
+		r.Method(page.Method, page.Pattern, handler)
+	}
+	r.Get(static.Prefix+"*", s.serveStatic)
+	r.Head(static.Prefix+"*", s.serveStatic)
+
+	r.NotFound(func(w http.ResponseWriter, r *http.Request) { s.refuse(w, r, http.StatusNotFound, "") })
+	r.MethodNotAllowed(s.methodNotAllowed(r))
+	return r
+}
+
+const eventsPath = "/events"
+
+func isAPI(r *http.Request) bool {
+	return r.URL.Path == "/api" || strings.HasPrefix(r.URL.Path, "/api/")
+}
+
+// refuse answers with a status in the words of the face that was asked.
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request, status int, detail string) {
+	if isAPI(r) {
+		handlers.WriteStatus(w, r, status, detail)
+		return
+	}
+	s.pages.Error(w, r, status)
+}
+
+// methodNotAllowed lists what is allowed, which chi does only while it writes the answer itself.
+func (s *Server) methodNotAllowed(routes chi.Routes) http.HandlerFunc {
+	methods := []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete}
+	return func(w http.ResponseWriter, r *http.Request) {
+		var allowed []string
+		for _, method := range methods {
+			if routes.Match(chi.NewRouteContext(), method, r.URL.Path) {
+				allowed = append(allowed, method)
+			}
+		}
+		w.Header().Set("Allow", strings.Join(allowed, ", "))
+		s.refuse(w, r, http.StatusMethodNotAllowed, "Use one of the methods in the Allow header.")
+	}
+}
+
+// needsLogin sends browsers that are not logged in to the log-in page, and back afterwards.
+func (s *Server) needsLogin(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case control.ActorFrom(r.Context()).ClientID != "":
+			next(w, r)
+		case r.URL.Path == eventsPath:
+			s.refuse(w, r, http.StatusUnauthorized, "") // a script asks; a redirect would hide the reason
+		case r.Method == http.MethodGet && r.URL.Path != "/":
+			http.Redirect(w, r, "/login?"+url.Values{"next": {r.URL.RequestURI()}}.Encode(), http.StatusSeeOther)
+		default:
+			http.Redirect(w, r, "/login", http.StatusSeeOther)
+		}
+	}
+}

@@ -1,0 +1,142 @@
+// Package web serves: the HTTPS server, the routes on one screen, middleware, identity, cookie sessions,
+// static files, and the operations port. Rules live in control, encoding in handlers.
+package web
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/xdire/xlb/control"
+	"github.com/xdire/xlb/handlers"
+	"github.com/xdire/xlb/static"
+)
+
+const (
+	readHeaderTimeout = 10 * time.Second
+	idleTimeout       = 2 * time.Minute
+	maxHeaderBytes    = 64 << 10
+	// maxDrain bounds how long requests may finish: streams of the balancer may need longer, these do not.
+	maxDrain = 10 * time.Second
+)
+
+// Config is what [New] needs.
+type Config struct {
+	// Control must be set.
+	Control *control.Control
+	// Log receives what an answer hides, and each request at debug level. Nil discards.
+	Log *slog.Logger
+	// DrainTimeout is how long requests in flight may finish when the server stops, at most 10 s.
+	// Zero or negative: they are cut.
+	DrainTimeout time.Duration
+	// Version marks the build. Empty: dev.
+	Version string
+}
+
+// Server is the control plane's HTTPS server and its operations port.
+type Server struct {
+	cfg     Config
+	log     *slog.Logger
+	control *control.Control
+	pages   *handlers.Pages
+	session *cookieSessions
+	handler http.Handler
+
+	draining   atomic.Bool
+	serving    atomic.Bool
+	served     chan struct{}   // closed when Serve has ended
+	streams    context.Context // ends event streams, which would otherwise hold up the shutdown
+	endStreams context.CancelFunc
+}
+
+// New builds the server. It serves nothing yet.
+func New(cfg Config) (*Server, error) {
+	if cfg.Control == nil {
+		return nil, errors.New("web: Config.Control is missing")
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Version == "" {
+		cfg.Version = "dev"
+	}
+	s := &Server{cfg: cfg, log: cfg.Log, control: cfg.Control, session: newCookieSessions(cfg.Control), served: make(chan struct{})}
+	s.streams, s.endStreams = context.WithCancel(context.Background())
+	s.pages = handlers.NewPages(handlers.PagesConfig{
+		Control: cfg.Control, Sessions: s.session, Asset: static.URL, Log: cfg.Log, Version: cfg.Version,
+	})
+	s.handler = s.routes()
+	return s, nil
+}
+
+// Handler answers the API, the pages and static files.
+func (s *Server) Handler() http.Handler { return s.handler }
+
+// Serve answers HTTPS on l until ctx ends, then lets requests in flight finish and returns nil. It works once.
+func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	if s.serving.Swap(true) {
+		return errors.New("web: Serve was called twice")
+	}
+	defer close(s.served)
+	srv := s.newHTTP(s.handler)
+	srv.TLSConfig = &tls.Config{
+		MinVersion: tls.VersionTLS13, GetCertificate: s.control.ServerCertificate, NextProtos: []string{"h2", "http/1.1"},
+	}
+	srv.RegisterOnShutdown(s.endStreams)
+	return s.serveUntil(ctx, srv, func() error { return srv.ServeTLS(l, "", "") }, nil)
+}
+
+// ServeOps answers health checks and profiles on l, in plain HTTP, until ctx ends. While the control plane
+// drains, it still answers, and says so.
+func (s *Server) ServeOps(ctx context.Context, l net.Listener) error {
+	srv := s.newHTTP(s.OpsHandler())
+	return s.serveUntil(ctx, srv, func() error { return srv.Serve(l) }, s.waitServed)
+}
+
+// waitServed waits for Serve to end, when it was called at all.
+func (s *Server) waitServed() {
+	if s.serving.Load() {
+		<-s.served
+	}
+}
+
+func (s *Server) newHTTP(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler: h, ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
+		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+}
+
+// serveUntil runs serve and stops srv when ctx ends, after first, when there is one.
+func (s *Server) serveUntil(ctx context.Context, srv *http.Server, serve func() error, first func()) error {
+	stopped := make(chan struct{})
+	cancel := context.AfterFunc(ctx, func() {
+		defer close(stopped)
+		s.draining.Store(true)
+		if first != nil {
+			first()
+		}
+		s.stop(ctx, srv)
+	})
+	err := serve()
+	if cancel() { // ctx has not ended: serving failed
+		return err
+	}
+	<-stopped
+	return nil
+}
+
+// stop ends srv: gracefully for a while, then for good.
+func (s *Server) stop(ctx context.Context, srv *http.Server) {
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), min(max(s.cfg.DrainTimeout, 0), maxDrain))
+	defer cancel()
+	if err := srv.Shutdown(drain); err != nil {
+		s.log.Debug("requests were cut", "error", err)
+	}
+	srv.Close()
+}

@@ -1,0 +1,203 @@
+package web
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/xdire/xlb/control"
+	"github.com/xdire/xlb/pki"
+	"github.com/xdire/xlb/store"
+)
+
+// authority is made once: its RSA keys take a while.
+var authority = sync.OnceValues(func() (*pki.Authority, error) { return pki.NewAuthority(time.Now()) })
+
+var masterKey = bytes.Repeat([]byte{7}, 32)
+
+// fixture is a real control over a real store, served over TLS.
+type fixture struct {
+	*testing.T
+	control *control.Control
+	store   *store.Store
+	server  *Server
+	url     string
+	client  *http.Client
+	log     *logBuffer
+	stop    func() error // ends Serve and returns what it returned
+}
+
+func start(t *testing.T) *fixture {
+	t.Helper()
+	ca, err := authority()
+	must(t, err)
+	engine, err := store.OpenBadger(filepath.Join(t.TempDir(), "store"), store.BadgerConfig{})
+	must(t, err)
+	t.Cleanup(func() { engine.Close() })
+	records, err := store.New(engine)
+	must(t, err)
+	f := &fixture{T: t, store: records, log: &logBuffer{}}
+	f.control, err = control.New(t.Context(), control.Config{
+		Store: records, Authority: ca, MasterKey: masterKey, Local: true, DataPort: 9090, SignupRate: -1, AuthRate: -1,
+		Own: func() []netip.AddrPort { return nil }, Busy: func() bool { return true }, Log: f.log.logger(),
+	})
+	must(t, err)
+	f.server, err = New(Config{Control: f.control, Log: f.log.logger(), DrainTimeout: 5 * time.Second, Version: "test"})
+	must(t, err)
+	f.run(engine)
+	pool := x509.NewCertPool()
+	pool.AddCert(ca.Certificate())
+	f.client = &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{
+		TLSClientConfig: &tls.Config{RootCAs: pool}, ForceAttemptHTTP2: true,
+	}}
+	t.Cleanup(f.client.CloseIdleConnections)
+	return f
+}
+
+// run starts the tasks and the server; the test's end stops them, the server first.
+func (f *fixture) run(engine *store.Badger) {
+	var tasks sync.WaitGroup
+	background, stopTasks := context.WithCancel(context.Background())
+	tasks.Go(func() { engine.Run(background) })
+	for _, task := range f.control.Tasks() {
+		tasks.Go(func() {
+			if err := task.Run(background); err != nil {
+				f.Errorf("task %s: %v", task.Name, err)
+			}
+		})
+	}
+	f.Cleanup(func() { stopTasks(); tasks.Wait() })
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(f.T, err)
+	f.url = "https://" + l.Addr().String()
+	serving, stopServing := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- f.server.Serve(serving, l) }()
+	f.stop = sync.OnceValue(func() error {
+		stopServing()
+		select {
+		case err := <-done:
+			return err
+		case <-time.After(20 * time.Second):
+			return errors.New("Serve did not return in 20 s")
+		}
+	})
+	f.Cleanup(func() { must(f.T, f.stop()) })
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// answer is a response with its body read.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+}
+
+func (a answer) object(t *testing.T) map[string]any {
+	t.Helper()
+	var v map[string]any
+	if err := json.Unmarshal([]byte(a.body), &v); err != nil {
+		t.Fatalf("no JSON object: %v\n%s", err, a.body)
+	}
+	return v
+}
+
+// do makes a request; headers are pairs.
+func (f *fixture) do(method, path string, body io.Reader, headers ...string) answer {
+	f.Helper()
+	a, err := f.try(method, path, body, headers...)
+	if err != nil {
+		f.Fatalf("%s %s: %v", method, path, err)
+	}
+	return a
+}
+
+func (f *fixture) try(method, path string, body io.Reader, headers ...string) (answer, error) {
+	req, err := http.NewRequestWithContext(f.Context(), method, f.url+path, body)
+	if err != nil {
+		return answer{}, err
+	}
+	for i := 0; i < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
+	client := *f.client
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	resp, err := client.Do(req)
+	if err != nil {
+		return answer{}, err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	return answer{resp.StatusCode, resp.Header, string(text)}, err
+}
+
+// tenant is a client that signed up.
+type tenant struct {
+	*fixture
+	uuid, key, token string
+}
+
+func (f *fixture) signUp(name string) *tenant {
+	f.Helper()
+	a := f.do("POST", "/api/v1/client", strings.NewReader(`{"name":"`+name+`"}`), "Content-Type", "application/json")
+	if a.status != http.StatusCreated {
+		f.Fatalf("sign up: %d %s", a.status, a.body)
+	}
+	v := a.object(f.T)
+	c := &tenant{fixture: f, uuid: v["uuid"].(string), key: v["key"].(string)}
+	token, err := f.control.IssueToken(f.Context(), c.uuid, c.key)
+	must(f.T, err)
+	c.token = token
+	return c
+}
+
+// call makes an API request with the tenant's token.
+func (c *tenant) call(method, path, body string, headers ...string) answer {
+	c.Helper()
+	headers = append([]string{"Authorization", "Bearer " + c.token, "Content-Type", "application/json"}, headers...)
+	return c.do(method, path, strings.NewReader(body), headers...)
+}
+
+func (c *tenant) frontend(dest string) string {
+	c.Helper()
+	a := c.call("POST", "/api/v1/client/frontend", `{"routes":[{"dest":"`+dest+`"}]}`)
+	if a.status != http.StatusCreated {
+		c.Fatalf("create frontend: %d %s", a.status, a.body)
+	}
+	return a.object(c.T)["uuid"].(string)
+}
+
+// postForm sends a form as a browser does from a page of the same site.
+func (f *fixture) postForm(path, form string, headers ...string) answer {
+	f.Helper()
+	headers = append([]string{"Content-Type", "application/x-www-form-urlencoded", "Sec-Fetch-Site", "same-origin"}, headers...)
+	return f.do("POST", path, strings.NewReader(form), headers...)
+}
+
+// overHTTP1 returns a copy of the fixture that does not speak HTTP/2.
+func (f *fixture) overHTTP1() *fixture {
+	old := f.client.Transport.(*http.Transport)
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: old.TLSClientConfig.RootCAs, NextProtos: []string{"http/1.1"}}}
+	f.Cleanup(transport.CloseIdleConnections)
+	one := *f
+	one.client = &http.Client{Timeout: f.client.Timeout, Transport: transport}
+	return &one
+}
