@@ -1,0 +1,331 @@
+package main
+
+import (
+	"crypto/tls"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"sync"
+	"time"
+)
+
+// testCase is one line of the table. run returns one figure; smaller is better.
+type testCase struct {
+	name, unit, goal string
+	run              func(b *balancer, f *field) (float64, error)
+}
+
+func cases(scale float64) []testCase {
+	times := func(n int) int { return max(1, int(float64(n)*scale)) }
+	return []testCase{
+		{"full handshake + first byte, RSA 3072 client", "µs", "0.60", func(b *balancer, f *field) (float64, error) {
+			return handshakes(b, f.rsa, times(2000), false)
+		}},
+		{"full handshake + first byte, ECDSA P-256 client", "µs", "0.38", func(b *balancer, f *field) (float64, error) {
+			return handshakes(b, f.ecdsa, times(3000), false)
+		}},
+		{"resumed handshake, RSA client", "µs", "0.42", func(b *balancer, f *field) (float64, error) {
+			return handshakes(b, f.rsa, times(3000), true)
+		}},
+		{"download, 4 connections, CPU per MB", "µs", "0.55", func(b *balancer, f *field) (float64, error) {
+			return bulk(b, f, opDownload, times(64))
+		}},
+		{"upload, 4 connections, CPU per MB", "µs", "0.55", func(b *balancer, f *field) (float64, error) {
+			return bulk(b, f, opUpload, times(64))
+		}},
+		{"512 B round trip, 64 connections, CPU per trip", "µs", "0.85", func(b *balancer, f *field) (float64, error) {
+			return roundTrips(b, f, 64, time.Duration(4*scale*float64(time.Second)))
+		}},
+		{"512 B round trip at 10,000 a second, p99", "µs", "1.0", func(b *balancer, f *field) (float64, error) {
+			p99, err := paced(b, f, 64, 10_000, time.Duration(4*scale*float64(time.Second)))
+			return float64(p99.Microseconds()), err
+		}},
+		{"resident memory per idle connection, 4,000 of them", "kB", "0.75", func(b *balancer, f *field) (float64, error) {
+			return idleMemory(b, f, times(4000))
+		}},
+		{"9,000 held, 100 busy at 5,000 a second: p99 to alone", "x", "3 max", func(b *balancer, f *field) (float64, error) {
+			return crowd(b, f, times(9000))
+		}},
+	}
+}
+
+// connect opens a connection and waits for the first byte back, which alone proves that it is served.
+func connect(b *balancer, cert *tls.Certificate, cache tls.ClientSessionCache) (*tls.Conn, error) {
+	cfg := &tls.Config{RootCAs: b.roots, ServerName: "localhost", Certificates: []tls.Certificate{*cert}, ClientSessionCache: cache, MinVersion: tls.VersionTLS13}
+	conn, err := tls.DialWithDialer(&net.Dialer{Timeout: 20 * time.Second}, "tcp", b.address, cfg)
+	if err != nil {
+		return nil, err
+	}
+	conn.SetDeadline(time.Now().Add(60 * time.Second))
+	return conn, nil
+}
+
+func open(b *balancer, cert *tls.Certificate, cache tls.ClientSessionCache) (*tls.Conn, error) {
+	conn, err := connect(b, cert, cache)
+	if err != nil {
+		return nil, err
+	}
+	one := []byte{opEcho}
+	if _, err := conn.Write(one); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	if _, err := io.ReadFull(conn, one); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return conn, nil
+}
+
+// workers runs n pieces of work on 8 goroutines and returns the first error.
+func workers(n int, work func(worker, i int) error) error {
+	const count = 8
+	errs := make([]error, count)
+	var group sync.WaitGroup
+	for w := range count {
+		group.Go(func() {
+			for i := w; i < n && errs[w] == nil; i += count {
+				errs[w] = work(w, i)
+			}
+		})
+	}
+	group.Wait()
+	return errors.Join(errs...)
+}
+
+// perUnit is the balancer's processor time for what do does, in microseconds per unit.
+func perUnit(b *balancer, do func() (units int, err error)) (float64, error) {
+	before, err := b.cpu()
+	if err != nil {
+		return 0, err
+	}
+	units, err := do()
+	if err != nil {
+		return 0, err
+	}
+	after, err := b.cpu()
+	if err != nil {
+		return 0, err
+	}
+	used := after - before
+	if units == 0 || used == 0 {
+		return 0, errors.New("no work was done")
+	}
+	return float64(used.Microseconds()) / float64(units), nil
+}
+
+func handshakes(b *balancer, cert *tls.Certificate, n int, resume bool) (float64, error) {
+	caches := make([]tls.ClientSessionCache, 8)
+	if resume {
+		for i := range caches {
+			caches[i] = tls.NewLRUClientSessionCache(4)
+			conn, err := open(b, cert, caches[i])
+			if err != nil {
+				return 0, err
+			}
+			conn.Close()
+		}
+	}
+	return perUnit(b, func() (int, error) {
+		return n, workers(n, func(w, _ int) error {
+			conn, err := open(b, cert, caches[w])
+			if err != nil {
+				return err
+			}
+			defer conn.Close()
+			if conn.ConnectionState().DidResume != resume {
+				return fmt.Errorf("resumed is %v, want %v", !resume, resume)
+			}
+			return nil
+		})
+	})
+}
+
+func bulk(b *balancer, f *field, op byte, megabytes int) (float64, error) {
+	const connections = 4
+	size := int64(megabytes) << 20
+	conns := make([]*tls.Conn, connections)
+	for i := range conns {
+		conn, err := connect(b, f.ecdsa, nil)
+		if err != nil {
+			return 0, err
+		}
+		defer conn.Close()
+		conns[i] = conn
+	}
+	return perUnit(b, func() (int, error) {
+		errs := make([]error, connections)
+		var group sync.WaitGroup
+		for i, conn := range conns {
+			group.Go(func() { errs[i] = transfer(conn, op, size) })
+		}
+		group.Wait()
+		return connections * megabytes, errors.Join(errs...)
+	})
+}
+
+func transfer(conn net.Conn, op byte, size int64) error {
+	head := binary.BigEndian.AppendUint64([]byte{op}, uint64(size))
+	if _, err := conn.Write(head); err != nil {
+		return err
+	}
+	if op == opDownload {
+		n, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, io.LimitReader(conn, size), make([]byte, 256<<10))
+		if err == nil && n != size {
+			err = io.ErrUnexpectedEOF
+		}
+		return err
+	}
+	if err := send(conn, size); err != nil {
+		return err
+	}
+	_, err := io.ReadFull(conn, make([]byte, 1))
+	return err
+}
+
+const tripSize = 512
+
+func trip(conn net.Conn, buf []byte) error {
+	if _, err := conn.Write(buf); err != nil {
+		return err
+	}
+	_, err := io.ReadFull(conn, buf)
+	return err
+}
+
+// openMany opens n connections.
+func openMany(b *balancer, f *field, n int) ([]*tls.Conn, error) {
+	conns := make([]*tls.Conn, n)
+	err := workers(n, func(_, i int) (err error) {
+		conns[i], err = open(b, f.rsa, nil)
+		return err
+	})
+	if err != nil {
+		closeAll(conns)
+	}
+	return conns, err
+}
+
+func closeAll(conns []*tls.Conn) {
+	for _, c := range conns {
+		if c != nil {
+			c.Close()
+		}
+	}
+}
+
+func roundTrips(b *balancer, f *field, connections int, length time.Duration) (float64, error) {
+	conns, err := openMany(b, f, connections)
+	if err != nil {
+		return 0, err
+	}
+	defer closeAll(conns)
+	return perUnit(b, func() (int, error) {
+		end := time.Now().Add(length)
+		counts, errs := make([]int, connections), make([]error, connections)
+		var group sync.WaitGroup
+		for i, conn := range conns {
+			group.Go(func() {
+				buf := make([]byte, tripSize)
+				for time.Now().Before(end) && errs[i] == nil {
+					errs[i] = trip(conn, buf)
+					counts[i]++
+				}
+			})
+		}
+		group.Wait()
+		total := 0
+		for _, n := range counts {
+			total += n
+		}
+		return total, errors.Join(errs...)
+	})
+}
+
+// paced makes round trips at a fixed rate, each connection in its own slots, and returns the 99th
+// percentile. A trip that starts late because the one before was late counts from when it was due.
+func paced(b *balancer, f *field, connections, perSecond int, length time.Duration) (time.Duration, error) {
+	conns, err := openMany(b, f, connections)
+	if err != nil {
+		return 0, err
+	}
+	defer closeAll(conns)
+	each := time.Second * time.Duration(connections) / time.Duration(perSecond)
+	trips := int(length / each)
+	all := make([][]time.Duration, connections)
+	errs := make([]error, connections)
+	start := time.Now().Add(50 * time.Millisecond)
+	var group sync.WaitGroup
+	for i, conn := range conns {
+		group.Go(func() {
+			due := start.Add(each * time.Duration(i) / time.Duration(connections))
+			buf := make([]byte, tripSize)
+			for range trips {
+				time.Sleep(time.Until(due))
+				if errs[i] = trip(conn, buf); errs[i] != nil {
+					return
+				}
+				all[i] = append(all[i], time.Since(due))
+				due = due.Add(each)
+			}
+		})
+	}
+	group.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return 0, err
+	}
+	latencies := slices.Concat(all...)
+	if len(latencies) == 0 {
+		return 0, errors.New("no work was done")
+	}
+	slices.Sort(latencies)
+	return latencies[len(latencies)*99/100], nil
+}
+
+// settle is how long after the last connection the memory is read.
+const settle = 10 * time.Second
+
+func idleMemory(b *balancer, f *field, n int) (float64, error) {
+	time.Sleep(settle) // what the case before has left
+	before, err := b.resident()
+	if err != nil {
+		return 0, err
+	}
+	conns, err := openMany(b, f, n)
+	if err != nil {
+		return 0, err
+	}
+	defer closeAll(conns)
+	time.Sleep(settle)
+	after, err := b.resident()
+	return (after - before) / float64(n) / 1000, err
+}
+
+// crowd compares the latency of busy connections beside many idle ones with the latency alone.
+func crowd(b *balancer, f *field, held int) (float64, error) {
+	const busy, perSecond, length = 100, 5_000, 4 * time.Second
+	alone, err := paced(b, f, busy, perSecond, length)
+	if err != nil {
+		return 0, err
+	}
+	conns, err := openMany(b, f, held)
+	if err != nil {
+		return 0, err
+	}
+	defer closeAll(conns)
+	beside, err := paced(b, f, busy, perSecond, length)
+	if err != nil {
+		return 0, err
+	}
+	buf := make([]byte, tripSize)
+	for _, c := range conns {
+		c.SetDeadline(time.Now().Add(20 * time.Second))
+		if err := trip(c, buf); err != nil {
+			return 0, fmt.Errorf("a held connection does not work any more: %w", err)
+		}
+	}
+	return float64(beside) / float64(alone), nil
+}

@@ -1,0 +1,130 @@
+// Command bench measures XLB beside HAProxy doing the same job: TLS 1.3 with client certificates, an
+// ECDSA P-256 server key, the certificate's common name chooses the pool, three upstreams, round robin.
+//
+// Both get the same load in turn, round after round, in one run. What is compared is the processor time
+// of the balancer's process per unit of work, read from /proc: on a machine that the load generator and
+// the upstreams share, that is the steady figure, and wall-clock time is not. A ratio is printed only
+// when no run of the case had errors, did no work, or (resumption) was not resumed.
+//
+// All traffic stays on loopback and is bounded in count and time. It needs Linux and the haproxy
+// package. See docs/performance.md for results.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+func main() {
+	rounds := flag.Int("rounds", 3, "how often each case runs on each balancer")
+	only := flag.String("case", "", "a regular expression: only cases whose name matches")
+	scale := flag.Float64("scale", 1, "multiplies the amount of work")
+	flag.Parse()
+	if err := run(*rounds, *only, *scale); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(rounds int, only string, scale float64) error {
+	pattern, err := regexp.Compile(only)
+	if err != nil {
+		return fmt.Errorf("-case: %w", err)
+	}
+	if _, err := exec.LookPath("haproxy"); err != nil {
+		return fmt.Errorf("haproxy is missing: apt-get install haproxy")
+	}
+	raiseFiles()
+	dir, err := os.MkdirTemp("", "xlb-bench")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	field, err := setUp(dir)
+	if err != nil {
+		return err
+	}
+	defer field.stop()
+	fmt.Printf("%s, %s, %d processors, %s, %s, %d rounds\n\n", time.Now().UTC().Format(time.DateOnly),
+		cpuModel(), runtime.NumCPU(), runtime.Version(), haproxyVersion(), rounds)
+	fmt.Printf("| %-52s | %12s | %12s | %9s | %8s | %9s |\n", "case", "HAProxy", "XLB", "XLB/HAP", "goal", "spread")
+	fmt.Printf("|%s|\n", strings.Repeat("---|", 6))
+	failed := false
+	for _, c := range cases(scale) {
+		if pattern.MatchString(c.name) && !measure(c, field, rounds) {
+			failed = true
+		}
+	}
+	if failed {
+		return fmt.Errorf("at least one case had failures")
+	}
+	return nil
+}
+
+// measure runs one case on both balancers in turn and prints its line.
+func measure(c testCase, f *field, rounds int) bool {
+	figures := map[*balancer][]float64{}
+	for range rounds {
+		for _, b := range f.balancers {
+			value, err := c.run(b, f)
+			if err != nil {
+				fmt.Printf("| %-52s | no ratio: %s: %v\n", c.name, b.name, err)
+				return false
+			}
+			figures[b] = append(figures[b], value)
+		}
+	}
+	haproxy, xlb := figures[f.balancers[0]], figures[f.balancers[1]]
+	ratios := make([]float64, rounds)
+	for i := range ratios {
+		ratios[i] = xlb[i] / haproxy[i]
+	}
+	fmt.Printf("| %-52s | %8.1f %-3s | %8.1f %-3s | %9.2f | %8s | %4.2f-%4.2f |\n", c.name, median(haproxy), c.unit, median(xlb), c.unit,
+		median(ratios), c.goal, slices.Min(ratios), slices.Max(ratios))
+	return true
+}
+
+func median(values []float64) float64 {
+	sorted := slices.Sorted(slices.Values(values))
+	n := len(sorted)
+	if n%2 == 1 {
+		return sorted[n/2]
+	}
+	return (sorted[n/2-1] + sorted[n/2]) / 2
+}
+
+func raiseFiles() {
+	var limit syscall.Rlimit
+	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) == nil {
+		limit.Cur = limit.Max
+		syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit)
+	}
+}
+
+func cpuModel() string {
+	text, _ := os.ReadFile("/proc/cpuinfo")
+	for line := range strings.Lines(string(text)) {
+		if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
+			return strings.TrimSpace(value)
+		}
+	}
+	return runtime.GOARCH
+}
+
+func haproxyVersion() string {
+	out, _ := exec.Command("haproxy", "-v").Output()
+	line, _, _ := strings.Cut(string(out), "\n")
+	fields := strings.Fields(line)
+	if len(fields) > 2 {
+		return "HAProxy " + fields[2]
+	}
+	return "HAProxy"
+}

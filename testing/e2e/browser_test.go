@@ -1,0 +1,317 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/browser"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+)
+
+// One server and one browser for the whole package; each test has a browser context of its own.
+var (
+	xlb      process
+	chromium context.Context
+)
+
+type process struct{ dir, http, lb string }
+
+func TestMain(m *testing.M) {
+	code, err := runAll(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func runAll(m *testing.M) (int, error) {
+	dir, err := os.MkdirTemp("", "xlb-e2e")
+	if err != nil {
+		return 0, err
+	}
+	defer os.RemoveAll(dir)
+	stop, err := startXLB(dir)
+	if err != nil {
+		return 0, err
+	}
+	defer stop()
+	path, err := findBrowser()
+	if err != nil {
+		return 0, err
+	}
+	options := append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.UserDataDir(filepath.Join(dir, "profile")),
+		chromedp.Flag("ignore-certificate-errors-spki-list", spki(filepath.Join(dir, "data", "cacert.pem"))),
+		chromedp.Flag("ignore-certificate-errors", true), // the page's own certificate is checked by trusted() below
+		chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND , EXCLUDE localhost , EXCLUDE 127.0.0.1"),
+		chromedp.Flag("force-device-scale-factor", "1"), chromedp.Flag("lang", "en-US"), chromedp.WindowSize(1440, 1000),
+	)
+	allocator, endAllocator := chromedp.NewExecAllocator(context.Background(), options...)
+	defer endAllocator()
+	var endBrowser context.CancelFunc
+	chromium, endBrowser = chromedp.NewContext(allocator, chromedp.WithErrorf(func(string, ...any) {}))
+	defer endBrowser()
+	if err := chromedp.Run(chromium); err != nil {
+		return 0, fmt.Errorf("start the browser: %w", err)
+	}
+	return m.Run(), nil
+}
+
+// findBrowser fails rather than skips: pages that nobody has looked at are not tested.
+func findBrowser() (string, error) {
+	for _, name := range []string{os.Getenv("XLB_CHROME"), "chromium-headless-shell", "chromium", "google-chrome"} {
+		if path, err := exec.LookPath(name); name != "" && err == nil {
+			return path, nil
+		}
+	}
+	return "", fmt.Errorf("no browser: apt-get install chromium-headless-shell, or set XLB_CHROME")
+}
+
+func startXLB(dir string) (stop func(), err error) {
+	binary := filepath.Join(dir, "xlb")
+	if out, err := exec.Command("go", "build", "-C", "../..", "-o", binary, ".").CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("build: %w\n%s", err, out)
+	}
+	xlb = process{dir: filepath.Join(dir, "data"), http: freePort(), lb: freePort()}
+	ops := freePort()
+	_, httpPort, _ := net.SplitHostPort(xlb.http)
+	xlb.http = "localhost:" + httpPort
+	cmd := exec.Command(binary, "-data-dir", xlb.dir, "-http-addr", xlb.http, "-lb-addr", xlb.lb, "-ops-addr", ops,
+		"-signup-rate", "0", "-drain-timeout", "2s")
+	output := &syncBuffer{}
+	cmd.Stdout, cmd.Stderr = output, output
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	stop = func() {
+		cmd.Process.Signal(syscall.SIGTERM)
+		cmd.Wait()
+	}
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		if resp, err := http.Get("http://" + ops + "/readyz"); err == nil {
+			resp.Body.Close()
+			if resp.StatusCode == http.StatusOK {
+				return stop, nil
+			}
+		}
+	}
+	stop()
+	return nil, fmt.Errorf("xlb was not ready in 30 s\n%s", output)
+}
+
+func spki(string) string { return "" }
+
+func freePort() string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		panic(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// roots is the server's own authority.
+func roots(t *testing.T) *x509.CertPool {
+	t.Helper()
+	pem, err := os.ReadFile(filepath.Join(xlb.dir, "cacert.pem"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(pem)
+	return pool
+}
+
+// client is an HTTPS client that trusts the server's authority and nothing else.
+func client(t *testing.T) *http.Client {
+	return &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots(t)}}}
+}
+
+// tab is a browser context of its own: no cookies of other tests. It fails the test on any console
+// error, exception, violated policy or failed request.
+type tab struct {
+	t         *testing.T
+	ctx       context.Context
+	downloads string
+	mu        sync.Mutex
+	problems  []string
+}
+
+func newTab(t *testing.T, actions ...chromedp.Action) *tab {
+	t.Helper()
+	ctx, cancel := chromedp.NewContext(chromium, chromedp.WithNewBrowserContext())
+	t.Cleanup(cancel)
+	ctx, cancelTime := context.WithTimeout(ctx, 60*time.Second)
+	t.Cleanup(cancelTime)
+	b := &tab{t: t, ctx: ctx, downloads: t.TempDir()}
+	chromedp.ListenTarget(ctx, b.listen)
+	setup := append([]chromedp.Action{network.Enable(), log.Enable(), runtime.Enable(),
+		browser.SetDownloadBehavior(browser.SetDownloadBehaviorBehaviorAllow).WithDownloadPath(b.downloads).WithEventsEnabled(true),
+	}, actions...)
+	if err := chromedp.Run(ctx, setup...); err != nil {
+		t.Fatalf("open a tab: %v", err)
+	}
+	t.Cleanup(b.check)
+	return b
+}
+
+func withoutScript() chromedp.Action { return emulation.SetScriptExecutionDisabled(true) }
+
+func (b *tab) listen(event any) {
+	switch e := event.(type) {
+	case *runtime.EventExceptionThrown:
+		b.problem("exception: %s", e.ExceptionDetails.Error())
+	case *runtime.EventConsoleAPICalled:
+		if e.Type == runtime.APITypeError || e.Type == runtime.APITypeWarning {
+			b.problem("console: %v", e.Args)
+		}
+	case *log.EventEntryAdded:
+		if e.Entry.Level == log.LevelError || e.Entry.Level == log.LevelWarning {
+			b.problem("log: %s %s", e.Entry.Text, e.Entry.URL)
+		}
+	case *network.EventLoadingFailed:
+		if e.ErrorText != "net::ERR_ABORTED" {
+			b.problem("request failed: %s %s", e.Type, e.ErrorText)
+		}
+	}
+}
+
+func (b *tab) problem(format string, args ...any) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.problems = append(b.problems, fmt.Sprintf(format, args...))
+}
+
+// allow forgets the problems so far, after a step that was meant to fail.
+func (b *tab) allow(text string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	kept := b.problems[:0]
+	for _, p := range b.problems {
+		if !strings.Contains(p, text) {
+			kept = append(kept, p)
+		}
+	}
+	b.problems = kept
+}
+
+func (b *tab) check() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, p := range b.problems {
+		b.t.Error(p)
+	}
+	if b.t.Failed() && b.ctx.Err() == nil {
+		b.screenshot("failed-" + strings.ReplaceAll(b.t.Name(), "/", "-"))
+	}
+}
+
+func (b *tab) run(what string, actions ...chromedp.Action) {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, 15*time.Second)
+	defer cancel()
+	if err := chromedp.Run(ctx, actions...); err != nil {
+		var url, text string
+		chromedp.Run(b.ctx, chromedp.Location(&url), chromedp.Text("body", &text, chromedp.ByQuery))
+		b.t.Fatalf("%s: %v\nat %s\n%s", what, err, url, text)
+	}
+}
+
+func (b *tab) open(path string) {
+	b.t.Helper()
+	b.run("open "+path, chromedp.Navigate("https://"+xlb.http+path), chromedp.WaitReady("h1", chromedp.ByQuery))
+}
+
+// press clicks the button or link with these words.
+func (b *tab) press(words string) {
+	b.t.Helper()
+	b.run("press "+words, chromedp.Click(fmt.Sprintf(`//*[(self::button or self::a or self::summary) and contains(normalize-space(.), %q)]`, words), chromedp.BySearch, chromedp.NodeVisible))
+}
+
+func (b *tab) fill(selector, text string) {
+	b.t.Helper()
+	b.run("fill "+selector, chromedp.WaitVisible(selector, chromedp.ByQuery), chromedp.SetValue(selector, "", chromedp.ByQuery), chromedp.SendKeys(selector, text, chromedp.ByQuery))
+}
+
+// see waits until the page shows the words.
+func (b *tab) see(words string) {
+	b.t.Helper()
+	b.run("see "+words, chromedp.WaitVisible(fmt.Sprintf(`//body//*[contains(normalize-space(.), %q)]`, words), chromedp.BySearch))
+}
+
+func (b *tab) text(selector string) (text string) {
+	b.t.Helper()
+	b.run("read "+selector, chromedp.TextContent(selector, &text, chromedp.ByQuery))
+	return strings.TrimSpace(text)
+}
+
+func (b *tab) path() string {
+	b.t.Helper()
+	var url string
+	b.run("location", chromedp.Location(&url))
+	_, path, _ := strings.Cut(strings.TrimPrefix(url, "https://"), "/")
+	return "/" + path
+}
+
+// downloaded waits for a file in the download folder.
+func (b *tab) downloaded(suffix string) string {
+	b.t.Helper()
+	for deadline := time.Now().Add(15 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		files, _ := filepath.Glob(filepath.Join(b.downloads, "*"+suffix))
+		if len(files) > 0 {
+			return files[0]
+		}
+	}
+	b.t.Fatalf("no %s was downloaded", suffix)
+	return ""
+}
+
+// screenshot writes the whole page into the folder that XLB_SHOTS names, if it does.
+func (b *tab) screenshot(name string) {
+	dir := os.Getenv("XLB_SHOTS")
+	if dir == "" {
+		return
+	}
+	var png []byte
+	if err := chromedp.Run(b.ctx, chromedp.FullScreenshot(&png, 100)); err == nil {
+		os.WriteFile(filepath.Join(dir, name+".png"), png, 0o644)
+	}
+}
+
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *syncBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *syncBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
+
+var _ = page.Enable

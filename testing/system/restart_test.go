@@ -1,0 +1,73 @@
+package system
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+)
+
+func TestRestartKeepsEverything(t *testing.T) {
+	s := start(t, t.TempDir())
+	c := s.signUp("testuser")
+	id := c.frontend(greeter(t, "up"))
+	dir, before := c.bundle(id), s.call("GET", "/api/v1/client/frontend/"+id, c.auth, nil)
+	s.stop()
+	s.run()
+	after := s.call("GET", "/api/v1/client/frontend/"+id, c.auth, nil) // the token of before
+	if after.status != 200 || string(after.body) != string(before.body) {
+		t.Errorf("after the restart: %d %s\nbefore: %s", after.status, after.body, before.body)
+	}
+	if got, err := s.readAll(dir); err != nil || got != "up" {
+		t.Errorf("the certificate of before reached %q (%v)", got, err)
+	}
+	c.logIn()
+}
+
+// kill -9 at any moment loses nothing that was answered with success.
+func TestKillLosesNothingThatWasAnswered(t *testing.T) {
+	s := start(t, t.TempDir())
+	type account struct{ uuid, key string }
+	var acked []account
+	for round := range 4 {
+		var mu sync.Mutex
+		var group sync.WaitGroup
+		stop := make(chan struct{})
+		for w := range 4 {
+			group.Go(func() {
+				for i := 0; ; i++ {
+					select {
+					case <-stop:
+						return
+					default:
+					}
+					a, err := s.try("POST", "/api/v1/client", "", map[string]any{"name": fmt.Sprintf("client %d %d %d", round, w, i)})
+					if err != nil {
+						return // the server is gone: this one was not answered
+					}
+					if a.status == 201 {
+						v := a.json(t)
+						mu.Lock()
+						acked = append(acked, account{v["uuid"].(string), v["key"].(string)})
+						mu.Unlock()
+					}
+				}
+			})
+		}
+		time.Sleep(time.Duration(100+rand.IntN(400)) * time.Millisecond)
+		s.kill()
+		close(stop)
+		group.Wait()
+		s.run()
+	}
+	if len(acked) < 20 {
+		t.Fatalf("only %d sign-ups were answered, too few to show anything", len(acked))
+	}
+	t.Logf("%d sign-ups answered over 4 kills", len(acked))
+	for _, one := range acked {
+		if a := s.call("POST", "/api/v1/client/auth", basic(one.uuid, one.key), nil); a.status != 200 {
+			t.Fatalf("client %s was answered with success and is lost: %d %s", one.uuid, a.status, a.body)
+		}
+	}
+}
