@@ -3,8 +3,10 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/base64"
 	"fmt"
 	"net"
 	"net/http"
@@ -19,11 +21,12 @@ import (
 
 	"github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
-	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 )
 
 // One server and one browser for the whole package; each test has a browser context of its own.
@@ -58,10 +61,13 @@ func runAll(m *testing.M) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	served, err := servedSPKI()
+	if err != nil {
+		return 0, err
+	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.UserDataDir(filepath.Join(dir, "profile")),
-		chromedp.Flag("ignore-certificate-errors-spki-list", spki(filepath.Join(dir, "data", "cacert.pem"))),
-		chromedp.Flag("ignore-certificate-errors", true), // the page's own certificate is checked by trusted() below
+		chromedp.Flag("ignore-certificate-errors-spki-list", served), // this server's certificate and no other
 		chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND , EXCLUDE localhost , EXCLUDE 127.0.0.1"),
 		chromedp.Flag("force-device-scale-factor", "1"), chromedp.Flag("lang", "en-US"), chromedp.WindowSize(1440, 1000),
 	)
@@ -118,7 +124,23 @@ func startXLB(dir string) (stop func(), err error) {
 	return nil, fmt.Errorf("xlb was not ready in 30 s\n%s", output)
 }
 
-func spki(string) string { return "" }
+// servedSPKI is the hash of the public key that the server presents to a client that verifies it with
+// the authority in the data directory.
+func servedSPKI() (string, error) {
+	pem, err := os.ReadFile(filepath.Join(xlb.dir, "cacert.pem"))
+	if err != nil {
+		return "", err
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(pem)
+	conn, err := tls.Dial("tcp", xlb.http, &tls.Config{RootCAs: pool})
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close()
+	sum := sha256.Sum256(conn.ConnectionState().PeerCertificates[0].RawSubjectPublicKeyInfo)
+	return base64.StdEncoding.EncodeToString(sum[:]), nil
+}
 
 func freePort() string {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -141,11 +163,6 @@ func roots(t *testing.T) *x509.CertPool {
 	return pool
 }
 
-// client is an HTTPS client that trusts the server's authority and nothing else.
-func client(t *testing.T) *http.Client {
-	return &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots(t)}}}
-}
-
 // tab is a browser context of its own: no cookies of other tests. It fails the test on any console
 // error, exception, violated policy or failed request.
 type tab struct {
@@ -164,9 +181,11 @@ func newTab(t *testing.T, actions ...chromedp.Action) *tab {
 	t.Cleanup(cancelTime)
 	b := &tab{t: t, ctx: ctx, downloads: t.TempDir()}
 	chromedp.ListenTarget(ctx, b.listen)
-	setup := append([]chromedp.Action{network.Enable(), log.Enable(), runtime.Enable(),
-		browser.SetDownloadBehavior(browser.SetDownloadBehaviorBehaviorAllow).WithDownloadPath(b.downloads).WithEventsEnabled(true),
-	}, actions...)
+	allowDownloads := chromedp.ActionFunc(func(ctx context.Context) error {
+		return browser.SetDownloadBehavior(browser.SetDownloadBehaviorBehaviorAllow).
+			WithBrowserContextID(chromedp.FromContext(ctx).BrowserContextID).WithDownloadPath(b.downloads).Do(ctx)
+	})
+	setup := append([]chromedp.Action{network.Enable(), log.Enable(), runtime.Enable(), allowDownloads}, actions...)
 	if err := chromedp.Run(ctx, setup...); err != nil {
 		t.Fatalf("open a tab: %v", err)
 	}
@@ -249,7 +268,8 @@ func (b *tab) press(words string) {
 
 func (b *tab) fill(selector, text string) {
 	b.t.Helper()
-	b.run("fill "+selector, chromedp.WaitVisible(selector, chromedp.ByQuery), chromedp.SetValue(selector, "", chromedp.ByQuery), chromedp.SendKeys(selector, text, chromedp.ByQuery))
+	b.run("fill "+selector, chromedp.WaitVisible(selector, chromedp.ByQuery), chromedp.Focus(selector, chromedp.ByQuery),
+		chromedp.KeyEvent("a", chromedp.KeyModifiers(input.ModifierCtrl)), chromedp.KeyEvent(kb.Delete), chromedp.KeyEvent(text))
 }
 
 // see waits until the page shows the words.
@@ -285,7 +305,25 @@ func (b *tab) downloaded(suffix string) string {
 	return ""
 }
 
-// screenshot writes the whole page into the folder that XLB_SHOTS names, if it does.
+// shoot makes sure that the page fits its window, wide and narrow, and writes pictures of it, light and
+// dark, into the folder that XLB_SHOTS names, if it does.
+func (b *tab) shoot(name string) {
+	b.t.Helper()
+	for _, width := range []int64{1440, 375} {
+		var over int
+		b.run("resize", emulation.SetDeviceMetricsOverride(width, 900, 1, width < 500),
+			chromedp.Evaluate(`document.scrollingElement.scrollWidth - innerWidth`, &over))
+		if over > 0 {
+			b.t.Errorf("%s is %d pixels wider than a window of %d", name, over, width)
+		}
+		for _, theme := range []string{"light", "dark"} {
+			b.run(theme, emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: theme}}))
+			b.screenshot(fmt.Sprintf("%s-%s-%d", name, theme, width))
+		}
+	}
+	b.run("resize back", emulation.SetDeviceMetricsOverride(1440, 900, 1, false))
+}
+
 func (b *tab) screenshot(name string) {
 	dir := os.Getenv("XLB_SHOTS")
 	if dir == "" {
@@ -313,5 +351,3 @@ func (s *syncBuffer) String() string {
 	defer s.mu.Unlock()
 	return s.b.String()
 }
-
-var _ = page.Enable

@@ -1,0 +1,203 @@
+package e2e
+
+import (
+	"archive/zip"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+)
+
+// upstream is an HTTP server that says who it is.
+func upstream(t *testing.T, name string) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, "upstream %s", name)
+	})}
+	go srv.Serve(l)
+	t.Cleanup(func() { srv.Close() })
+	return l.Addr().String()
+}
+
+// bundle is what a person finds in the zip that the browser downloaded.
+type bundle struct {
+	pair   tls.Certificate
+	roots  *x509.CertPool
+	readme string
+}
+
+func unzip(t *testing.T, path string) bundle {
+	t.Helper()
+	archive, err := zip.OpenReader(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer archive.Close()
+	files := map[string][]byte{}
+	for _, f := range archive.File {
+		content, err := f.Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		files[filepath.Base(f.Name)], err = io.ReadAll(content)
+		content.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if filepath.Base(f.Name) == "key.pem" && f.Mode().Perm() != 0o600 {
+			t.Errorf("key.pem is unpacked with mode %v, want 0600", f.Mode().Perm())
+		}
+	}
+	b := bundle{roots: x509.NewCertPool(), readme: string(files["README.txt"])}
+	if b.pair, err = tls.X509KeyPair(files["cert.pem"], files["key.pem"]); err != nil {
+		t.Fatalf("%v; the zip has %d files", err, len(files))
+	}
+	if !b.roots.AppendCertsFromPEM(files["ca.pem"]) {
+		t.Fatal("ca.pem has no certificate")
+	}
+	return b
+}
+
+// get makes one request through the balancer with the bundle, and verifies the server with its ca.pem.
+func (b bundle) get(t *testing.T) string {
+	t.Helper()
+	transport := &http.Transport{TLSClientConfig: &tls.Config{Certificates: []tls.Certificate{b.pair}, RootCAs: b.roots}}
+	defer transport.CloseIdleConnections()
+	resp, err := (&http.Client{Timeout: 10 * time.Second, Transport: transport}).Get("https://" + xlb.lb + "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// signUp goes through /signup and returns the id and the key that the next page shows.
+func (b *tab) signUp(name string) (id, key string) {
+	b.t.Helper()
+	b.open("/signup")
+	b.fill("#name", name)
+	b.press("Create client")
+	b.see("Save your client key now")
+	return b.text("#client-id"), b.text("#client-key")
+}
+
+// The whole of the wizard, as a person with a browser goes through it.
+func TestFromSignUpToTheFirstByte(t *testing.T) {
+	b := newTab(t)
+	id, key := b.signUp("Payments team")
+	if !regexp.MustCompile(`^[0-9a-f-]{36}$`).MatchString(id) || len(key) < 32 {
+		t.Fatalf("id %q, key of %d characters", id, len(key))
+	}
+	b.shoot("new-with-key")
+	b.press("Download xlb-client.env")
+	env, err := os.ReadFile(b.downloaded(".env"))
+	if err != nil || !strings.Contains(string(env), id) || !strings.Contains(string(env), key) {
+		t.Errorf("the .env file lacks id or key: %v", err)
+	}
+
+	one, two := upstream(t, "one"), upstream(t, "two")
+	b.fill("#main [data-row]:nth-child(1) input[name=route]", one)
+	b.fill("#main [data-row]:nth-child(2) input[name=route]", two)
+	b.fill("#name", "web")
+	b.run("a check of the route", chromedp.WaitVisible(`[data-row]:nth-child(1) .good`, chromedp.ByQuery))
+	b.shoot("new-checked")
+	b.press("Create frontend")
+
+	b.see("Download the certificate")
+	b.shoot("certificate")
+	b.press("Download xlb-web.zip")
+	got := unzip(t, b.downloaded(".zip"))
+	for _, wanted := range []string{xlb.lb[strings.LastIndex(xlb.lb, ":"):], "SHA-256", "xpires"} {
+		if !strings.Contains(got.readme, wanted) {
+			t.Errorf("the README of the zip does not mention %q:\n%s", wanted, got.readme)
+		}
+	}
+
+	b.see("Waiting for the first connection")
+	b.shoot("connect-waiting")
+	if text := got.get(t); text != "upstream one" && text != "upstream two" {
+		t.Fatalf("the balancer answered %q", text)
+	}
+	b.see("Connected") // by itself: nothing is pressed
+	b.shoot("connect-connected")
+	b.press("Open web")
+	b.see("Right now")
+	b.see(one)
+	b.shoot("frontend")
+	if text := b.text("#main"); strings.Contains(text, key) {
+		t.Error("the key is shown a second time")
+	}
+}
+
+// A reload must not show the key again, nor create a second client.
+func TestKeyIsShownOnce(t *testing.T) {
+	b := newTab(t)
+	_, key := b.signUp("Once")
+	b.run("reload", chromedp.Reload())
+	b.see("Where should traffic go?")
+	var html string
+	b.run("read", chromedp.OuterHTML("html", &html, chromedp.ByQuery))
+	if strings.Contains(html, key) || strings.Contains(html, "Save your client key") {
+		t.Error("the key is shown again after a reload")
+	}
+}
+
+// Every step with scripts switched off.
+func TestWithoutScript(t *testing.T) {
+	b := newTab(t, withoutScript())
+	id, key := b.signUp("No scripts")
+	b.shoot("noscript-new")
+	b.fill("#main [data-row]:nth-child(1) input[name=route]", "nonsense")
+	b.press("Create frontend")
+	b.see("port")
+	b.allow("422")
+	b.shoot("noscript-new-error")
+	b.fill("#main [data-row]:nth-child(1) input[name=route]", upstream(t, "plain"))
+	b.press("Create frontend")
+	b.see("Download the certificate")
+	b.press("Download ")
+	got := unzip(t, b.downloaded(".zip"))
+	b.press("I have it")
+	b.see("Waiting for the first connection")
+	b.shoot("noscript-connect")
+	if text := got.get(t); text != "upstream plain" {
+		t.Fatalf("got %q", text)
+	}
+	b.press("Refresh")
+	b.see("Connected")
+	b.press("Open ")
+	b.see("Right now")
+	b.press("Settings")
+	b.fill("#name", "renamed")
+	b.press("Save changes")
+	b.see("renamed")
+	b.press("Delete frontend")
+	b.fill("#name", "renamed")
+	b.press("Delete frontend")
+	b.see("No frontends yet")
+	b.open("/account")
+	b.press("Log out")
+	b.see("Log in")
+	b.fill("#uuid", id)
+	b.fill("#key", key)
+	b.press("Log in")
+	b.see("No scripts")
+}
