@@ -70,7 +70,7 @@ const (
 	signupName     = "Client name"
 	signupNameHint = "A team, a service or yourself."
 	signupCode     = "Set-up code"
-	signupCodeHint = "The server wrote it to its log when it started."
+	signupCodeHint = "It is in the file setup-code in the server’s data directory."
 	signupButton   = "Create client"
 	signupHave     = "Already have a client?"
 	signupClosed   = "Sign-up is closed on this server."
@@ -394,6 +394,12 @@ const (
 
 func typeName(name string) string { return "Type " + name + " to confirm" }
 func deleteText(connections, certificates int) string {
+	switch {
+	case connections == 0 && certificates == 0:
+		return "Nothing is connected, and it has no certificates."
+	case connections == 0:
+		return "Nothing is connected. This makes " + plural(certificates, "certificate") + " worthless."
+	}
 	return "This closes " + plural(connections, "connection") + " and makes " + plural(certificates, "certificate") + " worthless."
 }
 
@@ -406,7 +412,7 @@ const (
 	keyTypeColumn       = "Key"
 	validUntilColumn    = "Valid until"
 	issuedColumn        = "Issued"
-	issueFor            = "Issue one more for"
+	issueFor            = "Issue one for"
 	issueNone           = "Create a frontend first."
 )
 

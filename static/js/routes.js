@@ -48,7 +48,7 @@ const wire = (form) => {
 			if (running.get(row) !== request || input.value.trim() !== dest) return;
 			parseInto(hint, markup);
 			const suggested = answer.headers.get("X-Suggest-Name");
-			if (name && !edited && suggested) name.value = suggested;
+			if (name && !edited && suggested && document.activeElement !== name) name.value = suggested;
 			document.dispatchEvent(new CustomEvent("xlb:swap", { detail: hint }));
 		} catch {
 			// The check is a help only; saving tells what is wrong.
@@ -143,6 +143,11 @@ const wire = (form) => {
 		if (row && event.target.value !== event.target.defaultValue) check(row);
 	});
 
+	// The spare rows of a form that has routes are for pages without scripts.
+	const filled = rows().filter((row) => inputOf(row).value);
+	if (filled.length > 0) {
+		for (const row of rows()) if (!inputOf(row).value) row.remove();
+	}
 	for (const button of form.querySelectorAll("[data-add-row][hidden]")) button.hidden = false;
 	number();
 };

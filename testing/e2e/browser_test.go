@@ -298,7 +298,9 @@ func (b *tab) downloaded(suffix string) string {
 	for deadline := time.Now().Add(15 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		files, _ := filepath.Glob(filepath.Join(b.downloads, "*"+suffix))
 		if len(files) > 0 {
-			return files[0]
+			if info, err := os.Stat(files[0]); err == nil && info.Size() > 0 {
+				return files[0]
+			}
 		}
 	}
 	b.t.Fatalf("no %s was downloaded", suffix)
@@ -312,12 +314,14 @@ func (b *tab) shoot(name string) {
 	for _, width := range []int64{1440, 375} {
 		var over int
 		b.run("resize", emulation.SetDeviceMetricsOverride(width, 900, 1, width < 500),
-			chromedp.Evaluate(`document.scrollingElement.scrollWidth - innerWidth`, &over))
+			chromedp.Evaluate(fmt.Sprintf(`document.scrollingElement.scrollWidth - %d`, width), &over))
 		if over > 0 {
 			b.t.Errorf("%s is %d pixels wider than a window of %d", name, over, width)
 		}
 		for _, theme := range []string{"light", "dark"} {
-			b.run(theme, emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: theme}}))
+			b.run(theme, emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{
+				{Name: "prefers-color-scheme", Value: theme}, {Name: "prefers-reduced-motion", Value: "reduce"},
+			}))
 			b.screenshot(fmt.Sprintf("%s-%s-%d", name, theme, width))
 		}
 	}

@@ -1,0 +1,80 @@
+package e2e
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/chromedp"
+)
+
+// Every page that has no test of its own opens without an error and fits its window.
+func TestPagesFitTheirWindows(t *testing.T) {
+	b := newTab(t)
+	b.open("/login")
+	b.shoot("login")
+	b.open("/signup")
+	b.shoot("signup")
+	b.signUp("Payments")
+	b.open("/")
+	b.shoot("overview-first")
+	b.open("/frontends")
+	b.shoot("frontends-empty")
+	frontend := b.newFrontend("orders-db", upstream(t, "one"), upstream(t, "two"), "127.0.0.1:9")
+	b.newFrontend("sessions", upstream(t, "three"))
+	for page, path := range map[string]string{
+		"overview": "/", "frontends": "/frontends", "frontends-none": "/frontends?q=nothing", "account": "/account", "certificates": "/certificates",
+		"frontend-quiet": frontend, "settings": frontend + "/settings", "delete": frontend + "/delete",
+		"certificate-more": frontend + "/certificate", "connect-first": frontend + "/connect",
+	} {
+		b.open(path)
+		b.shoot(page)
+	}
+	for _, tool := range []string{"curl", "openssl", "redis-cli", "go", "balancer-client"} {
+		b.open(frontend + "/connect?tool=" + tool)
+		b.shoot("connect-" + tool)
+	}
+	b.open("/frontends/0000")
+	b.see("Nothing lives here")
+	b.shoot("error")
+	b.allow("404")
+}
+
+// newFrontend goes through the first step of the wizard and returns the path of the frontend's page.
+func (b *tab) newFrontend(name string, routes ...string) string {
+	b.t.Helper()
+	b.open("/frontends/new")
+	for i, route := range routes {
+		b.fill(rowInput(i+1), route)
+	}
+	b.fill("#name", name)
+	b.press("Create frontend")
+	b.see("Download the certificate")
+	return strings.TrimSuffix(b.path(), "/certificate")
+}
+
+func rowInput(n int) string {
+	return "#main [data-row]:nth-child(" + string(rune('0'+n)) + ") input[name=route]"
+}
+
+// What a page may load and run is fixed by its policy; the browser reports what breaks it as a problem.
+func TestPolicyIsStrict(t *testing.T) {
+	b := newTab(t)
+	var policy string
+	chromedp.ListenTarget(b.ctx, func(event any) {
+		if e, ok := event.(*network.EventResponseReceived); ok && e.Type == network.ResourceTypeDocument {
+			policy, _ = e.Response.Headers["content-security-policy"].(string)
+		}
+	})
+	b.open("/signup")
+	b.see("Create client")
+	if !strings.Contains(policy, "default-src 'none'") || strings.Contains(policy, "unsafe") {
+		t.Errorf("policy %q", policy)
+	}
+	var ran bool
+	b.run("inject", chromedp.Evaluate(`(() => { const s = document.createElement("script"); s.textContent = "window.injected = true"; document.body.append(s); return Boolean(window.injected); })()`, &ran))
+	if ran {
+		t.Error("an inline script ran")
+	}
+	b.allow("Content Security Policy")
+}
