@@ -220,12 +220,11 @@ func runAll(ctx context.Context, cfg config, log *slog.Logger, engine *store.Bad
 			return nil
 		})
 	}
-	servers, serving := errgroup.WithContext(ctx)
-	context.AfterFunc(background, func() { stopBackground() })
-	servers.Go(func() error { return server.Serve(serving, ls.http) })
-	if ls.ops != nil {
-		servers.Go(func() error { return server.ServeOps(serving, ls.ops) })
+	if ls.ops != nil { // answers until the last connection has drained, and says so
+		tasks.Go(func() error { return server.ServeOps(background, ls.ops) })
 	}
+	servers, serving := errgroup.WithContext(ctx)
+	servers.Go(func() error { return server.Serve(serving, ls.http) })
 	servers.Go(func() error {
 		if err := c.Balancer().Serve(ls.lb); !errors.Is(err, lb.ErrServerClosed) {
 			return err

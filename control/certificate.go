@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -71,6 +72,9 @@ func (c *Control) issue(ctx context.Context, f store.Frontend) (Issued, error) {
 	cert, err := c.cfg.Authority.IssueClient(pki.ClientRequest{
 		ClientID: f.ClientID, FrontendID: f.UUID, AccessKey: f.AccessKey, PublicKey: key.Public(), Now: now,
 	})
+	if errors.Is(err, pki.ErrAuthorityDates) {
+		return Issued{}, &Error{Kind: KindUnavailable, Message: "The server's authority has expired or is not valid yet. Ask the administrator.", Err: err}
+	}
 	if err != nil {
 		return Issued{}, fmt.Errorf("issue a certificate: %w", err)
 	}

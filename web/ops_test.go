@@ -34,7 +34,7 @@ func TestOperationsPort(t *testing.T) {
 			t.Errorf("%s: %d %s", path, got, text)
 		}
 	}
-	stop() // the HTTPS server still runs: it drains, and the port says so
+	must(t, f.stop())
 	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 		if status, text := get("/readyz"); status == 503 && strings.Contains(text, "draining") {
 			break
@@ -46,7 +46,7 @@ func TestOperationsPort(t *testing.T) {
 	if status, _ := get("/healthz"); status != 200 {
 		t.Errorf("healthz while draining: %d", status)
 	}
-	must(t, f.stop())
+	stop()
 	select {
 	case err := <-done:
 		must(t, err)

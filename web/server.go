@@ -49,7 +49,6 @@ type Server struct {
 
 	draining   atomic.Bool
 	serving    atomic.Bool
-	served     chan struct{}   // closed when Serve has ended
 	streams    context.Context // ends event streams, which would otherwise hold up the shutdown
 	endStreams context.CancelFunc
 }
@@ -65,7 +64,7 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Version == "" {
 		cfg.Version = "dev"
 	}
-	s := &Server{cfg: cfg, log: cfg.Log, control: cfg.Control, session: newCookieSessions(cfg.Control), served: make(chan struct{})}
+	s := &Server{cfg: cfg, log: cfg.Log, control: cfg.Control, session: newCookieSessions(cfg.Control)}
 	s.streams, s.endStreams = context.WithCancel(context.Background())
 	s.pages = handlers.NewPages(handlers.PagesConfig{
 		Control: cfg.Control, Sessions: s.session, Asset: static.URL, Log: cfg.Log, Version: cfg.Version,
@@ -82,27 +81,19 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	if s.serving.Swap(true) {
 		return errors.New("web: Serve was called twice")
 	}
-	defer close(s.served)
 	srv := s.newHTTP(s.handler)
 	srv.TLSConfig = &tls.Config{
 		MinVersion: tls.VersionTLS13, GetCertificate: s.control.ServerCertificate, NextProtos: []string{"h2", "http/1.1"},
 	}
 	srv.RegisterOnShutdown(s.endStreams)
-	return s.serveUntil(ctx, srv, func() error { return srv.ServeTLS(l, "", "") }, nil)
+	return s.serveUntil(ctx, srv, func() error { return srv.ServeTLS(l, "", "") })
 }
 
-// ServeOps answers health checks and profiles on l, in plain HTTP, until ctx ends. While the control plane
-// drains, it still answers, and says so.
+// ServeOps answers health checks and profiles on l, in plain HTTP, until ctx ends. From the end of Serve's
+// context on it says that the server drains, so its own should end last.
 func (s *Server) ServeOps(ctx context.Context, l net.Listener) error {
 	srv := s.newHTTP(s.OpsHandler())
-	return s.serveUntil(ctx, srv, func() error { return srv.Serve(l) }, s.waitServed)
-}
-
-// waitServed waits for Serve to end, when it was called at all.
-func (s *Server) waitServed() {
-	if s.serving.Load() {
-		<-s.served
-	}
+	return s.serveUntil(ctx, srv, func() error { return srv.Serve(l) })
 }
 
 func (s *Server) newHTTP(h http.Handler) *http.Server {
@@ -112,15 +103,12 @@ func (s *Server) newHTTP(h http.Handler) *http.Server {
 	}
 }
 
-// serveUntil runs serve and stops srv when ctx ends, after first, when there is one.
-func (s *Server) serveUntil(ctx context.Context, srv *http.Server, serve func() error, first func()) error {
+// serveUntil runs serve and stops srv when ctx ends.
+func (s *Server) serveUntil(ctx context.Context, srv *http.Server, serve func() error) error {
 	stopped := make(chan struct{})
 	cancel := context.AfterFunc(ctx, func() {
 		defer close(stopped)
 		s.draining.Store(true)
-		if first != nil {
-			first()
-		}
 		s.stop(ctx, srv)
 	})
 	err := serve()

@@ -3,10 +3,12 @@ package system
 import (
 	"fmt"
 	"net"
+	"net/http"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -180,6 +182,35 @@ func TestDeletingAFrontendClosesItsConnections(t *testing.T) {
 	} else if e, ok := err.(net.Error); ok && e.Timeout() {
 		t.Error("the connection was still open 3 s after the delete")
 	}
+}
+
+func TestReadyzSaysDrainingUntilTheLastConnection(t *testing.T) {
+	s := start(t, t.TempDir())
+	c := s.signUp("testuser")
+	conn, err := s.dial(c.bundle(c.frontend(holder(t))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprint(conn, "hello")
+	if _, err := conn.Read(make([]byte, 5)); err != nil {
+		t.Fatal(err)
+	}
+	s.cmd.Process.Signal(syscall.SIGTERM)
+	eventually(t, "503 from /readyz", func() bool {
+		resp, err := http.Get("http://" + s.ops + "/readyz")
+		if err != nil {
+			t.Fatalf("the operations port is closed while a connection drains: %v", err)
+		}
+		defer resp.Body.Close()
+		return resp.StatusCode == http.StatusServiceUnavailable
+	})
+	fmt.Fprint(conn, "world")
+	if _, err := conn.Read(make([]byte, 5)); err != nil {
+		t.Errorf("the draining connection was cut: %v", err)
+	}
+	conn.Close()
+	s.stop() // ends before the drain time-out, and without an error
 }
 
 // holder echoes, and keeps the connection open.
