@@ -18,6 +18,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/xdire/xlb/pki"
 )
 
 // Every way to knock at the data plane without the right to enter: the client gets nothing, the log
@@ -38,6 +40,7 @@ func TestRefusalsAreNamedInTheLog(t *testing.T) {
 		{"no-cert", func(t *testing.T) { refused(t, s, "") }},
 		{"gone", func(t *testing.T) { refused(t, s, gone) }},
 		{"other-ca", func(t *testing.T) { refused(t, s, selfSigned(t, time.Now().Add(time.Hour))) }},
+		{"expired", func(t *testing.T) { refused(t, s, issuedWith(t, s, time.Millisecond)) }},
 		{"key-mismatch", func(t *testing.T) { wrongKey(t, s, good) }},
 		{"old-tls", func(t *testing.T) { oldTLS(t, s) }},
 		{"not-tls", func(t *testing.T) { plainHTTP(t, s.lb) }},
@@ -82,6 +85,32 @@ func selfSigned(t *testing.T, until time.Time) string {
 		t.Fatal(err)
 	}
 	return writePair(t, der, keyDER)
+}
+
+// issuedWith is a certificate of the server's own authority that is good for a while only.
+func issuedWith(t *testing.T, s *server, lifetime time.Duration) string {
+	t.Helper()
+	caKey, err := os.ReadFile(filepath.Join(s.dir, "cakey.pem"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	authority, err := pki.ParseAuthority(s.authorityPEM, caKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := rsaKey(t)
+	cert, err := authority.IssueClient(pki.ClientRequest{
+		ClientID: "client", FrontendID: "frontend", AccessKey: "key", PublicKey: key.Public(), Now: time.Now(), Lifetime: lifetime,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(time.Until(cert.NotAfter.Add(1100 * time.Millisecond))) // dates have whole seconds
+	return writePair(t, cert.Raw, keyDER)
 }
 
 func writePair(t *testing.T, certDER, keyDER []byte) string {
