@@ -5,6 +5,9 @@ GO       ?= go
 
 assets: static/vendor/.stamp
 
+bench: build
+	cd testing/bench && $(GO) run . $(BENCH)
+
 build: assets generate
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/xlb .
 

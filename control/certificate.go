@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,6 +18,7 @@ type Certificate struct {
 	Authority   string
 	Fingerprint string // SHA-256
 	FrontendID  string
+	Name        string // what its owner calls it, may be empty
 	KeyType     string
 	NotBefore   time.Time
 	NotAfter    time.Time
@@ -27,7 +29,7 @@ type Certificate struct {
 func certificateOf(r store.Certificate) Certificate {
 	return Certificate{
 		Serial: r.Serial, Authority: r.Authority, Fingerprint: r.Fingerprint, FrontendID: r.FrontendID,
-		KeyType: r.KeyType, NotBefore: r.NotBefore, NotAfter: r.NotAfter, IssuedAt: r.IssuedAt, Revoked: r.RevokedAt != nil,
+		Name: r.Name, KeyType: r.KeyType, NotBefore: r.NotBefore, NotAfter: r.NotAfter, IssuedAt: r.IssuedAt, Revoked: r.RevokedAt != nil,
 	}
 }
 
@@ -35,7 +37,7 @@ func certificateOf(r store.Certificate) Certificate {
 type Issued struct {
 	Certificate
 	CertificatePEM []byte
-	KeyPEM         []byte // PKCS#1
+	KeyPEM         []byte // RSA as PKCS#1, others as PKCS#8
 	AuthorityPEM   []byte
 }
 
@@ -45,8 +47,42 @@ const CertificateDays = int(pki.DefaultLifetime / (24 * time.Hour))
 // issueTimeout bounds the wait for a key when many ask at once.
 const issueTimeout = 60 * time.Second
 
+// IssueRequest is what a client may choose about a certificate. The zero value is right for most.
+type IssueRequest struct {
+	KeyType  string        // empty: rsa-3072
+	Lifetime time.Duration // from a minute to 397 days; zero: 90 days
+	Name     string        // a label, need not be unique; empty: none
+}
+
+const minLifetime = time.Minute
+
+// check returns the request with its defaults filled in, or all that is wrong with it.
+func (r IssueRequest) check() (IssueRequest, error) {
+	var problems []error
+	if r.KeyType == "" {
+		r.KeyType = string(pki.RSA3072)
+	}
+	if !slices.Contains(pki.KeyTypes, pki.KeyType(r.KeyType)) {
+		problems = append(problems, invalid("keyType", "Use rsa-3072, rsa-2048, rsa-4096, ecdsa-p256 or ed25519."))
+	}
+	if r.Lifetime == 0 {
+		r.Lifetime = pki.DefaultLifetime
+	}
+	if r.Lifetime < minLifetime || r.Lifetime > pki.MaxLifetime {
+		problems = append(problems, invalid("lifetimeSec", "Use %d (a minute) to %d (397 days).", int(minLifetime.Seconds()), int(pki.MaxLifetime.Seconds())))
+	}
+	if r.Name != "" {
+		name, problem := label("name", r.Name)
+		if problem != nil {
+			problems = append(problems, problem)
+		}
+		r.Name = name
+	}
+	return r, errors.Join(problems...)
+}
+
 // IssueCertificate makes a key pair and a certificate for a frontend of the actor.
-func (c *Control) IssueCertificate(ctx context.Context, frontendID string) (Issued, error) {
+func (c *Control) IssueCertificate(ctx context.Context, frontendID string, r IssueRequest) (Issued, error) {
 	a, err := c.may(ctx, actCertificateIssue, frontendID)
 	if err != nil {
 		return Issued{}, err
@@ -55,22 +91,25 @@ func (c *Control) IssueCertificate(ctx context.Context, frontendID string) (Issu
 	if err != nil {
 		return Issued{}, fromStore(err, "frontend")
 	}
+	if r, err = r.check(); err != nil {
+		return Issued{}, err
+	}
 	if wait := c.issues.take(a.ClientID, c.cfg.Now()); wait > 0 {
 		return Issued{}, tooMany("Too many certificates in a minute.", wait)
 	}
-	return c.issue(ctx, frontend)
+	return c.issue(ctx, frontend, r)
 }
 
-func (c *Control) issue(ctx context.Context, f store.Frontend) (Issued, error) {
+func (c *Control) issue(ctx context.Context, f store.Frontend, r IssueRequest) (Issued, error) {
 	wait, cancel := context.WithTimeout(ctx, issueTimeout)
 	defer cancel()
-	key, err := c.keys.Get(wait)
+	key, err := c.keys.Generate(wait, pki.KeyType(r.KeyType))
 	if err != nil {
 		return Issued{}, &Error{Kind: KindUnavailable, Message: "Too many keys are being made. Try again in a minute.", Err: err}
 	}
 	now := c.cfg.Now()
 	cert, err := c.cfg.Authority.IssueClient(pki.ClientRequest{
-		ClientID: f.ClientID, FrontendID: f.UUID, AccessKey: f.AccessKey, PublicKey: key.Public(), Now: now,
+		ClientID: f.ClientID, FrontendID: f.UUID, AccessKey: f.AccessKey, PublicKey: key.Public(), Lifetime: r.Lifetime, Now: now,
 	})
 	if errors.Is(err, pki.ErrAuthorityDates) {
 		return Issued{}, &Error{Kind: KindUnavailable, Message: "The server's authority has expired or is not valid yet. Ask the administrator.", Err: err}
@@ -84,7 +123,7 @@ func (c *Control) issue(ctx context.Context, f store.Frontend) (Issued, error) {
 	}
 	record := store.Certificate{
 		Serial: pki.FormatSerial(cert.SerialNumber), Authority: c.cfg.Authority.ID(), Fingerprint: pki.Fingerprint(cert),
-		ClientID: f.ClientID, FrontendID: f.UUID, KeyType: string(pki.RSA3072),
+		ClientID: f.ClientID, FrontendID: f.UUID, Name: r.Name, KeyType: r.KeyType,
 		NotBefore: cert.NotBefore, NotAfter: cert.NotAfter, IssuedAt: now.UTC(),
 	}
 	rev, err := c.store.PutCertificate(ctx, record)
@@ -106,7 +145,7 @@ type Download struct {
 // IssueBundle makes a key pair and a certificate for a frontend of the actor, and packs them with the
 // authority's certificate and a README into a zip.
 func (c *Control) IssueBundle(ctx context.Context, frontendID string) (Download, error) {
-	issued, err := c.IssueCertificate(ctx, frontendID)
+	issued, err := c.IssueCertificate(ctx, frontendID, IssueRequest{})
 	if err != nil {
 		return Download{}, err
 	}

@@ -4,14 +4,27 @@ import (
 	"context"
 	"encoding/base64"
 	"net/http"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/xdire/xlb/control"
 )
 
+type issueInput struct {
+	FrontendPath
+	Body *issueBody
+}
+
+// issueBody is what a client may choose; all of it is optional.
+type issueBody struct {
+	KeyType     string `json:"keyType,omitempty" enum:"rsa-3072,rsa-2048,rsa-4096,ecdsa-p256,ed25519" doc:"Default: rsa-3072"`
+	LifetimeSec int64  `json:"lifetimeSec,omitempty" minimum:"60" maximum:"34300800" doc:"Default: 90 days"`
+	Name        string `json:"name,omitempty" doc:"A label, need not be unique"`
+}
+
 type issuedBody struct {
-	Key         string `json:"key" doc:"base64 of the PEM private key (PKCS#1). It is kept nowhere else."`
+	Key         string `json:"key" doc:"base64 of the PEM private key (RSA as PKCS#1, others as PKCS#8). It is kept nowhere else."`
 	Certificate string `json:"certificate" doc:"base64 of the PEM certificate"`
 	CA          string `json:"ca" doc:"base64 of the authority's PEM certificate"`
 }
@@ -22,6 +35,7 @@ type certificateBody struct {
 	Serial      string    `json:"serial" doc:"Lower-case hex without leading zeros"`
 	FrontendID  string    `json:"frontendId"`
 	Fingerprint string    `json:"fingerprint" doc:"SHA-256"`
+	Name        string    `json:"name"`
 	KeyType     string    `json:"keyType"`
 	NotBefore   timestamp `json:"notBefore"`
 	NotAfter    timestamp `json:"notAfter"`
@@ -44,13 +58,30 @@ func (a *jsonAPI) registerCertificate() {
 		Summary: "Make a key pair and a certificate for a frontend, a new one at each call", Tags: []string{"Certificate"},
 	}, a.issueCertificate)
 	register(a, huma.Operation{
+		OperationID: "issue-certificate-as", Method: http.MethodPost, Path: frontendURL + "/{uuid}/tls", Security: withBearer,
+		Summary: "The same, of a key type, for a time and under a name that you choose", Tags: []string{"Certificate"},
+	}, a.issueCertificateAs)
+	register(a, huma.Operation{
 		OperationID: "list-certificates", Method: http.MethodGet, Path: frontendURL + "/{uuid}/certificates", Security: withBearer,
 		Summary: "The certificates of a frontend", Tags: []string{"Certificate"},
 	}, a.listCertificates)
 }
 
 func (a *jsonAPI) issueCertificate(ctx context.Context, in *FrontendPath) (*issuedOutput, error) {
-	issued, err := a.control.IssueCertificate(ctx, in.UUID)
+	return a.issue(ctx, in.UUID, control.IssueRequest{})
+}
+
+func (a *jsonAPI) issueCertificateAs(ctx context.Context, in *issueInput) (*issuedOutput, error) {
+	var r control.IssueRequest
+	if in.Body != nil {
+		r.KeyType, r.Name = in.Body.KeyType, in.Body.Name
+		r.Lifetime = time.Duration(in.Body.LifetimeSec) * time.Second
+	}
+	return a.issue(ctx, in.UUID, r)
+}
+
+func (a *jsonAPI) issue(ctx context.Context, frontendID string, r control.IssueRequest) (*issuedOutput, error) {
+	issued, err := a.control.IssueCertificate(ctx, frontendID, r)
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +104,7 @@ func (a *jsonAPI) listCertificates(ctx context.Context, in *certificateListInput
 
 func certificateBodyOf(c control.Certificate) certificateBody {
 	return certificateBody{
-		Serial: c.Serial, FrontendID: c.FrontendID, Fingerprint: c.Fingerprint, KeyType: c.KeyType,
+		Serial: c.Serial, FrontendID: c.FrontendID, Fingerprint: c.Fingerprint, Name: c.Name, KeyType: c.KeyType,
 		NotBefore: timestampOf(c.NotBefore), NotAfter: timestampOf(c.NotAfter), IssuedAt: timestampOf(c.IssuedAt), Revoked: c.Revoked,
 	}
 }

@@ -1,13 +1,16 @@
 package web
 
 import (
+	"crypto/tls"
 	"encoding/base64"
+	"encoding/pem"
 	"fmt"
 	"net/http"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-chi/chi/v5"
 )
@@ -138,6 +141,53 @@ func TestIfMatchGuardsChanges(t *testing.T) {
 	}
 }
 
+func TestCertificateAsChosen(t *testing.T) {
+	c := start(t).signUp("testuser")
+	path := "/api/v1/client/frontend/" + c.frontend("10.0.0.1:80")
+	for _, tc := range []struct{ body, block, keyType string }{
+		{``, "RSA PRIVATE KEY", "rsa-3072"},
+		{`{}`, "RSA PRIVATE KEY", "rsa-3072"},
+		{`{"keyType":"rsa-2048"}`, "RSA PRIVATE KEY", "rsa-2048"},
+		{`{"keyType":"ecdsa-p256","lifetimeSec":3600,"name":"ci"}`, "PRIVATE KEY", "ecdsa-p256"},
+		{`{"keyType":"ed25519"}`, "PRIVATE KEY", "ed25519"},
+	} {
+		a := c.call("POST", path+"/tls", tc.body)
+		if a.status != 200 {
+			t.Fatalf("%s: %d %s", tc.body, a.status, a.body)
+		}
+		v := a.object(t)
+		key, err := base64.StdEncoding.DecodeString(v["key"].(string))
+		must(t, err)
+		cert, err := base64.StdEncoding.DecodeString(v["certificate"].(string))
+		must(t, err)
+		pair, err := tls.X509KeyPair(cert, key)
+		must(t, err)
+		if block, _ := pem.Decode(key); block.Type != tc.block {
+			t.Errorf("%s: key is %q", tc.body, block.Type)
+		}
+		records := c.call("GET", path+"/certificates", "").object(t)["items"].([]any)
+		var found map[string]any
+		for _, r := range records {
+			if one := r.(map[string]any); one["serial"] == pair.Leaf.SerialNumber.Text(16) {
+				found = one
+			}
+		}
+		if found["keyType"] != tc.keyType {
+			t.Errorf("%s: recorded as %v", tc.body, found)
+		}
+		if life := pair.Leaf.NotAfter.Sub(pair.Leaf.NotBefore); tc.keyType == "ecdsa-p256" && (found["name"] != "ci" || life > 2*time.Hour) {
+			t.Errorf("%s: %v, lives %v", tc.body, found, life)
+		}
+	}
+	for body, location := range map[string]string{
+		`{"keyType":"dsa-1024"}`: "body.keyType", `{"lifetimeSec":59}`: "body.lifetimeSec", `{"lifetimeSec":0}`: "body.lifetimeSec",
+		`{"lifetimeSec":34300801}`: "body.lifetimeSec", `{"lifetimeSec":"1h"}`: "body.lifetimeSec",
+		`{"name":"a\nb"}`: "body.name", `{"keytype":"ed25519"}`: "body.keytype",
+	} {
+		wantProblem(t, c.call("POST", path+"/tls", body), 422, location)
+	}
+}
+
 func TestListsPage(t *testing.T) {
 	c := start(t).signUp("testuser")
 	var made, seen []string
@@ -201,7 +251,7 @@ func TestEveryAPIRouteIsDocumentedAndClosed(t *testing.T) {
 		}
 		return nil
 	})
-	if err != nil || walked != 13 {
+	if err != nil || walked != 14 {
 		t.Errorf("walked %d routes: %v", walked, err)
 	}
 }
