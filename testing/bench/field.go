@@ -104,7 +104,7 @@ func (f *field) startXLB(dir string, upstreams []string) (*balancer, error) {
 	if err := waitFor(address); err != nil {
 		return nil, fmt.Errorf("xlb: %w", err)
 	}
-	ca, err := os.ReadFile(filepath.Join(data, "cacert.pem"))
+	ca, err := waitForFile(filepath.Join(data, "cacert.pem"))
 	if err != nil {
 		return nil, err
 	}
@@ -188,7 +188,7 @@ func (a *api) pair(method, path string, body any) (*tls.Certificate, error) {
 
 const haproxyConfig = `
 global
-  maxconn 40000
+  maxconn %[1]d
   ssl-default-bind-options ssl-min-ver TLSv1.3
   tune.ssl.cachesize 20000
 defaults
@@ -196,13 +196,13 @@ defaults
   timeout connect 5s
   timeout client 1h
   timeout server 1h
-  maxconn 40000
+  maxconn %[1]d
 frontend in
-  bind %s ssl crt %s ca-file %s verify required
-  use_backend %%[ssl_c_s_dn(cn),map(%s)]
+  bind %[2]s ssl crt %[3]s ca-file %[4]s verify required
+  use_backend %%[ssl_c_s_dn(cn),map(%[5]s)]
 backend pool
   balance roundrobin
-%s`
+%[6]s`
 
 func (f *field) startHAProxy(dir string, upstreams []string) (*balancer, error) {
 	certificate, roots, err := serverCertificate()
@@ -225,7 +225,7 @@ func (f *field) startHAProxy(dir string, upstreams []string) (*balancer, error) 
 		fmt.Fprintf(&servers, "  server s%d %s\n", i, u)
 	}
 	in := func(name string) string { return filepath.Join(dir, name) }
-	files["haproxy.cfg"] = fmt.Sprintf(haproxyConfig, address, in("haproxy.pem"), in("clients.pem"), in("map"), servers.String())
+	files["haproxy.cfg"] = fmt.Sprintf(haproxyConfig, maxConnections(), address, in("haproxy.pem"), in("clients.pem"), in("map"), servers.String())
 	for name, text := range files {
 		if err := os.WriteFile(in(name), []byte(text), 0o600); err != nil {
 			return nil, err
@@ -239,9 +239,18 @@ func (f *field) startHAProxy(dir string, upstreams []string) (*balancer, error) 
 		return nil, err
 	}
 	if err := waitFor(address); err != nil {
-		return nil, fmt.Errorf("haproxy: %w", err)
+		return nil, fmt.Errorf("haproxy: %w\n%s", err, cmd.Stderr)
 	}
 	return &balancer{name: "HAProxy", pid: cmd.Process.Pid, address: address, roots: roots}, nil
+}
+
+// maxConnections is how many the file limit carries: each takes two files.
+func maxConnections() int {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return 4000
+	}
+	return int(min(40_000, (limit.Max-500)/2))
 }
 
 // serverCertificate makes HAProxy's own: ECDSA P-256, as XLB presents.
@@ -282,6 +291,16 @@ func freePort() string {
 	}
 	defer l.Close()
 	return l.Addr().String()
+}
+
+// waitForFile reads a file that a process writes at its start.
+func waitForFile(path string) ([]byte, error) {
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		if text, err := os.ReadFile(path); err == nil {
+			return text, nil
+		}
+	}
+	return nil, fmt.Errorf("no %s after 20 s", path)
 }
 
 func waitFor(address string) error {

@@ -76,15 +76,17 @@ func runAll(m *testing.M) (int, error) {
 	var endBrowser context.CancelFunc
 	chromium, endBrowser = chromedp.NewContext(allocator, chromedp.WithErrorf(func(string, ...any) {}))
 	defer endBrowser()
+	defer chromedp.Cancel(chromium)
 	if err := chromedp.Run(chromium); err != nil {
 		return 0, fmt.Errorf("start the browser: %w", err)
 	}
 	return m.Run(), nil
 }
 
-// findBrowser fails rather than skips: pages that nobody has looked at are not tested.
+// findBrowser fails rather than skips: pages that nobody has looked at are not tested. The program
+// itself comes before Debian's script around it, which would leave the browser behind when it is ended.
 func findBrowser() (string, error) {
-	for _, name := range []string{os.Getenv("XLB_CHROME"), "chromium-headless-shell", "chromium", "google-chrome"} {
+	for _, name := range []string{os.Getenv("XLB_CHROME"), "/usr/lib/chromium/chromium-headless-shell", "chromium-headless-shell", "chromium", "google-chrome"} {
 		if path, err := exec.LookPath(name); name != "" && err == nil {
 			return path, nil
 		}
