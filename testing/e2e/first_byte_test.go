@@ -89,6 +89,21 @@ func (b bundle) get(t *testing.T) string {
 	return string(text)
 }
 
+// hold opens a connection through the balancer, uses it once, and keeps it until the test ends.
+func (b bundle) hold(t *testing.T) {
+	t.Helper()
+	conn, err := tls.Dial("tcp", xlb.lb, &tls.Config{Certificates: []tls.Certificate{b.pair}, RootCAs: b.roots})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	conn.SetDeadline(time.Now().Add(10 * time.Second))
+	fmt.Fprint(conn, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+	if _, err := conn.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // signUp goes through /signup and returns the id and the key that the next page shows.
 func (b *tab) signUp(name string) (id, key string) {
 	b.t.Helper()

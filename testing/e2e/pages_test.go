@@ -22,6 +22,15 @@ func TestPagesFitTheirWindows(t *testing.T) {
 	b.shoot("frontends-empty")
 	frontend := b.newFrontend("orders-db", upstream(t, "one"), upstream(t, "two"), "127.0.0.1:9")
 	b.newFrontend("sessions", upstream(t, "three"))
+	b.open(frontend + "/certificate")
+	b.press("Download xlb-orders-db.zip")
+	busy := unzip(t, b.downloaded("orders-db.zip"))
+	for range 7 {
+		busy.hold(t)
+	}
+	b.open("/")
+	b.see("Connections now")
+	b.shoot("dashboard")
 	for page, path := range map[string]string{
 		"overview": "/", "frontends": "/frontends", "frontends-none": "/frontends?q=nothing", "account": "/account", "certificates": "/certificates",
 		"frontend-quiet": frontend, "settings": frontend + "/settings", "delete": frontend + "/delete",
