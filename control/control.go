@@ -118,12 +118,12 @@ func New(ctx context.Context, cfg Config) (*Control, error) {
 		egress:   &egress{local: cfg.Local, allow: cfg.AllowDest, deny: cfg.DenyDest, own: cfg.Own},
 		bus:      newBus(), journal: newJournal(), firsts: make(chan string, 256),
 
-		signups:       newRates(orDefault(cfg.SignupRate, 30)),
-		authByAddress: newRates(orDefault(cfg.AuthRate, 60)),
-		authByClient:  newRates(20),
-		checks:        newRates(120),
-		issues:        newRates(60),
-		requests:      newRates(60 * cfg.Limits.RequestsPerSecond),
+		signups:       newPerMinute(orDefault(cfg.SignupRate, 30)),
+		authByAddress: newPerMinute(orDefault(cfg.AuthRate, 60)),
+		authByClient:  newPerMinute(20),
+		checks:        newPerMinute(120),
+		issues:        newPerMinute(60),
+		requests:      newRates(60*cfg.Limits.RequestsPerSecond, cfg.Limits.RequestsPerSecond),
 		dummyHash:     hashKey("nobody"),
 	}
 	c.dialer = &lb.Dialer{Allow: c.egress.check}

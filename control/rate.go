@@ -14,6 +14,7 @@ import (
 // The zero value allows everything.
 type rates struct {
 	perMinute int
+	burst     int // how many at once; a key that has been quiet has all of them
 
 	mu     sync.Mutex
 	keys   map[string]*rate.Limiter
@@ -23,9 +24,12 @@ type rates struct {
 
 const maxRateKeys = 16384
 
-func newRates(perMinute int) *rates {
-	return &rates{perMinute: perMinute, keys: map[string]*rate.Limiter{}}
+func newRates(perMinute, burst int) *rates {
+	return &rates{perMinute: perMinute, burst: burst, keys: map[string]*rate.Limiter{}}
 }
+
+// newPerMinute allows a minute's worth at once.
+func newPerMinute(n int) *rates { return newRates(n, n) }
 
 // take uses one of key's events and returns zero, or returns how long to wait for one.
 func (r *rates) take(key string, now time.Time) time.Duration {
@@ -77,7 +81,7 @@ func (r *rates) limiter(key string, now time.Time) *rate.Limiter {
 }
 
 func (r *rates) fresh() *rate.Limiter {
-	return rate.NewLimiter(rate.Limit(float64(r.perMinute)/60), r.perMinute)
+	return rate.NewLimiter(rate.Limit(float64(r.perMinute)/60), r.burst)
 }
 
 // recovery is how long a bucket takes to fill up. To look more often would find little, and would let
@@ -90,7 +94,7 @@ func (r *rates) forgetRecovered(now time.Time) {
 	}
 	r.swept = now
 	for key, l := range r.keys {
-		if l.TokensAt(now) >= float64(r.perMinute) {
+		if l.TokensAt(now) >= float64(r.burst) {
 			delete(r.keys, key)
 		}
 	}

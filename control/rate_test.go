@@ -7,7 +7,7 @@ import (
 )
 
 func TestRatesBoundEachKeyAndRecover(t *testing.T) {
-	r, now := newRates(60), time.Unix(1_000_000, 0)
+	r, now := newPerMinute(60), time.Unix(1_000_000, 0)
 	for i := range 60 {
 		if wait := r.take("a", now); wait != 0 {
 			t.Fatalf("event %d has to wait %v", i, wait)
@@ -25,7 +25,7 @@ func TestRatesBoundEachKeyAndRecover(t *testing.T) {
 }
 
 func TestRatesOffAllowsEverything(t *testing.T) {
-	for _, r := range []*rates{newRates(-1), nil} {
+	for _, r := range []*rates{newPerMinute(-1), nil} {
 		for range 1000 {
 			if r.take("a", time.Now()) != 0 {
 				t.Fatal("has to wait although unbounded")
@@ -35,7 +35,7 @@ func TestRatesOffAllowsEverything(t *testing.T) {
 }
 
 func TestRatesHoldBoundedMemory(t *testing.T) {
-	r, now := newRates(2), time.Unix(1_000_000, 0)
+	r, now := newPerMinute(2), time.Unix(1_000_000, 0)
 	for i := range 3 * maxRateKeys {
 		r.take(fmt.Sprint(i), now)
 	}

@@ -103,6 +103,19 @@ func TestCrossSitePostsAreRefused(t *testing.T) {
 	}
 }
 
+func TestHeadIsGetWithoutABody(t *testing.T) {
+	f := start(t)
+	cookie := sessionCookie + "=" + sessionOf(f.logIn(f.signUp("testuser"))).Value
+	for _, path := range []string{"/", "/frontends", "/account"} {
+		if a := f.do("HEAD", path, nil, "Cookie", cookie); a.status != 200 || a.body != "" || a.header.Get("Content-Type") != "text/html; charset=utf-8" {
+			t.Errorf("HEAD %s: %d %q %q", path, a.status, a.body, a.header.Get("Content-Type"))
+		}
+	}
+	if a := f.do("HEAD", "/events", nil, "Cookie", cookie); a.status != 405 {
+		t.Errorf("HEAD /events: %d", a.status)
+	}
+}
+
 func TestStrangersAreSentToTheLogIn(t *testing.T) {
 	f := start(t)
 	for _, page := range f.server.pages.Routes() {

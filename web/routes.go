@@ -38,6 +38,9 @@ func (s *Server) routes() http.Handler {
 			handler = s.untilShutdown(handler)
 		}
 		r.Method(page.Method, page.Pattern, handler)
+		if page.Method == http.MethodGet && page.Pattern != eventsPath {
+			r.Method(http.MethodHead, page.Pattern, handler)
+		}
 	}
 	r.Get(static.Prefix+"*", s.serveStatic)
 	r.Head(static.Prefix+"*", s.serveStatic)

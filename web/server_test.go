@@ -39,7 +39,7 @@ type fixture struct {
 	stop    func() error // ends Serve and returns what it returned
 }
 
-func start(t *testing.T) *fixture {
+func start(t *testing.T, options ...func(*control.Config)) *fixture {
 	t.Helper()
 	ca, err := authority()
 	must(t, err)
@@ -49,10 +49,14 @@ func start(t *testing.T) *fixture {
 	records, err := store.New(engine)
 	must(t, err)
 	f := &fixture{T: t, store: records, log: &logBuffer{}}
-	f.control, err = control.New(t.Context(), control.Config{
+	cfg := control.Config{
 		Store: records, Authority: ca, MasterKey: masterKey, Local: true, DataPort: 9090, SignupRate: -1, AuthRate: -1,
 		Own: func() []netip.AddrPort { return nil }, Busy: func() bool { return true }, Log: f.log.logger(),
-	})
+	}
+	for _, option := range options {
+		option(&cfg)
+	}
+	f.control, err = control.New(t.Context(), cfg)
 	must(t, err)
 	f.server, err = New(Config{Control: f.control, Log: f.log.logger(), DrainTimeout: 5 * time.Second, Version: "test"})
 	must(t, err)

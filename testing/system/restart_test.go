@@ -2,7 +2,11 @@ package system
 
 import (
 	"fmt"
+	"io"
 	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -13,8 +17,12 @@ func TestRestartKeepsEverything(t *testing.T) {
 	c := s.signUp("testuser")
 	id := c.frontend(greeter(t, "up"))
 	dir, before := c.bundle(id), s.call("GET", "/api/v1/client/frontend/"+id, c.auth, nil)
+	cookie := s.browserCookie(c)
 	s.stop()
 	s.run()
+	if page := s.page("/account", cookie); !strings.Contains(page, c.uuid) {
+		t.Errorf("the cookie of before shows %s", page)
+	}
 	after := s.call("GET", "/api/v1/client/frontend/"+id, c.auth, nil) // the token of before
 	if after.status != 200 || string(after.body) != string(before.body) {
 		t.Errorf("after the restart: %d %s\nbefore: %s", after.status, after.body, before.body)
@@ -23,6 +31,41 @@ func TestRestartKeepsEverything(t *testing.T) {
 		t.Errorf("the certificate of before reached %q (%v)", got, err)
 	}
 	c.logIn()
+}
+
+// browserCookie logs in as a browser does.
+func (s *server) browserCookie(c *tenant) *http.Cookie {
+	s.t.Helper()
+	once := *s.client
+	once.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	resp, err := once.PostForm("https://"+s.http+"/login", url.Values{"uuid": {c.uuid}, "key": {c.key}})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	resp.Body.Close()
+	if len(resp.Cookies()) != 1 {
+		s.t.Fatalf("log-in: %d with %v", resp.StatusCode, resp.Cookies())
+	}
+	return resp.Cookies()[0]
+}
+
+func (s *server) page(path string, cookie *http.Cookie) string {
+	s.t.Helper()
+	req, err := http.NewRequest("GET", "https://"+s.http+path, nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	req.AddCookie(cookie)
+	resp, err := s.client.Do(req)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return string(text)
 }
 
 // kill -9 at any moment loses nothing that was answered with success.

@@ -1,0 +1,104 @@
+package web
+
+import (
+	"encoding/base64"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/xdire/xlb/control"
+)
+
+// wantTooMany checks a 429: it says when to come back.
+func wantTooMany(t *testing.T, a answer) {
+	t.Helper()
+	wantProblem(t, a, 429, "")
+	if seconds, err := strconv.Atoi(a.header.Get("Retry-After")); err != nil || seconds < 1 || seconds > 60 {
+		t.Errorf("Retry-After is %q", a.header.Get("Retry-After"))
+	}
+}
+
+func TestSignUpsAreBoundedPerAddress(t *testing.T) {
+	f := start(t, func(c *control.Config) { c.SignupRate = 3 })
+	signUp := func() answer {
+		return f.do("POST", "/api/v1/client", strings.NewReader(`{"name":"x"}`), "Content-Type", "application/json")
+	}
+	for i := range 3 {
+		if a := signUp(); a.status != 201 {
+			t.Fatalf("sign-up %d: %d %s", i, a.status, a.body)
+		}
+	}
+	wantTooMany(t, signUp())
+	if a := f.postForm("/signup", "name=x"); a.status != 429 || !strings.Contains(a.body, "Try again in") {
+		t.Errorf("the page: %d %s", a.status, a.body)
+	}
+}
+
+func basicOf(uuid, key string) string {
+	return "Basic " + base64.StdEncoding.EncodeToString([]byte(uuid+":"+key))
+}
+
+// Guessing is slow, from one address and for one client, and costs the client nothing that it has.
+func TestFailedLogInsAreBounded(t *testing.T) {
+	wrong := strings.Repeat("0", 64)
+	for name, tc := range map[string]struct {
+		rate, tries int
+	}{"address": {5, 5}, "uuid": {-1, 20}} {
+		t.Run(name, func(t *testing.T) {
+			f := start(t, func(c *control.Config) { c.AuthRate = tc.rate })
+			c := f.signUp("testuser")
+			for i := range tc.tries {
+				if a := f.do("POST", "/api/v1/client/auth", nil, "Authorization", basicOf(c.uuid, wrong)); a.status != 401 {
+					t.Fatalf("try %d: %d %s", i, a.status, a.body)
+				}
+			}
+			wantTooMany(t, f.do("POST", "/api/v1/client/auth", nil, "Authorization", basicOf(c.uuid, wrong)))
+			if a := c.call("GET", "/api/v1/client", ""); a.status != 200 {
+				t.Errorf("its token: %d %s", a.status, a.body)
+			}
+		})
+	}
+}
+
+func TestBadTokensLockNobodyOut(t *testing.T) {
+	f := start(t, func(c *control.Config) { c.AuthRate = 2 })
+	c := f.signUp("testuser")
+	for range 30 {
+		if a := f.do("GET", "/api/v1/client", nil, "Authorization", "Bearer "+c.token[:len(c.token)-3]); a.status != 401 {
+			t.Fatalf("a bad token: %d", a.status)
+		}
+	}
+	if a := f.do("POST", "/api/v1/client/auth", nil, "Authorization", basicOf(c.uuid, c.key)); a.status != 200 {
+		t.Errorf("the client's own log-in: %d %s", a.status, a.body)
+	}
+}
+
+func TestRequestsAreBoundedPerClient(t *testing.T) {
+	f := start(t, func(c *control.Config) { c.Limits.RequestsPerSecond = 4 })
+	c, other := f.signUp("testuser"), f.signUp("other")
+	refused := 0
+	for range 20 {
+		if a := c.call("GET", "/api/v1/client", ""); a.status == 429 {
+			wantTooMany(t, a)
+			refused++
+		}
+	}
+	if refused == 0 {
+		t.Error("20 requests at once are all served, the bound is 4 a second")
+	}
+	if a := other.call("GET", "/api/v1/client", ""); a.status != 200 {
+		t.Errorf("another client: %d %s", a.status, a.body)
+	}
+}
+
+func TestQuotasAreRefusedInWords(t *testing.T) {
+	f := start(t, func(c *control.Config) { c.Limits = control.Limits{Frontends: 2, RoutesPerFrontend: 3} })
+	c := f.signUp("testuser")
+	c.frontend("10.0.0.1:80")
+	c.frontend("10.0.0.2:80")
+	a := c.call("POST", "/api/v1/client/frontend", `{"routes":[{"dest":"10.0.0.3:80"}]}`)
+	if wantProblem(t, a, 403, ""); !strings.Contains(a.body, "2") {
+		t.Errorf("the bound is not named: %s", a.body)
+	}
+	wantProblem(t, f.signUp("third").call("POST", "/api/v1/client/frontend", manyRoutes(4)), 422, "body.routes")
+}
