@@ -151,7 +151,7 @@ func TestReplayOfRecordsEqualsAFreshSnapshot(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 0))
 			s := found[*Store](t)(New(openEngine(t, BadgerConfig{WatchLog: c.watchLog})))
 			mirrors := []*mirror{newMirror(t, s)}
-			for i := range 400 {
+			for i := range 300 {
 				if err := operation(t.Context(), s, r, at.Add(time.Duration(i)*time.Second)); err != nil {
 					t.Fatalf("operation %d: %v", i, err)
 				}

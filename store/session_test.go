@@ -170,3 +170,17 @@ func TestSessionsGoWithTheirClient(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
+
+// A sweep reads what is due before it removes it, and what got more time in between must stay.
+func TestSweepLeavesWhatGotMoreTimeMeanwhile(t *testing.T) {
+	s, b := openStore(t)
+	stock(t, s, "c")
+	before := contents(t, b)
+	set1(t, b, expiryKey(at.Add(-time.Hour), "session/c/c-h01"), "")
+	set1(t, b, expiryKey(at.Add(-time.Hour), "certificate/c/c01/ca"), "")
+	set1(t, b, expiryKey(at.Add(-time.Hour), "session/c/gone"), "")
+	found[int](t)(s.SweepExpired(t.Context(), at, 0))
+	if diff := cmp.Diff(before, contents(t, b)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
