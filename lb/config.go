@@ -97,8 +97,8 @@ type Event struct {
 	Start  time.Time
 	Remote netip.AddrPort // of the client; the zero value when the listener is not TCP
 
-	// Leaf is the client's certificate, nil when none came. In a Refused event nobody has shown that
-	// the client holds its key.
+	// Leaf is the client's certificate in Refused, Accepted and Routed; nil when none came. It is not
+	// kept for longer. In a Refused event nobody has shown that the client holds its key.
 	Leaf    *x509.Certificate
 	Resumed bool // the TLS session is a resumed one
 	Tag     any  // of the Admission

@@ -16,23 +16,27 @@ type conn struct {
 	server *Server
 	id     uint64
 	raw    net.Conn // as accepted
-	client net.Conn // raw, or the TLS connection over it
+	client net.Conn // raw, or the TLS connection over it; nil when secure is not
 	wire   *wire    // between the two, nil without TLS
+	secure *secure  // the TLS connection once it does without crypto/tls
 	start  time.Time
 	remote netip.AddrPort
 
 	state     tls.ConnectionState
 	admission Admission
+	limited   bool // one of each of the admission's limits is taken
 	handshake time.Duration
 	wait      time.Duration
 	connect   time.Duration
 
-	moved    atomic.Int64 // since start, nanoseconds: when a byte last moved
+	lastMove atomic.Int64 // since start, nanoseconds: when a byte last moved
 	half     atomic.Bool  // one direction has ended
 	streams  atomic.Bool  // bytes may flow: the idle timeout counts
 	heardAll atomic.Bool  // the client has ended its direction
 	in, out  atomic.Int64
 	deadline atomic.Pointer[deadline]
+
+	directions atomic.Int32 // that have not ended
 
 	mu     sync.Mutex
 	end    ending
@@ -56,17 +60,41 @@ type deadline struct {
 	detail string
 }
 
-// run serves the connection from the handshake to its end.
+// run serves the connection from the handshake on, until its streams take over.
 func (c *conn) run() {
-	defer func() { c.server.live.remove(c, c.admission.Keys) }()
 	if err := c.enter(); err != nil {
 		c.refuse(err)
+		c.server.live.remove(c, c.admission.Keys)
 		return
 	}
 	c.tell(Accepted)
-	c.serve()
+	if err := c.join(); err != nil {
+		c.note(ending{reason: ReasonOf(err), err: err})
+		c.finish()
+		return
+	}
+	c.tell(Routed)
+	c.forget()
+	c.stream()
+}
+
+// finish ends an admitted connection.
+func (c *conn) finish() {
+	if c.route != nil {
+		c.route.Close()
+		c.admission.Pool.release(c.lease)
+	}
+	if c.limited {
+		releaseAll(c.admission.Limits)
+	}
 	c.tell(Closed)
 	c.hangUp()
+	c.server.live.remove(c, c.admission.Keys)
+}
+
+// forget lets go of what only the beginning of a connection needs.
+func (c *conn) forget() {
+	c.state = tls.ConnectionState{DidResume: c.state.DidResume}
 }
 
 // enter does the handshake and the admission.
@@ -90,25 +118,18 @@ func (c *conn) enter() error {
 	return nil
 }
 
-// serve balances an admitted connection.
-func (c *conn) serve() {
+// join connects an admitted connection to a backend.
+func (c *conn) join() error {
 	if !acquireAll(c.admission.Limits) {
-		c.note(ending{reason: ReasonConnLimit})
-		return
+		return &Refusal{Reason: ReasonConnLimit}
 	}
-	defer releaseAll(c.admission.Limits)
+	c.limited = true
 	lease, route, err := c.reach()
 	if err != nil {
-		c.note(ending{reason: ReasonOf(err), err: err})
-		return
+		return err
 	}
-	defer c.admission.Pool.release(lease)
-	defer route.Close()
-	if !c.attach(lease, route) {
-		return
-	}
-	c.tell(Routed)
-	c.stream(route)
+	c.attach(lease, route)
+	return nil
 }
 
 // reach gets a backend that answers: the next one when a dial fails, all within the pool's budget.
@@ -161,18 +182,17 @@ func (c *conn) budget() (context.Context, context.CancelFunc) {
 	return ctx, cancel
 }
 
-// attach hands the connection its backend, and returns false when it was closed meanwhile.
-func (c *conn) attach(lease *backend, route net.Conn) bool {
+// attach hands the connection its backend. When it was closed meanwhile, its streams end at once.
+func (c *conn) attach(lease *backend, route net.Conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.cancel = nil
-	if c.closed {
-		return false
-	}
 	c.lease, c.route = lease, route
+	if c.closed {
+		reset(route)
+	}
 	c.touch()
 	c.streams.Store(true)
-	return true
 }
 
 // note remembers why the connection ends, unless that is known already.
@@ -237,9 +257,9 @@ func (c *conn) closeAt(d deadline) {
 	}
 }
 
-func (c *conn) touch() { c.moved.Store(int64(time.Since(c.start))) }
+func (c *conn) touch() { c.lastMove.Store(int64(time.Since(c.start))) }
 
-func (c *conn) idle() time.Duration { return time.Since(c.start) - time.Duration(c.moved.Load()) }
+func (c *conn) idle() time.Duration { return time.Since(c.start) - time.Duration(c.lastMove.Load()) }
 
 func (c *conn) info() Conn {
 	c.mu.Lock()

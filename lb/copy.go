@@ -4,37 +4,41 @@ import (
 	"errors"
 	"io"
 	"net"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
 )
 
-// bufferSize is two TLS records.
-const bufferSize = 32 << 10
+// stream copies both ways, each on a goroutine of its own: the one that did the handshake has a large
+// stack, and most connections wait most of the time. The second one to end finishes the connection.
+func (c *conn) stream() {
+	c.directions.Store(2)
+	c.server.running.Go(c.up)
+	c.server.running.Go(c.down)
+}
 
-var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
-
-// stream copies both ways until both directions have ended or the connection is closed.
-func (c *conn) stream(route net.Conn) {
-	var down sync.WaitGroup
-	down.Go(func() { c.down(route) })
-	c.up(route)
-	down.Wait()
+// ended is called at the end of each direction.
+func (c *conn) ended() {
+	if c.directions.Add(-1) > 0 {
+		return
+	}
 	c.note(ending{reason: ReasonDone})
 	c.streams.Store(false)
+	c.finish()
 }
 
 // up copies from the client to the route.
-func (c *conn) up(route net.Conn) {
-	readErr, writeErr := c.copy(route, c.client, &c.in, &c.lease.traffic.in, nil)
+func (c *conn) up() {
+	defer c.ended()
+	readErr, writeErr := c.copyUp()
 	switch {
 	case readErr == nil && writeErr == nil:
-		if c.wire != nil && c.wire.ended.Load() {
+		if c.truncated() {
 			c.note(ending{reason: ReasonClientEOF}) // without close_notify
 		}
 		c.heardAll.Store(true)
-		c.closeHalf(route)
+		c.markHalf()
+		closeWrite(c.route)
 	case readErr != nil:
 		c.abort(ending{reason: ReasonClientReset, err: readErr})
 	default:
@@ -44,16 +48,46 @@ func (c *conn) up(route net.Conn) {
 	}
 }
 
+// truncated tells whether the client's TCP stream has ended without the end of the TLS stream.
+func (c *conn) truncated() bool {
+	return c.secure != nil && c.secure.ended.Load() || c.wire != nil && c.wire.ended.Load()
+}
+
+// copyUp passes on what the client sends until it ends, which is no error.
+func (c *conn) copyUp() (readErr, writeErr error) {
+	deliver := func(data []byte) error {
+		if _, writeErr = c.route.Write(data); writeErr == nil {
+			c.moved(len(data), &c.in, &c.lease.traffic.in)
+		}
+		return writeErr
+	}
+	if c.secure == nil {
+		return c.copyPlain(c.client, deliver, &writeErr)
+	}
+	for {
+		err := c.secure.read(deliver)
+		switch {
+		case writeErr != nil:
+			return nil, writeErr
+		case err == io.EOF:
+			return nil, nil
+		case err != nil:
+			return err, nil
+		}
+	}
+}
+
 // down copies from the route to the client.
-func (c *conn) down(route net.Conn) {
-	first := func() { c.tell(FirstByte) }
-	readErr, writeErr := c.copy(c.client, route, &c.out, &c.lease.traffic.out, first)
+func (c *conn) down() {
+	defer c.ended()
+	readErr, writeErr := c.copyDown()
 	switch {
 	case readErr == nil && writeErr == nil:
 		if c.out.Load() == 0 && !c.half.Load() {
 			c.note(ending{reason: ReasonRouteClosed})
 		}
-		c.closeHalf(c.client)
+		c.markHalf()
+		c.closeClient()
 	case readErr != nil:
 		c.abort(ending{reason: ReasonRouteReset, err: readErr})
 	default:
@@ -61,49 +95,61 @@ func (c *conn) down(route net.Conn) {
 	}
 }
 
-// copy moves bytes from src to dst until one of them fails or src ends, which is no error. first is
-// called after the first bytes have arrived.
-func (c *conn) copy(dst, src net.Conn, count, backend *atomic.Int64, first func()) (readErr, writeErr error) {
-	buffer := buffers.Get().(*[bufferSize]byte)
-	defer buffers.Put(buffer)
+// copyDown passes on what the route sends until it ends, which is no error.
+func (c *conn) copyDown() (readErr, writeErr error) {
+	deliver := func(data []byte) error {
+		if c.secure != nil {
+			writeErr = c.secure.write(data)
+		} else {
+			_, writeErr = c.client.Write(data)
+		}
+		if writeErr == nil && c.moved(len(data), &c.out, &c.lease.traffic.out) {
+			c.tell(FirstByte)
+		}
+		return writeErr
+	}
+	return c.copyPlain(c.route, deliver, &writeErr)
+}
+
+// copyPlain delivers what comes from src until it ends.
+func (c *conn) copyPlain(src net.Conn, deliver func([]byte) error, writeErr *error) (error, error) {
+	f := newFeed(src)
+	defer f.release()
 	for {
-		n, err := src.Read(buffer[:])
-		if n > 0 {
-			c.touch()
-			if _, err := dst.Write(buffer[:n]); err != nil {
-				return nil, err
-			}
-			c.touch()
-			count.Add(int64(n))
-			backend.Add(int64(n))
-			if first != nil {
-				first()
-				first = nil
-			}
-		}
-		if err == io.EOF {
+		data, err := f.read()
+		switch {
+		case err == io.EOF:
 			return nil, nil
-		}
-		if err != nil {
+		case err != nil:
 			return err, nil
+		}
+		if deliver(data) != nil {
+			return nil, *writeErr
 		}
 	}
 }
 
-// closeHalf passes the end of one direction on. The other direction goes on.
-func (c *conn) closeHalf(dst net.Conn) {
-	c.markHalf()
-	if half, can := dst.(interface{ CloseWrite() error }); can {
-		half.CloseWrite() // fails only when there is nobody to tell
+// moved counts bytes, and tells whether they were the first.
+func (c *conn) moved(n int, count, backend *atomic.Int64) (first bool) {
+	c.touch()
+	backend.Add(int64(n))
+	return count.Add(int64(n)) == int64(n)
+}
+
+// closeClient passes the end of the route's direction on. The other direction goes on.
+func (c *conn) closeClient() {
+	switch {
+	case c.secure != nil:
+		c.secure.CloseWrite() // fails only when there is nobody to tell
+	case c.client != c.raw:
+		closeWrite(c.client)
 	}
-	if dst == c.client && c.wire != nil {
-		closeWrite(c.raw) // FIN after close_notify: some clients wait for that
-	}
+	closeWrite(c.raw) // FIN after close_notify: some clients wait for that
 }
 
 func closeWrite(conn net.Conn) {
 	if half, can := conn.(interface{ CloseWrite() error }); can {
-		half.CloseWrite()
+		half.CloseWrite() // fails only when there is nobody to tell
 	}
 }
 
@@ -124,12 +170,9 @@ func (c *conn) hangUp() {
 	if c.isClosed() {
 		return
 	}
-	if half, can := c.client.(interface{ CloseWrite() error }); can {
-		c.raw.SetWriteDeadline(time.Now().Add(lingerTime))
-		half.CloseWrite()
-	}
+	c.raw.SetWriteDeadline(time.Now().Add(lingerTime))
+	c.closeClient()
 	if !c.heardAll.Load() {
-		closeWrite(c.raw)
 		c.raw.SetReadDeadline(time.Now().Add(lingerTime))
 		io.CopyN(io.Discard, c.raw, lingerBytes)
 	}

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -44,10 +43,12 @@ func asRefusal(err error) error {
 
 // configFor answers a ClientHello.
 func (s *Server) configFor(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+	cfg := s.alpn.get(protocolFor(hello.SupportedProtos)).Clone()
 	if w, ours := hello.Conn.(*wire); ours && len(hello.SupportedVersions) > 0 {
 		w.offered = slices.Max(hello.SupportedVersions)
+		cfg.KeyLogWriter = keyLog{w} // keeps them in memory, until the handshake is over
 	}
-	return s.alpn.get(protocolFor(hello.SupportedProtos)), nil
+	return cfg, nil
 }
 
 // protocolFor chooses the application protocol (RFC 7301): the only one offered, or http/1.1 among several.
@@ -72,10 +73,10 @@ type alpnConfigs struct {
 // maxALPN bounds what clients can make us remember.
 const maxALPN = 64
 
-// get returns nil, which means the listener's own config, when no protocol was chosen.
+// get returns the config for a protocol, "" for none. It must not be changed.
 func (a *alpnConfigs) get(protocol string) *tls.Config {
 	if protocol == "" {
-		return nil
+		return a.base
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -91,26 +92,6 @@ func (a *alpnConfigs) get(protocol string) *tls.Config {
 		a.configs[protocol] = cfg
 	}
 	return cfg
-}
-
-// wire is the connection under TLS. It remembers what crypto/tls does not tell.
-type wire struct {
-	net.Conn
-	offered uint16      // highest TLS version in the ClientHello
-	heard   atomic.Bool // something came
-	ended   atomic.Bool // the TCP stream has ended
-}
-
-// Read implements net.Conn.
-func (w *wire) Read(p []byte) (int, error) {
-	n, err := w.Conn.Read(p)
-	if n > 0 {
-		w.heard.Store(true)
-	}
-	if err == io.EOF {
-		w.ended.Store(true)
-	}
-	return n, err
 }
 
 // shakeHands does the TLS handshake, if there is one to do, within its time.
@@ -134,6 +115,11 @@ func (c *conn) shakeHands() error {
 	c.client = secure
 	if err != nil {
 		return c.handshakeError(err)
+	}
+	if c.secure = takeOver(c.wire, c.state); c.secure != nil {
+		c.client, c.wire = nil, nil
+	} else {
+		c.wire.pass()
 	}
 	return c.raw.SetDeadline(time.Time{})
 }

@@ -205,7 +205,7 @@ func TestResumedSessionsAreAdmittedAgain(t *testing.T) {
 				t.Errorf("%q, connection %d: resumed %v", protos, i, resumed)
 			}
 			conn.Close()
-			if e := r.next(t, Closed, i); e.Resumed != (i > 0) || e.Leaf == nil {
+			if e := r.next(t, Accepted, i); e.Resumed != (i > 0) || e.Leaf == nil {
 				t.Errorf("event %+v", e)
 			}
 		}

@@ -41,13 +41,12 @@ func TestBytesArriveWholeInBothDirections(t *testing.T) {
 		if e.Reason != ReasonDone || e.BytesIn != int64(len(sent)) || e.BytesOut != int64(len(sent)) {
 			t.Errorf("closed: %+v", e)
 		}
-		if with != nil && (e.Leaf == nil || e.Handshake <= 0) {
-			t.Errorf("leaf %v, handshake %v", e.Leaf, e.Handshake)
-		}
 		if e.Connect <= 0 || e.Route == "" || !e.Remote.IsValid() {
 			t.Errorf("closed: %+v", e)
 		}
-		r.next(t, Accepted, 0)
+		if e := r.next(t, Accepted, 0); with != nil && (e.Leaf == nil || e.Handshake <= 0) {
+			t.Errorf("leaf %v, handshake %v", e.Leaf, e.Handshake)
+		}
 		r.next(t, Routed, 0)
 		r.next(t, FirstByte, 0)
 	})

@@ -1,0 +1,68 @@
+//go:build unix
+
+package lb
+
+import (
+	"io"
+	"net"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// source reads from a connection and needs memory only when something is there.
+type source struct {
+	conn net.Conn
+	raw  syscall.RawConn // nil: conn.Read, which holds memory while it waits
+	room func() []byte   // where to put what comes
+	park func()          // nothing was there: room's memory can go
+	try  func(fd uintptr) bool
+
+	n   int
+	err error
+}
+
+func newSource(conn net.Conn, room func() []byte, park func()) *source {
+	s := &source{conn: conn, room: room, park: park}
+	if sc, can := conn.(syscall.Conn); can {
+		if raw, err := sc.SyscallConn(); err == nil {
+			s.raw = raw
+			s.try = s.attempt // made once: a method value is an allocation
+		}
+	}
+	return s
+}
+
+// read waits until something has come and returns how many bytes of it are in the room, at least one.
+func (s *source) read() (int, error) {
+	if s.raw == nil {
+		return readSome(s.conn, s.room())
+	}
+	if err := s.raw.Read(s.try); err != nil {
+		return 0, err
+	}
+	if s.err == nil && s.n == 0 {
+		return 0, io.EOF
+	}
+	return s.n, s.err
+}
+
+// attempt reads once, and returns false when there is nothing yet.
+func (s *source) attempt(fd uintptr) bool {
+	p := s.room()
+	for {
+		n, err := unix.Read(int(fd), p)
+		switch err {
+		case nil:
+			s.n, s.err = n, nil
+		case unix.EINTR:
+			continue
+		case unix.EAGAIN:
+			s.park()
+			return false
+		default:
+			s.n, s.err = 0, err
+		}
+		return true
+	}
+}
