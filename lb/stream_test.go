@@ -17,6 +17,8 @@ import (
 func bothWays(t *testing.T, run func(t *testing.T, with *tls.Config)) {
 	t.Run("plain", func(t *testing.T) { run(t, nil) })
 	t.Run("tls", func(t *testing.T) { run(t, &tls.Config{}) })
+	// Here crypto/tls does the records to the end.
+	t.Run("tls 1.2", func(t *testing.T) { run(t, &tls.Config{MinVersion: tls.VersionTLS12, MaxVersion: tls.VersionTLS12}) })
 }
 
 func TestBytesArriveWholeInBothDirections(t *testing.T) {

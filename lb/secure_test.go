@@ -1,0 +1,414 @@
+package lb
+
+import (
+	"bytes"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"io"
+	mrand "math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// peer is a client's record layer over a plain connection, for sending what crypto/tls would not.
+type peer struct {
+	t       *testing.T
+	conn    net.Conn
+	in, out *trafficKey
+	scratch []byte
+}
+
+// securePair is a secure connection and the records of its client, over loopback, with random keys.
+func securePair(t *testing.T) (*secure, *peer) {
+	t.Helper()
+	server, client := tcpPair(t)
+	keys := func() (a, b *trafficKey) {
+		secret := make([]byte, 32)
+		rand.Read(secret)
+		for _, k := range []**trafficKey{&a, &b} {
+			key, err := newTrafficKey(suites[tls.TLS_AES_128_GCM_SHA256], bytes.Clone(secret))
+			if err != nil {
+				t.Fatal(err)
+			}
+			*k = key
+		}
+		return a, b
+	}
+	s := &secure{conn: server}
+	s.src = newSource(server, s.room, s.park)
+	r := &peer{t: t, conn: client, scratch: make([]byte, largeBlock)}
+	s.in, r.out = keys()
+	s.out, r.in = keys()
+	return s, r
+}
+
+func tcpPair(t *testing.T) (a, b net.Conn) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if b, err = net.Dial("tcp", l.Addr().String()); err != nil {
+		t.Fatal(err)
+	}
+	if a, err = l.Accept(); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []net.Conn{a, b} {
+		c.SetDeadline(time.Now().Add(10 * time.Second))
+		t.Cleanup(func() { c.Close() })
+	}
+	return a, b
+}
+
+// seal returns one record; padding zeros go behind the content type (RFC 8446, section 5.4).
+func (r *peer) seal(contentType byte, data []byte, padding int) []byte {
+	inner := append(append(bytes.Clone(data), contentType), make([]byte, padding+1)...)
+	inner = inner[:len(inner)-1]
+	record := make([]byte, len(inner)+recordOverhead)
+	n := r.out.seal(record, inner[:len(inner)-1], inner[len(inner)-1])
+	return record[:n]
+}
+
+func (r *peer) send(contentType byte, data string) {
+	r.t.Helper()
+	if _, err := r.conn.Write(r.seal(contentType, []byte(data), 0)); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// next reads one record.
+func (r *peer) next() (data []byte, contentType byte) {
+	r.t.Helper()
+	header := make([]byte, recordHeader)
+	if _, err := io.ReadFull(r.conn, header); err != nil {
+		r.t.Fatal(err)
+	}
+	n, err := recordLength(header)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	record := append(header, make([]byte, n-recordHeader)...)
+	if _, err := io.ReadFull(r.conn, record[recordHeader:]); err != nil {
+		r.t.Fatal(err)
+	}
+	data, contentType, err = r.in.open(r.scratch, record)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return data, contentType
+}
+
+func (s *secure) readText() (string, error) {
+	var text string
+	err := s.read(func(data []byte) error { text = string(data); return nil })
+	return text, err
+}
+
+const keyUpdate, keyUpdateBack = "\x18\x00\x00\x01\x00", "\x18\x00\x00\x01\x01"
+
+func TestRecordsInOneReadAreDeliveredTogether(t *testing.T) {
+	s, r := securePair(t)
+	batch := append(r.seal(typeApplication, []byte("one "), 0), r.seal(typeApplication, nil, 0)...)
+	batch = append(batch, r.seal(typeApplication, []byte("two "), 300)...)
+	batch = append(batch, r.seal(typeHandshake, []byte(keyUpdate), 0)...)
+	if err := r.out.update(); err != nil {
+		t.Fatal(err)
+	}
+	batch = append(batch, r.seal(typeApplication, []byte("three"), 0)...)
+	half := r.seal(typeApplication, []byte(" and four"), 0)
+	r.conn.Write(append(batch, half[:11]...))
+	if got, err := s.readText(); got != "one two three" || err != nil {
+		t.Fatalf("got %q, %v", got, err)
+	}
+	time.AfterFunc(20*time.Millisecond, func() { r.conn.Write(half[11:]) })
+	if got, err := s.readText(); got != " and four" || err != nil {
+		t.Fatalf("got %q, %v", got, err)
+	}
+	r.send(typeAlert, "\x01\x00")
+	if _, err := s.readText(); err != io.EOF || s.ended.Load() {
+		t.Errorf("close_notify: %v, TCP ended %v", err, s.ended.Load())
+	}
+}
+
+func TestKeyUpdateIsAnsweredBeforeTheNextData(t *testing.T) {
+	s, r := securePair(t)
+	r.send(typeHandshake, keyUpdateBack)
+	if err := r.out.update(); err != nil {
+		t.Fatal(err)
+	}
+	r.send(typeApplication, "x")
+	if got, err := s.readText(); got != "x" || err != nil {
+		t.Fatalf("got %q, %v", got, err)
+	}
+	if data, contentType := r.next(); contentType != typeHandshake || string(data) != keyUpdate {
+		t.Fatalf("answer %d %x", contentType, data)
+	}
+	if err := r.in.update(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.write([]byte("y\x00")[:1]); err != nil {
+		t.Fatal(err)
+	}
+	if data, _ := r.next(); string(data) != "y" {
+		t.Errorf("got %q", data)
+	}
+}
+
+// A reader that has to answer while the writer is stuck does not wait for it; the writer answers later.
+func TestKeyUpdateIsAnsweredByAStuckWriter(t *testing.T) {
+	s, r := securePair(t)
+	s.mu.Lock() // as a writer holds it
+	r.send(typeHandshake, keyUpdateBack)
+	if err := r.out.update(); err != nil {
+		t.Fatal(err)
+	}
+	r.send(typeApplication, "x")
+	if got, err := s.readText(); got != "x" || err != nil {
+		t.Fatalf("got %q, %v", got, err)
+	}
+	s.mu.Unlock()
+	if err := s.write([]byte("y\x00")[:1]); err != nil {
+		t.Fatal(err)
+	}
+	if data, contentType := r.next(); contentType != typeHandshake || string(data) != keyUpdate {
+		t.Fatalf("first comes %d %x", contentType, data)
+	}
+	if err := r.in.update(); err != nil {
+		t.Fatal(err)
+	}
+	if data, _ := r.next(); string(data) != "y" {
+		t.Errorf("then %q", data)
+	}
+}
+
+func TestRecordsThatBreakTheRules(t *testing.T) {
+	cases := map[string]struct {
+		send  func(r *peer)
+		alert byte
+	}{
+		"wrong tag": {func(r *peer) {
+			record := r.seal(typeApplication, []byte("x"), 0)
+			record[len(record)-1] ^= 1
+			r.conn.Write(record)
+		}, alertBadRecordMAC},
+		"twice the same":        {func(r *peer) { b := r.seal(typeApplication, []byte("x"), 0); r.conn.Write(append(b, b...)) }, alertBadRecordMAC},
+		"only padding":          {func(r *peer) { r.conn.Write(r.seal(0, make([]byte, 20), 0)) }, alertBadRecordMAC},
+		"not protected":         {func(r *peer) { r.conn.Write([]byte("\x15\x03\x03\x00\x02\x01\x00")) }, alertUnexpectedMessage},
+		"change_cipher_spec":    {func(r *peer) { r.conn.Write([]byte("\x14\x03\x03\x00\x01\x01")) }, alertUnexpectedMessage},
+		"too long":              {func(r *peer) { r.conn.Write([]byte("\x17\x03\x03\x41\x01")) }, alertUnexpectedMessage},
+		"too short":             {func(r *peer) { r.conn.Write([]byte("\x17\x03\x03\x00\x03abc")) }, alertBadRecordMAC},
+		"other handshake":       {func(r *peer) { r.send(typeHandshake, "\x0b\x00\x00\x01\x00") }, alertUnexpectedMessage},
+		"KeyUpdate of 2":        {func(r *peer) { r.send(typeHandshake, "\x18\x00\x00\x01\x02") }, alertUnexpectedMessage},
+		"KeyUpdate and more":    {func(r *peer) { r.send(typeHandshake, keyUpdate+"\x18") }, alertUnexpectedMessage},
+		"KeyUpdate interrupted": {func(r *peer) { r.send(typeHandshake, keyUpdate[:2]); r.send(typeApplication, "x") }, alertUnexpectedMessage},
+		"empty handshake":       {func(r *peer) { r.send(typeHandshake, "") }, alertUnexpectedMessage},
+		"long alert":            {func(r *peer) { r.send(typeAlert, "\x01\x00\x00") }, alertUnexpectedMessage},
+		"unknown type":          {func(r *peer) { r.send(99, "x") }, alertUnexpectedMessage},
+		"nothing, over and over": {func(r *peer) {
+			for range maxUseless + 1 {
+				r.send(typeApplication, "")
+			}
+		}, alertUnexpectedMessage},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			s, r := securePair(t)
+			tc.send(r)
+			var err error
+			for err == nil {
+				_, err = s.readText()
+			}
+			if err == io.EOF || errors.Is(err, net.ErrClosed) {
+				t.Fatalf("ended with %v", err)
+			}
+			if data, contentType := r.next(); contentType != typeAlert || data[1] != tc.alert {
+				t.Errorf("answered %d %x, want alert %d", contentType, data, tc.alert)
+			}
+			if _, again := s.readText(); again != err {
+				t.Errorf("then %v", again)
+			}
+		})
+	}
+}
+
+func TestKeyUpdateInPieces(t *testing.T) {
+	s, r := securePair(t)
+	for _, b := range []byte(keyUpdate) {
+		r.send(typeHandshake, string(b))
+	}
+	if err := r.out.update(); err != nil {
+		t.Fatal(err)
+	}
+	r.send(typeApplication, "x")
+	if got, err := s.readText(); got != "x" || err != nil {
+		t.Errorf("got %q, %v", got, err)
+	}
+}
+
+func TestTruncatedStreamIsNotTakenForItsEnd(t *testing.T) {
+	s, r := securePair(t)
+	r.send(typeApplication, "x")
+	r.conn.(*net.TCPConn).CloseWrite()
+	if got, err := s.readText(); got != "x" || err != nil {
+		t.Fatalf("got %q, %v", got, err)
+	}
+	if _, err := s.readText(); err != io.EOF || !s.ended.Load() {
+		t.Errorf("%v, ended %v", err, s.ended.Load())
+	}
+}
+
+// Whatever the sizes and the cuts: the same bytes, in order, both ways, with key updates in between.
+func TestRandomRecordsArriveWhole(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	random := mrand.New(mrand.NewPCG(seed, 1))
+	for range 20 {
+		s, r := securePair(t)
+		var wire, want []byte
+		for len(want) < 400_000 {
+			data := make([]byte, random.IntN(maxPlaintext)>>random.IntN(14))
+			for i := range data {
+				data[i] = byte(random.Uint32())
+			}
+			want = append(want, data...)
+			wire = append(wire, r.seal(typeApplication, data, random.IntN(50)*random.IntN(2))...)
+			if random.IntN(10) == 0 {
+				wire = append(wire, r.seal(typeHandshake, []byte(keyUpdate), 0)...)
+				if err := r.out.update(); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		cuts := random.Perm(len(wire) / 1000)
+		go func() {
+			for i := 0; len(wire) > 0; i++ {
+				n := min(len(wire), 1+cuts[i%len(cuts)]*(1+i%50))
+				r.conn.Write(wire[:n])
+				wire = wire[n:]
+			}
+			r.conn.(*net.TCPConn).CloseWrite()
+		}()
+		var got []byte
+		for {
+			err := s.read(func(data []byte) error { got = append(got, data...); return nil })
+			if err == io.EOF {
+				break
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !bytes.Equal(got, want) {
+			t.Fatalf("%d bytes arrived of %d", len(got), len(want))
+		}
+		s.conn.Close()
+	}
+}
+
+func TestOwnKeyIsChangedInTime(t *testing.T) {
+	s, r := securePair(t)
+	s.out.seq, r.in.seq = maxRecords+1, maxRecords+1
+	if err := s.write([]byte("x\x00")[:1]); err != nil {
+		t.Fatal(err)
+	}
+	if data, contentType := r.next(); contentType != typeHandshake || string(data) != keyUpdate {
+		t.Fatalf("first comes %d %x", contentType, data)
+	}
+	if err := r.in.update(); err != nil {
+		t.Fatal(err)
+	}
+	if data, _ := r.next(); string(data) != "x" || s.out.seq != 1 {
+		t.Errorf("then %q under record %d", data, s.out.seq)
+	}
+}
+
+// opensslClient runs openssl s_client against r and types each line once the one before was echoed. A
+// line of one letter is a command.
+func opensslClient(t *testing.T, r *rig, lines []string, args ...string) string {
+	t.Helper()
+	dir := t.TempDir()
+	writePair(t, r.authority.issue(t, "openssl"), dir)
+	args = append([]string{"s_client", "-connect", r.addr, "-cert", dir + "/cert.pem", "-key", dir + "/key.pem"}, args...)
+	cmd := exec.CommandContext(t.Context(), "openssl", args...)
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := &lockedText{}
+	cmd.Stdout, cmd.Stderr = out, out
+	if err := cmd.Start(); err != nil {
+		t.Fatalf("%v: apt-get install openssl", err)
+	}
+	for _, line := range lines {
+		io.WriteString(in, line+"\n")
+		if len(line) > 1 {
+			eventually(t, "echo of "+line, func() bool { return strings.Contains(out.String(), line) })
+		} else {
+			eventually(t, "key update", func() bool { return strings.Contains(out.String(), "KEYUPDATE") })
+			time.Sleep(20 * time.Millisecond)
+		}
+	}
+	in.Close()
+	cmd.Wait()
+	return out.String()
+}
+
+func writePair(t *testing.T, pair tls.Certificate, dir string) {
+	t.Helper()
+	key, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, b := range map[string]*pem.Block{"cert.pem": {Type: "CERTIFICATE", Bytes: pair.Certificate[0]}, "key.pem": {Type: "PRIVATE KEY", Bytes: key}} {
+		if err := os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(b), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// lockedText is written by one goroutine and read by another.
+type lockedText struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedText) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedText) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// K asks for new keys of both sides, k announces new ones of the client.
+func TestOpensslChangesKeys(t *testing.T) {
+	r := newRig(t, Config{TLS: &tls.Config{}, Admit: to(poolOf(upstream(t, echo)))})
+	text := opensslClient(t, r, []string{"before", "K", "between", "k", "then", "K", "K", "after"})
+	if strings.Count(text, "KEYUPDATE") < 4 {
+		t.Errorf("keys were not changed:\n%s", text)
+	}
+}
+
+func TestEveryCipherSuiteCarriesData(t *testing.T) {
+	r := newRig(t, Config{TLS: &tls.Config{}, Admit: to(poolOf(upstream(t, echo)))})
+	for _, suite := range []string{"TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"} {
+		if text := opensslClient(t, r, []string{"hello " + suite}, "-ciphersuites", suite); !strings.Contains(text, "Cipher is "+suite) {
+			t.Errorf("%s: %s", suite, text)
+		}
+	}
+}
