@@ -72,8 +72,17 @@ type Admission struct {
 	Keys []string
 	// NotAfter is when the connection ends at the latest; the zero value is never.
 	NotAfter time.Time
-	// Limits each give one connection, or it is closed with ReasonConnLimit.
+	// Limits each give one connection, or it is closed with ReasonConnLimit or ReasonRateLimit, and
+	// bound its bytes per second.
 	Limits []*Limit
+
+	IdleTimeout  time.Duration // 0 is the Config's, negative is none
+	CloseTimeout time.Duration // 0 is the Config's, negative is none
+	MaxLifetime  time.Duration // from accept; 0 and negative are none
+	// KeepAlive is the time after which the kernel probes a quiet peer, on both sides, and between
+	// probes; three without an answer close the connection. 0 is Go's own (15 s, nine probes),
+	// negative is off.
+	KeepAlive time.Duration
 	// Tag comes back in every Event.
 	Tag any
 }

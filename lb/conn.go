@@ -115,13 +115,16 @@ func (c *conn) enter() error {
 		return &Refusal{Reason: ReasonInternal, Detail: "no pool"}
 	}
 	c.closeAt(deadline{at: admission.NotAfter, reason: ReasonExpired})
+	if admission.MaxLifetime > 0 {
+		c.closeAt(deadline{at: c.start.Add(admission.MaxLifetime), reason: ReasonLifetime})
+	}
 	return nil
 }
 
 // join connects an admitted connection to a backend.
 func (c *conn) join() error {
-	if !acquireAll(c.admission.Limits) {
-		return &Refusal{Reason: ReasonConnLimit}
+	if reason := acquireAll(c.admission.Limits); reason != "" {
+		return &Refusal{Reason: reason}
 	}
 	c.limited = true
 	lease, route, err := c.reach()
@@ -188,11 +191,22 @@ func (c *conn) attach(lease *backend, route net.Conn) {
 	defer c.mu.Unlock()
 	c.cancel = nil
 	c.lease, c.route = lease, route
+	keepAlive(c.raw, c.admission.KeepAlive)
+	keepAlive(route, c.admission.KeepAlive)
 	if c.closed {
 		reset(route)
 	}
 	c.touch()
 	c.streams.Store(true)
+}
+
+// keepAlive asks the kernel to probe a quiet peer. Without a value it does so as Go's net package says.
+func keepAlive(conn net.Conn, every time.Duration) {
+	tcp, isTCP := conn.(*net.TCPConn)
+	if !isTCP || every == 0 {
+		return
+	}
+	tcp.SetKeepAliveConfig(net.KeepAliveConfig{Enable: every > 0, Idle: every, Interval: every, Count: 3})
 }
 
 // note remembers why the connection ends, unless that is known already.

@@ -129,11 +129,25 @@ func (c *conn) copyPlain(src net.Conn, deliver func([]byte) error, writeErr *err
 	}
 }
 
-// moved counts bytes, and tells whether they were the first.
+// moved counts bytes, and tells whether they were the first. It waits while they were too many.
 func (c *conn) moved(n int, count, backend *atomic.Int64) (first bool) {
 	c.touch()
 	backend.Add(int64(n))
-	return count.Add(int64(n)) == int64(n)
+	first = count.Add(int64(n)) == int64(n)
+	if pause := pauseFor(c.admission.Limits, n); pause > 0 {
+		c.rest(pause)
+	}
+	return first
+}
+
+// restStep bounds how long a closed connection may stay around because it was too fast.
+const restStep = 200 * time.Millisecond
+
+func (c *conn) rest(d time.Duration) {
+	for ; d > 0 && !c.isClosed(); d -= restStep {
+		time.Sleep(min(d, restStep))
+		c.touch() // it is slowed down, not idle
+	}
 }
 
 // closeClient passes the end of the route's direction on. The other direction goes on.

@@ -48,14 +48,21 @@ func (c *conn) over(now time.Time) (ending, bool) {
 	if by := c.leaseDeadline(); by != 0 && now.UnixNano() >= by {
 		return ending{reason: ReasonKilled, detail: "the route was removed"}, true
 	}
-	timeout := c.server.cfg.IdleTimeout
+	timeout := orElse(c.admission.IdleTimeout, c.server.cfg.IdleTimeout)
 	if c.half.Load() {
-		timeout = c.server.cfg.CloseTimeout
+		timeout = orElse(c.admission.CloseTimeout, c.server.cfg.CloseTimeout)
 	}
 	if timeout > 0 && c.idle() >= timeout {
 		return ending{reason: ReasonIdle}, true
 	}
 	return ending{}, false
+}
+
+func orElse(own, general time.Duration) time.Duration {
+	if own != 0 {
+		return own
+	}
+	return general
 }
 
 func (c *conn) leaseDeadline() int64 {
