@@ -31,6 +31,7 @@ type Server struct {
 	listeners map[net.Listener]struct{}
 	done      chan struct{}  // closed once no more connections are accepted
 	running   sync.WaitGroup // connections and the sweeper
+	handoff   chan *conn     // to a worker that has nothing to do
 	sweeping  bool
 
 	ids      atomic.Uint64
@@ -43,7 +44,7 @@ func NewServer(cfg Config) *Server {
 	if cfg.Admit == nil {
 		panic("lb: Config.Admit is nil")
 	}
-	s := &Server{cfg: cfg.withDefaults(), listeners: map[net.Listener]struct{}{}, done: make(chan struct{})}
+	s := &Server{cfg: cfg.withDefaults(), listeners: map[net.Listener]struct{}{}, done: make(chan struct{}), handoff: make(chan *conn)}
 	s.base, s.abort = context.WithCancel(context.Background())
 	s.gate.most = s.cfg.MaxHandshakes
 	if cfg.TLS != nil {
@@ -123,7 +124,7 @@ func (s *Server) isClosing() bool {
 	return s.closing
 }
 
-// start serves an accepted connection on a goroutine of its own.
+// start serves an accepted connection.
 func (s *Server) start(raw net.Conn) {
 	c := &conn{server: s, id: s.ids.Add(1), raw: raw, client: raw, start: time.Now(), remote: addrPort(raw.RemoteAddr())}
 	s.mu.Lock()
@@ -134,7 +135,31 @@ func (s *Server) start(raw net.Conn) {
 	}
 	s.accepted.Add(1)
 	s.live.add(c)
-	s.running.Go(c.run)
+	select {
+	case s.handoff <- c:
+	default:
+		s.running.Go(func() { s.work(c) })
+	}
+}
+
+// workerPatience is how long a worker waits for another connection.
+const workerPatience = time.Second
+
+// work sees connections through their handshakes. A stack that has grown for one is good for the next.
+func (s *Server) work(c *conn) {
+	patience := time.NewTimer(workerPatience)
+	defer patience.Stop()
+	for {
+		c.run()
+		patience.Reset(workerPatience)
+		select {
+		case c = <-s.handoff:
+		case <-patience.C:
+			return
+		case <-s.base.Done():
+			return
+		}
+	}
 }
 
 func addrPort(a net.Addr) netip.AddrPort {
