@@ -43,11 +43,13 @@ func (c *Control) admit(state tls.ConnectionState) (lb.Admission, error) {
 	if reason != "" {
 		return lb.Admission{}, &lb.Refusal{Reason: reason}
 	}
-	return lb.Admission{
+	admission := lb.Admission{
 		Pool:     b.frontend.pool,
 		Keys:     []string{clientKey(b.clientID), frontendKey(b.frontendID), serialKey(authority, b.serial)},
-		NotAfter: leaf.NotAfter, Limits: []*lb.Limit{client.connections}, Tag: b,
-	}, nil
+		NotAfter: leaf.NotAfter, Limits: []*lb.Limit{client.connections, b.frontend.limit}, Tag: b,
+	}
+	applyTimes(&admission, &b.frontend.record.Options)
+	return admission, nil
 }
 
 // identify looks a certificate of ours up. Its authority comes from the record of its issue: the names

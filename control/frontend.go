@@ -33,12 +33,16 @@ const (
 	defaultRouteTimeout = 30  // seconds
 	maxRouteTimeout     = 300 // seconds
 	maxCapacity         = 1_000_000
+	maxWeight           = 256
 )
 
 // Route is one destination of a frontend.
 type Route struct {
 	Dest     string // host:port
 	Capacity int    // most connections at once, 0 = no bound
+	Weight   int    // its share beside the others, 1 to 256; 0 is 1
+	Backup   bool   // used only while no other route is usable
+	State    string // what its owner wants: empty for ready, drain or maintenance
 }
 
 // FrontendSpec is what a client decides about a frontend.
@@ -48,11 +52,12 @@ type FrontendSpec struct {
 	Strategy        Strategy
 	RouteTimeoutSec int // one budget for waiting and all dials, 1 to 300
 	Routes          []Route
+	Options         Options
 }
 
 // DefaultFrontend is what an omitted field means.
 func DefaultFrontend() FrontendSpec {
-	return FrontendSpec{Active: true, Strategy: RoundRobin, RouteTimeoutSec: defaultRouteTimeout}
+	return FrontendSpec{Active: true, Strategy: RoundRobin, RouteTimeoutSec: defaultRouteTimeout, Options: DefaultOptions()}
 }
 
 // Frontend is a pool of routes behind an identity.
@@ -75,7 +80,10 @@ func frontendOf(r store.Frontend) Frontend {
 	}
 	f.Routes = make([]Route, 0, len(r.Routes))
 	for _, route := range r.Routes {
-		f.Routes = append(f.Routes, Route{Dest: route.Dest, Capacity: route.Capacity})
+		f.Routes = append(f.Routes, Route(route))
+	}
+	if f.Options = DefaultOptions(); r.Options != nil {
+		f.Options = *r.Options
 	}
 	return f
 }
@@ -85,8 +93,9 @@ func (s FrontendSpec) into(r *store.Frontend) {
 	r.Name, r.Active, r.Strategy, r.RouteTimeoutSec = s.Name, s.Active, int(s.Strategy), s.RouteTimeoutSec
 	r.Routes = make([]store.Route, 0, len(s.Routes))
 	for _, route := range s.Routes {
-		r.Routes = append(r.Routes, store.Route{Dest: route.Dest, Capacity: route.Capacity})
+		r.Routes = append(r.Routes, store.Route(route))
 	}
+	r.Options = &s.Options
 }
 
 // pool is the frontend as the balancer knows it.
@@ -251,5 +260,6 @@ func (c *Control) checkFrontend(ctx context.Context, spec FrontendSpec, known []
 	if spec.RouteTimeoutSec < 1 || spec.RouteTimeoutSec > maxRouteTimeout {
 		problems = append(problems, invalid("routeTimeoutSec", "Use 1 to %d seconds.", maxRouteTimeout))
 	}
+	problems = append(problems, checkOptions(&spec.Options)...)
 	return spec, errors.Join(problems...)
 }

@@ -44,7 +44,14 @@ func (c *Control) checkRoutes(ctx context.Context, routes, known []Route) ([]Rou
 		if r.Capacity < 0 || r.Capacity > maxCapacity {
 			problems = append(problems, invalid(fmt.Sprintf("routes[%d].capacity", i), "Use 0 for no bound, or 1 to %d connections.", maxCapacity))
 		}
-		checked = append(checked, Route{Dest: dest, Capacity: r.Capacity})
+		if r.Weight < 0 || r.Weight > maxWeight {
+			problems = append(problems, invalid(fmt.Sprintf("routes[%d].weight", i), "Use 1 to %d; 0 is 1.", maxWeight))
+		}
+		if !oneOf(RouteStates, r.State) {
+			problems = append(problems, invalid(fmt.Sprintf("routes[%d].state", i), "Use ready, drain or maintenance."))
+		}
+		r.Dest = dest
+		checked = append(checked, r)
 	}
 	return checked, problems
 }

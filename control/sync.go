@@ -37,6 +37,7 @@ type clientState struct {
 type frontendState struct {
 	record Frontend
 	pool   *lb.Pool
+	limit  *lb.Limit
 	seen   *sightings
 }
 
@@ -169,14 +170,15 @@ func (x *index) putFrontend(r store.Frontend) {
 	record := frontendOf(r)
 	state := &frontendState{record: record}
 	if old, known := x.frontends.get(record.ID); known {
-		state.pool, state.seen = old.pool, old.seen
+		state.pool, state.limit, state.seen = old.pool, old.limit, old.seen
 		state.pool.Update(record.pool())
 		if old.record.AccessKey != record.AccessKey {
 			x.byAccessKey.remove(old.record.AccessKey)
 		}
 	} else {
-		state.pool, state.seen = lb.NewPool(record.pool()), &sightings{}
+		state.pool, state.limit, state.seen = lb.NewPool(record.pool()), &lb.Limit{}, &sightings{}
 	}
+	applyLimits(state.limit, &record.Options)
 	x.frontends.set(record.ID, state)
 	x.byAccessKey.set(record.AccessKey, state)
 	if !record.Active {

@@ -16,6 +16,7 @@ type Frontend struct {
 	RouteTimeoutSec int       `json:"routetimeoutsec"`
 	AccessKey       string    `json:"accesskey"` // unique in the store
 	Routes          []Route   `json:"routes"`
+	Options         *Options  `json:"options,omitempty"` // nil: all defaults
 	CreatedAt       time.Time `json:"createdat"`
 	UpdatedAt       time.Time `json:"updatedat"`
 	FirstByteAt     time.Time `json:"firstbyteat,omitzero"` // zero until traffic came back once
@@ -25,8 +26,11 @@ type Frontend struct {
 
 // Route is one upstream of a frontend.
 type Route struct {
-	Dest     string `json:"dest"`     // host:port
-	Capacity int    `json:"capacity"` // most connections at once, 0 for no bound
+	Dest     string `json:"dest"`             // host:port
+	Capacity int    `json:"capacity"`         // most connections at once, 0 for no bound
+	Weight   int    `json:"weight,omitempty"` // share of connections, 0 for 1
+	Backup   bool   `json:"backup,omitempty"` // only when no other is usable
+	State    string `json:"state,omitempty"`  // "" for ready, drain or maintenance
 }
 
 func (f *Frontend) setRevision(rev uint64) { f.Revision = rev }
@@ -123,6 +127,10 @@ func (s *Store) UpdateFrontend(ctx context.Context, clientID, uuid string, chang
 		}
 		f := old
 		f.Routes = append([]Route(nil), old.Routes...)
+		if old.Options != nil {
+			options := *old.Options
+			f.Options = &options
+		}
 		if err := change(&f); err != nil {
 			return err
 		}
