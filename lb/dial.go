@@ -15,8 +15,8 @@ type Dialer struct {
 	Allow func(netip.AddrPort) error
 	// Resolver looks names up. Nil is net.DefaultResolver.
 	Resolver *net.Resolver
-	// Timeout bounds one DialContext: the look-up and all addresses together. 0 is 5 s, negative is none
-	// but the context's.
+	// Timeout bounds one DialContext or Open: the look-up, all addresses, the preface and TLS together.
+	// 0 is 5 s, negative is none but the context's.
 	Timeout time.Duration
 }
 
@@ -25,15 +25,8 @@ const defaultDialTimeout = 5 * time.Second
 // DialContext connects to host:port over TCP and returns the first connection that comes about. The
 // error is a *Refusal with a reason of a route. The caller closes the connection.
 func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
-	timeout := d.Timeout
-	if timeout == 0 {
-		timeout = defaultDialTimeout
-	}
-	if timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, timeout)
-		defer cancel()
-	}
+	ctx, cancel := d.within(ctx)
+	defer cancel()
 	targets, err := d.resolve(ctx, address)
 	if err != nil {
 		return nil, routeError(err)
@@ -49,6 +42,62 @@ func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.
 		}
 	}
 	return nil, failed
+}
+
+// within bounds ctx by the Timeout.
+func (d *Dialer) within(ctx context.Context) (context.Context, context.CancelFunc) {
+	switch {
+	case d.Timeout == 0:
+		return context.WithTimeout(ctx, defaultDialTimeout)
+	case d.Timeout > 0:
+		return context.WithTimeout(ctx, d.Timeout)
+	}
+	return context.WithCancel(ctx)
+}
+
+// Opening is what happens on a connection to a backend before the stream. The zero value is nothing.
+type Opening struct {
+	Preface []byte      // sent first and in plain text, such as AppendProxyHeader writes; empty is none
+	TLS     *BackendTLS // begins after that; nil is none
+}
+
+// Open dials like DialContext and opens the connection. It is a *tls.Conn when TLS is wanted. The error is
+// a *Refusal with a reason of a route. The caller closes the connection.
+func (d *Dialer) Open(ctx context.Context, network, address string, with Opening) (net.Conn, error) {
+	ctx, cancel := d.within(ctx)
+	defer cancel()
+	conn, err := d.DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	if err := sendPreface(ctx, conn, with.Preface); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	if with.TLS == nil {
+		return conn, nil
+	}
+	secure, err := with.TLS.Client(ctx, conn, address)
+	if err != nil {
+		return nil, err // not secure: a nil *tls.Conn is no nil net.Conn
+	}
+	return secure, nil
+}
+
+// sendPreface gives up when ctx ends: a preface can be longer than what the kernel takes at once.
+func sendPreface(ctx context.Context, conn net.Conn, preface []byte) error {
+	if len(preface) == 0 {
+		return nil
+	}
+	stop := context.AfterFunc(ctx, func() { conn.SetWriteDeadline(time.Unix(1, 0)) })
+	_, err := conn.Write(preface)
+	switch {
+	case !stop():
+		return &Refusal{Reason: ReasonRouteTimeout, Detail: "it did not take the preface", Err: ctx.Err()}
+	case err != nil:
+		return &Refusal{Reason: ReasonRouteReset, Detail: "it did not take the preface", Err: err}
+	}
+	return nil
 }
 
 // dial connects to one address, in its share of the time that is left for all that remain.

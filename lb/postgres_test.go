@@ -24,19 +24,19 @@ const (
 	cancelRequest = "\x00\x00\x00\x10\x04\xd2\x16\x2e\x00\x00\x00\x01\x00\x00\x00\x02"
 	startup       = "\x00\x00\x00\x11\x00\x03\x00\x00user\x00me\x00\x00"
 	startup32     = "\x00\x00\x00\x11\x00\x03\x00\x02user\x00me\x00\x00"
-	hello         = "\x16\x03\x01\x00\x05hello"
+	tlsHello      = "\x16\x03\x01\x00\x05hello"
 )
 
-// script is a connection that plays bytes, as its reader splits them, and keeps what is written.
-type script struct {
+// pgScript is a connection that plays bytes, as its reader splits them, and keeps what is written.
+type pgScript struct {
 	net.Conn
 	in    io.Reader
 	out   bytes.Buffer
 	reads int
 }
 
-func (s *script) Read(p []byte) (int, error)  { s.reads++; return s.in.Read(p) }
-func (s *script) Write(p []byte) (int, error) { return s.out.Write(p) }
+func (s *pgScript) Read(p []byte) (int, error)  { s.reads++; return s.in.Read(p) }
+func (s *pgScript) Write(p []byte) (int, error) { return s.out.Write(p) }
 
 var pgCases = []struct {
 	name, in  string
@@ -45,15 +45,15 @@ var pgCases = []struct {
 	err       error  // of the connection
 	together  bool   // the refusal is TLS's own when the bytes do not come together
 }{
-	{name: "TLS", in: hello, rest: hello},
+	{name: "TLS", in: tlsHello, rest: tlsHello},
 	{name: "HTTP", in: "GET / HTTP/1.1\r\n", rest: "GET / HTTP/1.1\r\n"},
 	{name: "one byte", in: "G", rest: "G"},
 	{name: "SSLRequest", in: sslRequest, out: "S"},
-	{name: "SSLRequest and ClientHello in one", in: sslRequest + hello, out: "S", rest: hello},
-	{name: "GSSENCRequest first", in: gssRequest + sslRequest + hello, out: "NS", rest: hello},
+	{name: "SSLRequest and ClientHello in one", in: sslRequest + tlsHello, out: "S", rest: tlsHello},
+	{name: "GSSENCRequest first", in: gssRequest + sslRequest + tlsHello, out: "NS", rest: tlsHello},
 	{name: "two GSSENCRequests", in: gssRequest + gssRequest + sslRequest, out: "NNS"},
 	{name: "three", in: gssRequest + gssRequest + gssRequest, out: "NN", detail: "Postgres GSSENCRequest, again and again"},
-	{name: "TLS after GSSENCRequest", in: gssRequest + hello, out: "N", rest: hello},
+	{name: "TLS after GSSENCRequest", in: gssRequest + tlsHello, out: "N", rest: tlsHello},
 	{name: "cancel", in: cancelRequest, detail: "Postgres CancelRequest"},
 	{name: "plain", in: startup, out: string(pgFatal(pgPlainMessage, pgPlainHint)), detail: "Postgres without TLS"},
 	{name: "plain 3.2", in: startup32, out: string(pgFatal(pgPlainMessage, pgPlainHint)), detail: "Postgres without TLS"},
@@ -70,7 +70,7 @@ var pgCases = []struct {
 func TestPostgresHello(t *testing.T) {
 	for _, test := range pgCases {
 		for how, split := range map[string]func(io.Reader) io.Reader{"at once": same, "byte by byte": iotest.OneByteReader, "EOF with the last": iotest.DataErrReader} {
-			conn := &script{in: split(strings.NewReader(test.in))}
+			conn := &pgScript{in: split(strings.NewReader(test.in))}
 			under, err := sniffPostgres(conn)
 			var refusal *Refusal
 			switch {
@@ -100,16 +100,16 @@ func TestPostgresHello(t *testing.T) {
 func same(r io.Reader) io.Reader { return r }
 
 func TestPostgresHelloCostsATLSClientNothing(t *testing.T) {
-	conn := &script{in: strings.NewReader(hello)}
+	conn := &pgScript{in: strings.NewReader(tlsHello)}
 	under, err := sniffPostgres(conn)
 	if err != nil || conn.reads != 1 {
 		t.Fatalf("%d reads, %v", conn.reads, err)
 	}
-	mustRead(t, under, hello)
+	mustRead(t, under, tlsHello)
 	if conn.reads != 1 || under.(*replayed).rest != nil {
 		t.Errorf("%d reads; holds %q", conn.reads, under.(*replayed).rest)
 	}
-	conn = &script{in: io.MultiReader(strings.NewReader(sslRequest), strings.NewReader(hello))}
+	conn = &pgScript{in: io.MultiReader(strings.NewReader(sslRequest), strings.NewReader(tlsHello))}
 	if under, err := sniffPostgres(conn); under != net.Conn(conn) || err != nil {
 		t.Errorf("wrapped for nothing: %T, %v", under, err)
 	}
@@ -137,7 +137,7 @@ func FuzzPostgresHello(f *testing.F) {
 			n := min(int(size), len(left))
 			pieces, left = append(pieces, bytes.NewReader(left[:n])), left[n:]
 		}
-		conn := &script{in: io.MultiReader(append(pieces, bytes.NewReader(left))...)}
+		conn := &pgScript{in: io.MultiReader(append(pieces, bytes.NewReader(left))...)}
 		under, err := sniffPostgres(conn)
 		if err != nil {
 			if out := strings.TrimLeft(conn.out.String(), "N"); out != "" && out[0] != 'E' {
