@@ -46,7 +46,7 @@ func (c *Control) admit(state tls.ConnectionState) (lb.Admission, error) {
 	admission := lb.Admission{
 		Pool:     b.frontend.pool,
 		Keys:     []string{clientKey(b.clientID), frontendKey(b.frontendID), serialKey(authority, b.serial)},
-		NotAfter: leaf.NotAfter, Limits: []*lb.Limit{client.connections, b.frontend.limit}, Tag: b,
+		NotAfter: leaf.NotAfter, Limits: []*lb.Limit{client.connections, b.frontend.limit}, Tag: b, ProxyFields: proxyFields(b),
 	}
 	applyTimes(&admission, &b.frontend.record.Options)
 	return admission, nil

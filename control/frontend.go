@@ -100,9 +100,15 @@ func (s FrontendSpec) into(r *store.Frontend) {
 
 // pool is the frontend as the balancer knows it.
 func (f Frontend) pool() lb.PoolConfig {
-	cfg := lb.PoolConfig{Strategy: lb.Strategy(f.Strategy), Budget: time.Duration(f.RouteTimeoutSec) * time.Second}
+	cfg := lb.PoolConfig{
+		Strategy: lb.Strategy(f.Strategy), Budget: time.Duration(f.RouteTimeoutSec) * time.Second,
+		QueueLimit: orOff(f.Options.QueueLimit), DrainTimeout: max(seconds(f.Options.DrainTimeoutSec), time.Nanosecond),
+	}
+	over := backendTLS(f.Options.RouteTLS)
 	for _, r := range f.Routes {
-		cfg.Backends = append(cfg.Backends, lb.Backend{Addr: r.Dest, Capacity: r.Capacity})
+		cfg.Backends = append(cfg.Backends, lb.Backend{
+			Addr: r.Dest, Capacity: r.Capacity, TLS: over, ProxyProtocol: f.Options.Proxy,
+		})
 	}
 	return cfg
 }

@@ -168,6 +168,33 @@ func orOff(n int) int {
 	return n
 }
 
+// backendTLS is how the balancer speaks TLS to the routes, nil for not at all.
+func backendTLS(t RouteTLS) *lb.BackendTLS {
+	if t.Mode == "" {
+		return nil
+	}
+	over := &lb.BackendTLS{ServerName: t.ServerName, InsecureSkipVerify: t.Mode == RouteTLSInsecure}
+	if t.CA != "" {
+		over.RootCAs = x509.NewCertPool()
+		over.RootCAs.AppendCertsFromPEM([]byte(t.CA)) // checked when it was saved
+	}
+	return over
+}
+
+// Types of our own fields in a PROXY header of version 2.
+const (
+	proxyClient   = 0xE5
+	proxyFrontend = 0xE6
+)
+
+// proxyFields name the owner of a connection to a route that wants to know.
+func proxyFields(b *bearer) []lb.TLV {
+	if b.frontend.record.Options.Proxy != 2 {
+		return nil
+	}
+	return []lb.TLV{{Type: proxyClient, Value: []byte(b.clientID)}, {Type: proxyFrontend, Value: []byte(b.frontendID)}}
+}
+
 // applyTimes writes the times of a frontend's connections into an admission.
 func applyTimes(a *lb.Admission, o *Options) {
 	a.IdleTimeout, a.CloseTimeout = seconds(o.IdleTimeoutSec), seconds(o.HalfCloseTimeoutSec)

@@ -83,6 +83,8 @@ type Admission struct {
 	// probes; three without an answer close the connection. 0 is Go's own (15 s, nine probes),
 	// negative is off.
 	KeepAlive time.Duration
+	// ProxyFields are added to the PROXY header of version 2, with types 0xE0 to 0xEF.
+	ProxyFields []TLV
 	// Tag comes back in every Event.
 	Tag any
 }

@@ -3,6 +3,7 @@ package lb
 import (
 	"context"
 	"crypto/tls"
+	"encoding/binary"
 	"net"
 	"net/netip"
 	"sync"
@@ -152,7 +153,7 @@ func (c *conn) reach() (*backend, net.Conn, error) {
 			return nil, nil, err
 		}
 		dialling := time.Now()
-		route, err := c.server.cfg.Dialer.DialContext(ctx, "tcp", b.addr)
+		route, err := c.server.cfg.Dialer.Open(ctx, "tcp", b.addr, c.opening(b))
 		c.connect = time.Since(dialling)
 		if err != nil && c.isClosed() { // says nothing about the backend
 			c.admission.Pool.release(b)
@@ -165,6 +166,18 @@ func (c *conn) reach() (*backend, net.Conn, error) {
 		c.admission.Pool.release(b)
 		tried, failed = append(tried, b), err
 	}
+}
+
+// opening is how the connection to b begins.
+func (c *conn) opening(b *backend) Opening {
+	over, proxy := c.admission.Pool.opening(b)
+	with := Opening{TLS: over}
+	if proxy != 0 {
+		h := NewProxyHeader(c.remote, addrPort(c.raw.LocalAddr()), c.state, nil)
+		h.UniqueID, h.Custom = binary.BigEndian.AppendUint64(nil, c.id), c.admission.ProxyFields
+		with.Preface = AppendProxyHeader(nil, proxy, h)
+	}
+	return with
 }
 
 // budget is the context of the wait for a backend. abort ends it.
@@ -250,6 +263,9 @@ func (c *conn) isClosed() bool {
 
 // reset closes a connection so that the other side sees a reset, where there is such a thing.
 func reset(conn net.Conn) {
+	if secure, isTLS := conn.(*tls.Conn); isTLS {
+		conn = secure.NetConn() // its Close would say close_notify: a stream that is complete
+	}
 	if tcp, isTCP := conn.(interface{ SetLinger(int) error }); isTCP {
 		tcp.SetLinger(0)
 	}

@@ -1,6 +1,7 @@
 package lb
 
 import (
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -39,6 +40,9 @@ func (c *conn) up() {
 		c.heardAll.Store(true)
 		c.markHalf()
 		closeWrite(c.route)
+		if secure, isTLS := c.route.(*tls.Conn); isTLS {
+			closeWrite(secure.NetConn())
+		}
 	case readErr != nil:
 		c.abort(ending{reason: ReasonClientReset, err: readErr})
 	default:
@@ -88,6 +92,8 @@ func (c *conn) down() {
 		}
 		c.markHalf()
 		c.closeClient()
+	case readErr != nil && remoteAlert(readErr) != "": // in TLS 1.3 a client certificate is refused only now
+		c.abort(ending{reason: ReasonRouteTLS, detail: remoteAlert(readErr), err: readErr})
 	case readErr != nil:
 		c.abort(ending{reason: ReasonRouteReset, err: readErr})
 	default:

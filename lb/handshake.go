@@ -108,8 +108,14 @@ func (c *conn) shakeHands() error {
 		c.raw.SetDeadline(c.start.Add(d))
 	}
 	c.wire = &wire{Conn: c.raw}
+	begun, err := answerPostgres(c.raw)
+	if err != nil {
+		c.handshake = time.Since(c.start)
+		return c.handshakeError(err)
+	}
+	c.wire.begin(begun)
 	secure := tls.Server(c.wire, c.server.tls)
-	err := secure.Handshake()
+	err = secure.Handshake()
 	c.handshake = time.Since(c.start)
 	c.state = secure.ConnectionState()
 	c.client = secure

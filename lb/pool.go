@@ -20,6 +20,10 @@ const (
 type Backend struct {
 	Addr     string // host:port; a name is looked up at every dial
 	Capacity int    // most connections at once; 0 and negative are no bound
+	// TLS is spoken to the backend. Nil is plain TCP.
+	TLS *BackendTLS
+	// ProxyProtocol is the version of the PROXY header that the backend gets, 1 or 2. 0 is none.
+	ProxyProtocol int
 }
 
 // PoolConfig is what a pool balances over.
@@ -80,6 +84,8 @@ func NewPool(cfg PoolConfig) *Pool {
 type backend struct {
 	addr     string
 	capacity int
+	tls      *BackendTLS
+	proxy    int
 	active   int
 
 	total, failed int64
@@ -121,13 +127,20 @@ func (p *Pool) Update(cfg PoolConfig) {
 			b = p.revive(wanted.Addr)
 		}
 		delete(known, wanted.Addr)
-		b.capacity = wanted.Capacity
+		b.capacity, b.tls, b.proxy = wanted.Capacity, wanted.TLS, wanted.ProxyProtocol
 		p.backends = append(p.backends, b)
 	}
 	for _, b := range known {
 		p.retire(b, cfg.DrainTimeout)
 	}
 	p.serveQueue()
+}
+
+// opening tells how connections to b begin.
+func (p *Pool) opening(b *backend) (over *BackendTLS, proxy int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return b.tls, b.proxy
 }
 
 // revive returns the backend of that address that is still draining, or a new one.
