@@ -1,0 +1,320 @@
+package lb
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+// quickly is the timeout of checks that are to fail for want of an answer.
+const quickly = 100 * time.Millisecond
+
+// says speaks first, and waits for the end.
+func says(answer string) func(*net.TCPConn) {
+	return func(conn *net.TCPConn) {
+		io.WriteString(conn, answer)
+		io.Copy(io.Discard, conn)
+	}
+}
+
+// hangs accepts and says nothing.
+func hangs(conn *net.TCPConn) { io.Copy(io.Discard, conn) }
+
+// closes hangs up as soon as something came. It reads all of it, or the end would be a reset.
+func closes(conn *net.TCPConn) { conn.Read(make([]byte, 1<<16)) }
+
+// resets hangs up with a reset as soon as something came.
+func resets(conn *net.TCPConn) {
+	conn.Read(make([]byte, 1024))
+	conn.SetLinger(0)
+}
+
+// wantRefusal compares reason and detail; an empty reason is success.
+func wantRefusal(t *testing.T, err error, reason Reason, detail string) {
+	t.Helper()
+	if reason == "" {
+		if err != nil {
+			t.Errorf("failed: %v", err)
+		}
+		return
+	}
+	var refusal *Refusal
+	if !errors.As(err, &refusal) || refusal.Reason != reason || refusal.Detail != detail {
+		t.Errorf("got %v, want %s: %s", err, reason, detail)
+	}
+}
+
+func TestProbeThatOnlyConnects(t *testing.T) {
+	denied := &Dialer{Allow: func(netip.AddrPort) error { return errors.New("denied") }}
+	for _, c := range []struct {
+		name   string
+		addr   string
+		dialer *Dialer
+		reason Reason
+		detail string
+	}{
+		{"accepts", upstream(t, hangs), nil, "", ""},
+		{"nothing listens", closedPort(t), nil, ReasonRouteRefused, "connection refused"},
+		{"not allowed", upstream(t, hangs), denied, ReasonRoutePolicy, "this server does not allow the address"},
+		{"no such name", "no-such-host.invalid:1", nil, ReasonRouteDNS, "the name has no address"},
+		{"no address", "nonsense", nil, ReasonRouteDNS, "the address is not host:port"},
+		{"no port", "127.0.0.1:http", nil, ReasonRouteDNS, "the address is not host:port"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			wantRefusal(t, Check{Kind: CheckTCP}.Probe(t.Context(), c.dialer, c.addr), c.reason, c.detail)
+		})
+	}
+	wantRefusal(t, Check{}.Probe(t.Context(), denied, "nonsense"), "", "")
+}
+
+func TestProbeThatSends(t *testing.T) {
+	long := strings.Repeat("x", 5000)
+	for _, c := range []struct {
+		name         string
+		serve        func(*net.TCPConn)
+		send, expect string
+		reason       Reason
+		detail       string
+	}{
+		{"the answer comes", echo, "+PONG\r\n", "+PONG", "", ""},
+		{"the server speaks first", says("SSH-2.0-x\r\n"), "", "SSH-", "", ""},
+		{"somewhere inside", says("role:slave\r\nrole:master\r\n"), "INFO\r\n", "role:master", "", ""},
+		{"in two parts", func(conn *net.TCPConn) {
+			io.WriteString(conn, "+PO")
+			time.Sleep(5 * time.Millisecond)
+			says("NG")(conn)
+		}, "PING", "+PONG", "", ""},
+		{"any byte will do", says("\x00"), "PING", "", "", ""},
+		{"another answer", says("-LOADING Redis is loading\r\nmore"), "PING\r\n", "+PONG", ReasonRouteAnswer, `expected "+PONG", got "-LOADING Redis is loading"`},
+		{"another answer and the end", greeter("no"), "", "+PONG", ReasonRouteAnswer, `expected "+PONG", got "no"`},
+		{"a long answer", says(long), "", "+PONG", ReasonRouteAnswer, `expected "+PONG", got "` + long[:mostQuoted] + `"...`},
+		{"unprintable", says("\x1b[2J\u202e"), "", "ok", ReasonRouteAnswer, `expected "ok", got "\x1b[2J\u202e"`},
+		{"too late in the answer", says(long + "ok"), "", "ok", ReasonRouteAnswer, `expected "ok", got "` + long[:mostQuoted] + `"...`},
+		{"silence", hangs, "PING", "+PONG", ReasonRouteTimeout, "no answer in 0.1 s"},
+		{"silence for any byte", hangs, "", "", ReasonRouteTimeout, "no answer in 0.1 s"},
+		{"the end", closes, "PING", "+PONG", ReasonRouteClosed, "closed without an answer"},
+		{"a reset", resets, "PING", "+PONG", ReasonRouteReset, "connection reset"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			check := Check{Kind: CheckSend, Send: []byte(c.send), Expect: []byte(c.expect), Timeout: quickly}
+			if c.reason == "" {
+				check.Timeout = patience
+				check.Interval = patience
+			}
+			wantRefusal(t, check.Probe(context.Background(), nil, upstream(t, c.serve)), c.reason, c.detail)
+		})
+	}
+}
+
+func TestProbeOverTLS(t *testing.T) {
+	a := newAuthority(t)
+	serving := func(cfg *tls.Config) func(*net.TCPConn) {
+		return func(conn *net.TCPConn) {
+			secure := tls.Server(conn, cfg)
+			secure.Handshake()
+			secure.Read(make([]byte, 1024))
+			io.WriteString(secure, "HTTP/1.1 204\r\n\r\n")
+		}
+	}
+	good := serving(&tls.Config{Certificates: []tls.Certificate{a.issue(t, "localhost")}})
+	old := serving(&tls.Config{Certificates: []tls.Certificate{a.issue(t, "localhost")}, MaxVersion: tls.VersionTLS12})
+	trusting := &tls.Config{RootCAs: a.pool()}
+	for _, c := range []struct {
+		name   string
+		serve  func(*net.TCPConn)
+		check  Check
+		reason Reason
+		detail string
+	}{
+		{"unverified", good, Check{Kind: CheckTLS}, "", ""},
+		{"verified by the name of the route", good, Check{Kind: CheckTLS, TLS: trusting}, "", ""},
+		{"HTTP", good, Check{Kind: CheckHTTP, TLS: trusting}, "", ""},
+		{"unknown authority", good, Check{Kind: CheckTLS, TLS: &tls.Config{RootCAs: newAuthority(t).pool()}}, ReasonRouteTLS, "the certificate is of an unknown authority"},
+		{"another name", good, Check{Kind: CheckTLS, TLS: &tls.Config{RootCAs: a.pool(), ServerName: "db"}}, ReasonRouteTLS, "the certificate is for another name"},
+		{"expired", good, Check{Kind: CheckTLS, TLS: &tls.Config{RootCAs: a.pool(), Time: func() time.Time { return time.Now().AddDate(1, 0, 0) }}},
+			ReasonRouteTLS, "the certificate has expired or is not valid yet"},
+		{"refused", old, Check{Kind: CheckTLS, TLS: &tls.Config{RootCAs: a.pool(), MinVersion: tls.VersionTLS13}}, ReasonRouteTLS, "the TLS handshake was refused: protocol version not supported"},
+		{"no TLS", says("220 mail.example ESMTP\r\n"), Check{Kind: CheckTLS}, ReasonRouteTLS, "the answer is not TLS"},
+		{"silence", hangs, Check{Kind: CheckTLS, Timeout: quickly}, ReasonRouteTimeout, "no answer in 0.1 s"},
+		{"the end", closes, Check{Kind: CheckTLS}, ReasonRouteClosed, "closed without an answer"},
+		{"a reset", resets, Check{Kind: CheckTLS}, ReasonRouteReset, "connection reset"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			_, port, _ := net.SplitHostPort(upstream(t, c.serve))
+			wantRefusal(t, c.check.Probe(context.Background(), nil, "localhost:"+port), c.reason, c.detail)
+		})
+	}
+}
+
+func TestProbeThatAsksForAPage(t *testing.T) {
+	var asked http.Request
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked = *r
+		switch r.URL.Path {
+		case "/":
+		case "/moved":
+			w.WriteHeader(http.StatusFound)
+		default:
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	}))
+	defer server.Close()
+	addr := server.Listener.Addr().String()
+	for _, c := range []struct {
+		check  Check
+		detail string // empty: it passes
+	}{
+		{Check{}, ""},
+		{Check{Method: "HEAD", Path: "/moved?x=1", Host: "db.example"}, ""},
+		{Check{Method: "OPTIONS", Path: "*", Statuses: []StatusRange{{From: 200}}}, ""},
+		{Check{Path: "/replica"}, "status 503, want 200-399"},
+		{Check{Path: "/replica", Statuses: []StatusRange{{From: 200}, {From: 500, To: 503}}}, ""},
+		{Check{Path: "/moved", Statuses: []StatusRange{{From: 200}, {From: 401, To: 403}}}, "status 302, want 200, 401-403"},
+	} {
+		c.check.Kind = CheckHTTP
+		reason := Reason("")
+		if c.detail != "" {
+			reason = ReasonRouteAnswer
+		}
+		wantRefusal(t, c.check.Probe(t.Context(), nil, addr), reason, c.detail)
+		if c.check.Host == "db.example" && (asked.Host != "db.example" || asked.Method != "HEAD" || asked.RequestURI != "/moved?x=1") {
+			t.Errorf("asked %s %s of %s", asked.Method, asked.RequestURI, asked.Host)
+		}
+	}
+	for _, c := range []struct {
+		serve  func(*net.TCPConn)
+		reason Reason
+		detail string
+	}{
+		{says("HTTP/1.0 200 fine\n"), "", ""},
+		{greeter("HTTP/1.1 200"), "", ""}, // the whole answer: that it ends says so
+		{says("HTTP/1.1 200"), ReasonRouteAnswer, `expected HTTP, got "HTTP/1.1 200"`},
+		{says("SSH-2.0-OpenSSH\r\n"), ReasonRouteAnswer, `expected HTTP, got "SSH-2.0-OpenSSH"`},
+		{says(strings.Repeat("H", 5000)), ReasonRouteAnswer, `expected HTTP, got "` + strings.Repeat("H", mostQuoted) + `"...`},
+		{hangs, ReasonRouteTimeout, "no answer in 0.1 s"},
+		{closes, ReasonRouteClosed, "closed without an answer"},
+	} {
+		err := Check{Kind: CheckHTTP, Timeout: quickly}.Probe(t.Context(), nil, upstream(t, c.serve))
+		wantRefusal(t, err, c.reason, c.detail)
+	}
+}
+
+func TestProbeEndsWithItsTimeout(t *testing.T) {
+	drip := upstream(t, func(conn *net.TCPConn) {
+		for range 100 {
+			if _, err := io.WriteString(conn, "."); err != nil {
+				return
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+	})
+	full := upstream(t, func(conn *net.TCPConn) { time.Sleep(2 * quickly) })
+	for name, check := range map[string]Check{
+		"an answer in drops":    {Kind: CheckSend, Expect: []byte("end")},
+		"a status in drops":     {Kind: CheckHTTP},
+		"the interval is lower": {Kind: CheckSend, Expect: []byte("end"), Timeout: patience, Interval: quickly},
+	} {
+		if check.Timeout == 0 {
+			check.Timeout = quickly
+		}
+		started := time.Now()
+		if err := check.Probe(t.Context(), nil, drip); ReasonOf(err) != ReasonRouteAnswer {
+			t.Errorf("%s: %v", name, err)
+		}
+		if took := time.Since(started); took > 5*quickly {
+			t.Errorf("%s: took %v", name, took)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(quickly/4, cancel)
+	err := Check{Kind: CheckSend}.Probe(ctx, nil, full)
+	wantRefusal(t, err, ReasonInternal, "cancelled")
+	if !errors.Is(err, context.Canceled) || ours(err) {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestMalformedChecksAreNotSent(t *testing.T) {
+	for _, check := range []Check{
+		{Kind: 99}, {Kind: -1},
+		{Kind: CheckSend, Send: make([]byte, mostCheckBytes+1)},
+		{Kind: CheckSend, Expect: make([]byte, mostCheckBytes+1)},
+		{Kind: CheckHTTP, Method: "DELETE"},
+		{Kind: CheckHTTP, Path: "admin"}, {Kind: CheckHTTP, Path: "*"},
+		{Kind: CheckHTTP, Path: "/a b"}, {Kind: CheckHTTP, Path: "/\r\nX: y"}, {Kind: CheckHTTP, Path: "/\u00fc"}, {Kind: CheckHTTP, Path: "/\xff"},
+		{Kind: CheckHTTP, Path: "/" + strings.Repeat("a", mostCheckBytes)},
+		{Kind: CheckHTTP, Host: "a\nX: y"},
+		{Kind: CheckHTTP, Statuses: []StatusRange{{From: 20}}}, {Kind: CheckHTTP, Statuses: []StatusRange{{From: 300, To: 200}}},
+	} {
+		if check.Validate() == nil {
+			t.Errorf("%+v is valid", check)
+		}
+		err := check.Probe(t.Context(), &Dialer{Allow: func(netip.AddrPort) error { t.Error("dialled"); return nil }}, "127.0.0.1:1")
+		if ReasonOf(err) != ReasonInternal || ours(err) {
+			t.Errorf("%v", err)
+		}
+	}
+}
+
+func TestChecksAreComparedByAllFields(t *testing.T) {
+	kind := reflect.TypeFor[Check]()
+	for i := range kind.NumField() {
+		var c Check
+		field := reflect.ValueOf(&c).Elem().Field(i)
+		switch field.Kind() {
+		case reflect.Slice:
+			field.Set(reflect.MakeSlice(field.Type(), 1, 1))
+		case reflect.Pointer:
+			field.Set(reflect.New(field.Type().Elem()))
+		case reflect.String:
+			field.SetString("x")
+		case reflect.Float64:
+			field.SetFloat(1)
+		default:
+			field.SetInt(1)
+		}
+		if c.equal(Check{}) || !c.equal(c) {
+			t.Errorf("%s is not compared", kind.Field(i).Name)
+		}
+	}
+}
+
+func TestStatusLine(t *testing.T) {
+	for line, want := range map[string]int{
+		"HTTP/1.1 200 OK\r": 200, "HTTP/1.0 404": 404, "HTTP/1.1  503 ": 503, "HTTP/1.1 999 \xff": 999,
+		"": 0, "HTTP/1.1": 0, "HTTP/1.1 ": 0, "HTTP/1.1 20": 0, "HTTP/1.1 2000": 0, "HTTP/1.1 099": 0, "HTTP/1.1 2x0": 0,
+		"HTTP/2 200": 0, "http/1.1 200": 0, "HTTP/1.10 200": 0, "ICY 200 OK": 0, " HTTP/1.1 200": 0, "HTTP/1.1\t200": 0, "HTTP/1.1 -20": 0,
+	} {
+		if got, valid := parseStatus([]byte(line)); got != want && valid || valid != (want != 0) {
+			t.Errorf("%q: %d, %v; want %d", line, got, valid, want)
+		}
+	}
+}
+
+func FuzzStatusLine(f *testing.F) {
+	f.Add([]byte("HTTP/1.1 200 OK\r"))
+	f.Add([]byte("HTTP/1.0 503"))
+	f.Add([]byte("SSH-2.0"))
+	f.Fuzz(func(t *testing.T, line []byte) {
+		status, valid := parseStatus(line)
+		if valid && (status < 100 || status > 999 || !strings.HasPrefix(string(line), "HTTP/1.")) {
+			t.Errorf("%q: %d", line, status)
+		}
+		for _, r := range quote(line) {
+			if r < ' ' || r > '~' {
+				t.Errorf("%q quoted as %q", line, quote(line))
+			}
+		}
+	})
+}
