@@ -1,0 +1,421 @@
+package lb
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// reports keeps what a checker told, by "owner addr".
+type reports struct {
+	mu  sync.Mutex
+	all map[string][]Result
+}
+
+func (r *reports) report(owner, addr string, result Result) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.all == nil {
+		r.all = map[string][]Result{}
+	}
+	r.all[owner+" "+addr] = append(r.all[owner+" "+addr], result)
+}
+
+func (r *reports) of(owner, addr string) []Result {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return append([]Result(nil), r.all[owner+" "+addr]...)
+}
+
+// runChecker runs c until the function it returns is called.
+func runChecker(t testing.TB, c *Checker) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- c.Run(ctx) }()
+	return func() {
+		t.Helper()
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	}
+}
+
+// scripted returns a checker in fake time that probes with probe.
+func scripted(t testing.TB, probe func(context.Context, Target) error) (*Checker, *reports) {
+	r := &reports{}
+	c := NewChecker(CheckerConfig{Report: r.report})
+	c.probe = probe
+	return c, r
+}
+
+func passes(context.Context, Target) error { return nil }
+
+var errDown = &Refusal{Reason: ReasonRouteRefused, Detail: "connection refused"}
+
+// tcp is a check without jitter, so that a test knows its times.
+var tcp = Check{Kind: CheckTCP, Jitter: -1}
+
+func manyTargets(n int, check Check) []Target {
+	all := make([]Target, n)
+	for i := range all {
+		all[i] = Target{Addr: fmt.Sprint("t:", i), Check: check}
+	}
+	return all
+}
+
+// silentFor is a probe without an answer: it lasts, but not after its end.
+func silentFor(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	}
+	return &Refusal{Reason: ReasonRouteTimeout}
+}
+
+func TestChecksAreSpreadAndRegular(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		c, r := scripted(t, passes)
+		for i := range 250 { // small pools, as at a start
+			c.Set(fmt.Sprint("pool", i), manyTargets(4, Check{Kind: CheckTCP}))
+		}
+		stop := runChecker(t, c)
+		time.Sleep(time.Minute)
+		stop()
+		perTenth := [50]int{}
+		for key, results := range r.all {
+			perTenth[results[0].At.Sub(began)/(100*time.Millisecond)]++
+			if n := len(results); n < 11 || n > 14 {
+				t.Errorf("%s: %d checks in a minute", key, n)
+			}
+		}
+		for tenth, n := range perTenth { // 1,000 in 50 tenths
+			if n < 15 || n > 25 {
+				t.Errorf("%d first checks in tenth %d", n, tenth)
+			}
+		}
+		if len(r.all) != 1000 || c.Stats().Targets != 1000 {
+			t.Errorf("%d checked, %+v", len(r.all), c.Stats())
+		}
+	})
+}
+
+func TestLongIntervalsStartWithinHalfAMinute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, r := scripted(t, passes)
+		c.Set("pool", manyTargets(20, Check{Kind: CheckTCP, Interval: time.Hour}))
+		stop := runChecker(t, c)
+		time.Sleep(longestSpread)
+		stop()
+		if len(r.all) != 20 {
+			t.Errorf("%d checked", len(r.all))
+		}
+	})
+}
+
+// The first check decides, later ones have to agree.
+func TestRiseAndFall(t *testing.T) {
+	for _, c := range []struct {
+		checks, verdicts string // + passes or up, - fails or down, ! the verdict changed to the one before it
+	}{
+		{"+----++", "+!++-!--+!"},
+		{"---++-", "-!---+!+"},
+		{"+--+--+---", "+!++++++++-!"},
+		{"-+-+-++", "-!-----+!"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			n := -1
+			checker, r := scripted(t, func(context.Context, Target) error {
+				if n++; c.checks[n] == '-' {
+					return errDown
+				}
+				return nil
+			})
+			checker.Set("pool", []Target{{"a:1", tcp}})
+			stop := runChecker(t, checker)
+			time.Sleep(time.Duration(len(c.checks))*defaultCheckInterval - time.Second)
+			stop()
+			var got strings.Builder
+			var since time.Time
+			for i, result := range r.of("pool", "a:1") {
+				got.WriteString(map[bool]string{true: "+", false: "-"}[result.Up])
+				if result.Changed {
+					got.WriteString("!")
+					since = result.At
+				}
+				if failed := c.checks[i] == '-'; failed != (result.Reason == ReasonRouteRefused) || failed != (result.Detail != "") || !result.Since.Equal(since) {
+					t.Errorf("%s, check %d: %+v", c.checks, i, result)
+				}
+			}
+			if got.String() != c.verdicts {
+				t.Errorf("%s: got %s, want %s", c.checks, got.String(), c.verdicts)
+			}
+		})
+	}
+}
+
+// Silent targets have workers of their own, so they are late themselves and the others are not.
+func TestSilentTargetsDoNotDelayOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var now, most atomic.Int64
+		c, r := scripted(t, func(ctx context.Context, target Target) error {
+			most.Store(max(most.Load(), now.Add(1)))
+			defer now.Add(-1)
+			if strings.HasPrefix(target.Addr, "silent") {
+				return silentFor(ctx, 2*time.Second)
+			}
+			return nil
+		})
+		c.Set("good", manyTargets(50, tcp))
+		var silent []Target
+		for i := range 100 {
+			silent = append(silent, Target{fmt.Sprint("silent:", i), tcp})
+		}
+		c.Set("bad", silent)
+		stop := runChecker(t, c)
+		time.Sleep(time.Minute) // the first checks of all have passed
+		from := time.Now()
+		time.Sleep(time.Minute)
+		if late := c.Stats().Late; late < 5*time.Second {
+			t.Errorf("late %v", late)
+		}
+		stop()
+		for i := range 50 {
+			n := 0
+			for _, result := range r.of("good", fmt.Sprint("t:", i)) {
+				if result.At.After(from) {
+					n++
+				}
+			}
+			if n < 11 {
+				t.Errorf("t:%d was checked %d times in a minute", i, n)
+			}
+		}
+		if most.Load() > defaultCheckWorkers {
+			t.Errorf("%d checks at once", most.Load())
+		}
+	})
+}
+
+func TestSetKeepsWhatStays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, r := scripted(t, passes)
+		c.Set("pool", []Target{{"kept:1", tcp}, {"gone:1", tcp}, {"none:1", Check{}}, {"kept:1", Check{Kind: CheckTLS}}})
+		c.Set("other", []Target{{"gone:1", tcp}})
+		stop := runChecker(t, c)
+		defer stop()
+		time.Sleep(12 * time.Second)
+		kept, gone := len(r.of("pool", "kept:1")), len(r.of("pool", "gone:1"))
+		c.Set("pool", []Target{{"kept:1", tcp}, {"new:1", tcp}})
+		synctest.Wait()
+		if n := len(r.of("pool", "kept:1")); n != kept {
+			t.Errorf("Set moved its turn: %d checks, had %d", n, kept)
+		}
+		time.Sleep(10 * time.Second)
+		results := r.of("pool", "kept:1")
+		for i, result := range results {
+			if result.Changed != (i == 0) {
+				t.Errorf("check %d changed the verdict", i)
+			}
+		}
+		if len(results) != kept+2 || len(r.of("pool", "gone:1")) != gone || len(r.of("pool", "new:1")) == 0 || len(r.of("pool", "none:1")) != 0 {
+			t.Errorf("%d checks, had %d; all %v", len(results), kept, r.all)
+		}
+		others := len(r.of("other", "gone:1"))
+		c.Remove("pool")
+		c.Remove("nobody")
+		time.Sleep(10 * time.Second)
+		if len(r.of("pool", "kept:1")) != len(results) || len(r.of("other", "gone:1")) != others+2 || c.Stats().Targets != 1 {
+			t.Errorf("after Remove: %v", r.all)
+		}
+	})
+}
+
+func TestNewSettingsApplyAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hang := make(chan struct{})
+		c, r := scripted(t, func(ctx context.Context, target Target) error {
+			switch target.Check.Path {
+			case "/bad":
+				return errDown
+			case "/hang":
+				<-hang
+				return errDown
+			}
+			return nil
+		})
+		check := Check{Kind: CheckHTTP, Interval: time.Hour, Fall: 1}
+		set := func(path string) {
+			check.Path = path
+			c.Set("pool", []Target{{"a:1", check}})
+			time.Sleep(time.Second)
+		}
+		stop := runChecker(t, c)
+		defer stop()
+		last := func() Result {
+			all := r.of("pool", "a:1")
+			return all[len(all)-1]
+		}
+		set("/good")
+		if got := last(); !got.Up {
+			t.Fatalf("%+v", got)
+		}
+		set("/bad")
+		if got := last(); got.Up || !got.Changed {
+			t.Errorf("the new settings wait: %+v", got)
+		}
+		set("/hang")
+		n := len(r.of("pool", "a:1"))
+		set("/good") // while the old check is under way
+		close(hang)
+		time.Sleep(time.Second)
+		if got := last(); got.Reason != "" || len(r.of("pool", "a:1")) != n+1 {
+			t.Errorf("the check of old settings counted: %+v", r.all)
+		}
+	})
+}
+
+func TestCheckNow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var order []string
+		var mu sync.Mutex
+		c, _ := scripted(t, func(ctx context.Context, target Target) error {
+			mu.Lock()
+			order = append(order, target.Addr)
+			mu.Unlock()
+			return silentFor(ctx, 200*time.Millisecond)
+		})
+		c.cfg.Workers = 2 // one for each lane
+		check := Check{Kind: CheckTCP, Interval: time.Hour}
+		c.Set("pool", manyTargets(20, check))
+		time.Sleep(longestSpread) // all are due
+		if !c.CheckNow("pool", "t:19") || c.CheckNow("pool", "nobody:1") || c.CheckNow("nobody", "t:19") {
+			t.Error("CheckNow of what is there, or is not")
+		}
+		stop := runChecker(t, c)
+		time.Sleep(time.Second / 10)
+		c.CheckNow("pool", "t:19") // while it is being checked: once more after that
+		time.Sleep(time.Second)
+		stop()
+		if order[0] != "t:19" || order[2] != "t:19" { // the dispatcher had the second one in hand already
+			t.Errorf("order %v", order)
+		}
+	})
+}
+
+func TestOwnFaultsSayNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var short atomic.Bool
+		c, r := scripted(t, func(context.Context, Target) error {
+			if short.Load() {
+				return &Refusal{Reason: ReasonInternal, Err: &net.OpError{Op: "dial", Err: syscall.EMFILE}}
+			}
+			return nil
+		})
+		c.Set("pool", []Target{{"a:1", tcp}})
+		stop := runChecker(t, c)
+		time.Sleep(time.Second)
+		short.Store(true)
+		time.Sleep(20 * time.Second)
+		stop()
+		if all := r.of("pool", "a:1"); len(all) != 1 || c.Stats().Skipped != 4 {
+			t.Errorf("%+v, %+v", all, c.Stats())
+		}
+	})
+}
+
+func TestRunEndsChecksUnderWay(t *testing.T) {
+	r := &reports{}
+	c := NewChecker(CheckerConfig{Report: r.report})
+	check := Check{Kind: CheckSend, Interval: time.Hour, Timeout: time.Hour}
+	c.Set("pool", []Target{{upstream(t, hangs), check}})
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(50*time.Millisecond, cancel)
+	started := time.Now()
+	if err := c.Run(ctx); err != nil || time.Since(started) > patience/2 {
+		t.Errorf("%v after %v", err, time.Since(started))
+	}
+	if len(r.all) != 0 {
+		t.Errorf("reported %v", r.all)
+	}
+	if c.Run(ctx) == nil {
+		t.Error("it ran twice")
+	}
+}
+
+// A backend that goes and comes back, over real sockets.
+func TestCheckerFollowsABackend(t *testing.T) {
+	r := &reports{}
+	c := NewChecker(CheckerConfig{Report: r.report})
+	l := listen(t)
+	addr := l.Addr().String()
+	c.Set("pool", []Target{{addr, Check{Kind: CheckTCP, Interval: 10 * time.Millisecond, Timeout: patience}}})
+	defer runChecker(t, c)()
+	changes := func() (got []string) {
+		for _, result := range r.of("pool", addr) {
+			if result.Changed {
+				got = append(got, fmt.Sprint(result.Up, " ", result.Detail))
+			}
+		}
+		return got
+	}
+	eventually(t, "up", func() bool { return len(changes()) == 1 })
+	l.Close()
+	eventually(t, "down", func() bool { return len(changes()) == 2 })
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	eventually(t, "up again", func() bool { return len(changes()) == 3 })
+	if got := strings.Join(changes(), ","); got != "true ,false connection refused,true " {
+		t.Errorf("got %s", got)
+	}
+}
+
+// The race detector looks at everything at once, and no target is lost meanwhile.
+func TestCheckerUnderChange(t *testing.T) {
+	var c *Checker
+	var r reports
+	c = NewChecker(CheckerConfig{Report: func(owner, addr string, result Result) {
+		r.report(owner, addr, result)
+		c.CheckNow(owner, "t:1")
+	}})
+	c.probe = passes
+	stop := runChecker(t, c)
+	var running sync.WaitGroup
+	for i := range 4 {
+		running.Go(func() {
+			owner := fmt.Sprint("pool", i)
+			for n := range 100 {
+				c.Set(owner, manyTargets(1+n%20, Check{Kind: CheckTCP, Interval: time.Duration(1+n%2) * 10 * time.Millisecond}))
+				c.CheckNow(owner, "t:0")
+				c.Stats()
+				if n%10 == 0 {
+					c.Remove(owner)
+				}
+			}
+		})
+	}
+	running.Wait()
+	defer stop()
+	r.mu.Lock()
+	clear(r.all)
+	r.mu.Unlock()
+	for i := range 4 {
+		for _, target := range manyTargets(20, Check{}) {
+			eventually(t, target.Addr+" is still checked", func() bool { return len(r.of(fmt.Sprint("pool", i), target.Addr)) > 0 })
+		}
+	}
+	if n := c.Stats().Targets; n != 80 {
+		t.Errorf("%d targets", n)
+	}
+}
