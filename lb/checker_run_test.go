@@ -1,0 +1,99 @@
+package lb
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+func TestRunEndsChecksUnderWay(t *testing.T) {
+	r := &reports{}
+	c := NewChecker(CheckerConfig{Report: r.report})
+	check := Check{Kind: CheckSend, Interval: time.Hour, Timeout: time.Hour}
+	c.Set("pool", []Target{{upstream(t, hangs), check}})
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(50*time.Millisecond, cancel)
+	started := time.Now()
+	if err := c.Run(ctx); err != nil || time.Since(started) > patience/2 {
+		t.Errorf("%v after %v", err, time.Since(started))
+	}
+	if len(r.all) != 0 {
+		t.Errorf("reported %v", r.all)
+	}
+	if c.Run(ctx) == nil {
+		t.Error("it ran twice")
+	}
+}
+
+// A backend that goes and comes back, over real sockets.
+func TestCheckerFollowsABackend(t *testing.T) {
+	r := &reports{}
+	c := NewChecker(CheckerConfig{Report: r.report})
+	l := listen(t)
+	addr := l.Addr().String()
+	c.Set("pool", []Target{{addr, Check{Kind: CheckTCP, Interval: 10 * time.Millisecond, Timeout: patience}}})
+	defer runChecker(t, c)()
+	changes := func() (got []string) {
+		for _, result := range r.of("pool", addr) {
+			if result.Changed {
+				got = append(got, fmt.Sprint(result.Up, " ", result.Detail))
+			}
+		}
+		return got
+	}
+	eventually(t, "up", func() bool { return len(changes()) == 1 })
+	l.Close()
+	eventually(t, "down", func() bool { return len(changes()) == 2 })
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	eventually(t, "up again", func() bool { return len(changes()) == 3 })
+	if got := strings.Join(changes(), ","); got != "true ,false connection refused,true " {
+		t.Errorf("got %s", got)
+	}
+}
+
+// The race detector looks at everything at once, and no target is lost meanwhile.
+func TestCheckerUnderChange(t *testing.T) {
+	var c *Checker
+	var r reports
+	c = NewChecker(CheckerConfig{Report: func(owner, addr string, result Result) {
+		r.report(owner, addr, result)
+		c.CheckNow(owner, "t:1")
+	}})
+	c.probe = passes
+	stop := runChecker(t, c)
+	var running sync.WaitGroup
+	for i := range 4 {
+		running.Go(func() {
+			owner := fmt.Sprint("pool", i)
+			for n := range 100 {
+				c.Set(owner, manyTargets(1+n%20, Check{Kind: CheckTCP, Interval: time.Duration(1+n%2) * 10 * time.Millisecond}))
+				c.CheckNow(owner, "t:0")
+				c.Stats()
+				if n%10 == 0 {
+					c.Remove(owner)
+				}
+			}
+		})
+	}
+	running.Wait()
+	defer stop()
+	r.mu.Lock()
+	clear(r.all)
+	r.mu.Unlock()
+	for i := range 4 {
+		for _, target := range manyTargets(20, Check{}) {
+			eventually(t, target.Addr+" is still checked", func() bool { return len(r.of(fmt.Sprint("pool", i), target.Addr)) > 0 })
+		}
+	}
+	if n := c.Stats().Targets; n != 80 {
+		t.Errorf("%d targets", n)
+	}
+}
