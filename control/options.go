@@ -129,7 +129,7 @@ func checkHTTP(c Check) (problems []error) {
 		problems = append(problems, invalid("check.host", "Use a host name."))
 	}
 	if c.StatusLow < 100 || c.StatusHigh > 599 || c.StatusLow > c.StatusHigh {
-		problems = append(problems, invalid("check.status", "Use a range within 100 to 599, for example 200 to 399."))
+		problems = append(problems, invalid("check.statusLow", "Use a range within 100 to 599, for example 200 to 399."))
 	}
 	return problems
 }

@@ -48,6 +48,7 @@ type frontendBody struct {
 	Routes          []routeBody `json:"routes" nullable:"false"`
 	CreatedAt       timestamp   `json:"createdAt"`
 	UpdatedAt       timestamp   `json:"updatedAt"`
+	OptionsBody
 }
 
 type frontendOutput struct {
@@ -161,10 +162,10 @@ func frontendBodyOf(f control.Frontend) frontendBody {
 	body := frontendBody{
 		UUID: f.ID, Name: f.Name, Active: f.Active, Strategy: int(f.Strategy), RouteTimeoutSec: f.RouteTimeoutSec,
 		ClientID: f.ClientID, AccessKey: f.AccessKey, Routes: make([]routeBody, 0, len(f.Routes)),
-		CreatedAt: timestampOf(f.CreatedAt), UpdatedAt: timestampOf(f.UpdatedAt),
+		CreatedAt: timestampOf(f.CreatedAt), UpdatedAt: timestampOf(f.UpdatedAt), OptionsBody: optionsBodyOf(f.Options),
 	}
 	for _, r := range f.Routes {
-		body.Routes = append(body.Routes, routeBody{Dest: r.Dest, Capacity: r.Capacity})
+		body.Routes = append(body.Routes, routeBodyOf(r))
 	}
 	return body
 }

@@ -47,11 +47,23 @@ type frontendInput struct {
 	Strategy        optional[strategyNumber] `json:"strategy,omitempty" doc:"0 or round-robin (default), 1 or least-connections"`
 	RouteTimeoutSec optional[int]            `json:"routeTimeoutSec,omitempty" doc:"One budget for waiting and all dials, 1 to 300. Default: 30"`
 	Routes          optional[[]routeBody]    `json:"routes,omitempty" doc:"At least one in a frontend; a list replaces the whole list"`
+	OptionsInput
 }
 
 type routeBody struct {
 	Dest     string `json:"dest" doc:"host:port" example:"10.0.7.2:6379"`
 	Capacity int    `json:"capacity" required:"false" doc:"Most connections at once, 0 for no bound"`
+	Weight   int    `json:"weight" required:"false" doc:"Share beside the others, 1 to 256"`
+	Backup   bool   `json:"backup" required:"false" doc:"Used only while no other route is usable"`
+	State    none   `json:"state" required:"false" doc:"ready, drain (takes no new connections) or maintenance (and ends those it has)"`
+}
+
+func (r routeBody) route() control.Route {
+	return control.Route{Dest: r.Dest, Capacity: r.Capacity, Weight: r.Weight, Backup: r.Backup, State: string(r.State)}
+}
+
+func routeBodyOf(r control.Route) routeBody {
+	return routeBody{Dest: r.Dest, Capacity: r.Capacity, Weight: max(1, r.Weight), Backup: r.Backup, State: none(named(r.State, "ready"))}
 }
 
 // into changes spec to what the input says.
@@ -66,9 +78,10 @@ func (in frontendInput) into(spec *control.FrontendSpec) {
 	if in.Routes.given {
 		spec.Routes = nil
 		for _, r := range in.Routes.value {
-			spec.Routes = append(spec.Routes, control.Route{Dest: r.Dest, Capacity: r.Capacity})
+			spec.Routes = append(spec.Routes, r.route())
 		}
 	}
+	in.OptionsInput.into(&spec.Options)
 }
 
 // strategyNumber is a strategy by its number or its name.

@@ -55,14 +55,26 @@ const bad = -1
 func (f newForm) spec(base control.FrontendSpec) (spec control.FrontendSpec, rows []int) {
 	base.Name, base.Strategy = f.name, control.Strategy(f.strategy)
 	base.RouteTimeoutSec = atoi(f.timeout, control.DefaultFrontend().RouteTimeoutSec)
+	known := base.Routes
 	base.Routes = nil
 	for i, row := range f.routes {
 		if row.Dest != "" {
-			base.Routes = append(base.Routes, control.Route{Dest: row.Dest, Capacity: atoi(row.Capacity, 0)})
+			base.Routes = append(base.Routes, routeLike(known, row.Dest, atoi(row.Capacity, 0)))
 			rows = append(rows, i)
 		}
 	}
 	return base, rows
+}
+
+// routeLike is a route as it was, with what the form has of it.
+func routeLike(known []control.Route, dest string, capacity int) control.Route {
+	for _, r := range known {
+		if r.Dest == dest {
+			r.Capacity = capacity
+			return r
+		}
+	}
+	return control.Route{Dest: dest, Capacity: capacity}
 }
 
 var routeField = regexp.MustCompile(`^routes\[(\d+)\]`)

@@ -38,7 +38,7 @@ func TestContract(t *testing.T) {
 	if made.status != 201 || made.header.Get("Location") != path || !isHex64(frontend["accessKey"]) || frontend["clientId"] != c.uuid || frontend["$schema"] != nil || made.header.Get("Link") != "" {
 		t.Fatalf("create: %d %v %s", made.status, made.header, made.body)
 	}
-	if got := fmt.Sprint(frontend["active"], frontend["strategy"], frontend["routeTimeoutSec"], frontend["routes"]); got != "true 0 30 [map[capacity:10 dest:142.250.189.174:80]]" {
+	if got := fmt.Sprint(frontend["active"], frontend["strategy"], frontend["routeTimeoutSec"], frontend["routes"]); got != "true 0 30 [map[backup:false capacity:10 dest:142.250.189.174:80 state:ready weight:1]]" {
 		t.Errorf("the frontend is %s", got)
 	}
 	for _, list := range []string{"/api/v1/client/frontend/list", "/api/v1/client/frontend"} {
@@ -95,7 +95,7 @@ func TestPatchMerges(t *testing.T) {
 		{`{"strategy":1}`, "strategy", "1"},
 		{`{"strategy":null}`, "strategy", "0"},
 		{`{"name":"other"}`, "name", "other"},
-		{`{"routes":[{"dest":"10.0.0.2:1"},{"dest":"10.0.0.3:1","capacity":3}]}`, "routes", "[map[capacity:0 dest:10.0.0.2:1] map[capacity:3 dest:10.0.0.3:1]]"},
+		{`{"routes":[{"dest":"10.0.0.2:1"},{"dest":"10.0.0.3:1","capacity":3}]}`, "routes", "[map[backup:false capacity:0 dest:10.0.0.2:1 state:ready weight:1] map[backup:false capacity:3 dest:10.0.0.3:1 state:ready weight:1]]"},
 	}
 	for _, contentType := range []string{"application/merge-patch+json", "application/json", "application/json; charset=utf-8"} {
 		for _, step := range steps {
@@ -185,6 +185,46 @@ func TestCertificateAsChosen(t *testing.T) {
 		`{"name":"a\nb"}`: "body.name", `{"keytype":"ed25519"}`: "body.keytype",
 	} {
 		wantProblem(t, c.call("POST", path+"/tls", body), 422, location)
+	}
+}
+
+func TestOptionsAreKeptAndChecked(t *testing.T) {
+	c := start(t).signUp("testuser")
+	path := "/api/v1/client/frontend/" + c.frontend("10.0.0.1:80")
+	plain := c.call("GET", path, "").object(t)
+	for field, want := range map[string]any{
+		"maxConnections": 0.0, "idleTimeoutSec": 3600.0, "halfCloseTimeoutSec": 60.0, "keepAliveSec": 60.0, "queueLimit": 1024.0,
+		"drainTimeoutSec": 300.0, "ejectAfter": 5.0, "panicPercent": 50.0, "proxyProtocol": 0.0, "closeOnDown": false,
+	} {
+		if plain[field] != want {
+			t.Errorf("%s is %v in a new frontend, want %v", field, plain[field], want)
+		}
+	}
+	const all = `{"maxConnections":7,"connectionsPerSec":8,"bytesPerSec":900000,"idleTimeoutSec":10,"halfCloseTimeoutSec":11,
+		"maxLifetimeSec":12,"keepAliveSec":13,"queueLimit":14,"drainTimeoutSec":15,"ejectAfter":16,"panicPercent":17,"slowStartSec":18,
+		"closeOnDown":true,"proxyProtocol":2,"routeTls":{"mode":"verify","serverName":"db.internal"},
+		"check":{"kind":"http","intervalSec":9,"path":"/healthz","statusHigh":204},
+		"routes":[{"dest":"10.0.0.1:80","weight":3,"backup":true,"state":"drain"}]}`
+	if a := c.call("PATCH", path, all); a.status != 200 {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	c.call("PATCH", path, `{"check":{"fall":5},"keepAliveSec":null}`) // merges into what is there
+	got := c.call("GET", path, "").object(t)
+	check, over := got["check"].(map[string]any), got["routeTls"].(map[string]any)
+	route := got["routes"].([]any)[0].(map[string]any)
+	if got["bytesPerSec"] != 900000.0 || got["keepAliveSec"] != 60.0 || got["closeOnDown"] != true || over["mode"] != "verify" ||
+		check["kind"] != "http" || check["fall"] != 5.0 || check["rise"] != 2.0 || check["path"] != "/healthz" ||
+		route["weight"] != 3.0 || route["backup"] != true || route["state"] != "drain" {
+		t.Errorf("got %v", got)
+	}
+	for body, location := range map[string]string{
+		`{"maxConnections":-1}`: "body.maxConnections", `{"idleTimeoutSec":0}`: "body.idleTimeoutSec", `{"proxyProtocol":3}`: "body.proxyProtocol",
+		`{"check":{"kind":"ping"}}`: "body.check.kind", `{"check":{"kind":""}}`: "body.check.kind", `{"check":{"timeoutSec":30}}`: "body.check.timeoutSec",
+		`{"check":{"path":"no slash"}}`: "body.check.path", `{"check":{"statusLow":99}}`: "body.check.statusLow", `{"check":{"colour":1}}`: "body.check.colour",
+		`{"routeTls":{"mode":"maybe"}}`: "body.routeTls.mode", `{"routeTls":{"ca":"nonsense"}}`: "body.routeTls.ca", `{"panicPercent":101}`: "body.panicPercent",
+		`{"routes":[{"dest":"10.0.0.1:80","weight":257}]}`: "body.routes[0].weight", `{"routes":[{"dest":"10.0.0.1:80","state":"sleep"}]}`: "body.routes[0].state",
+	} {
+		wantProblem(t, c.call("PATCH", path, body), 422, location)
 	}
 }
 

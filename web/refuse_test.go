@@ -38,7 +38,7 @@ func TestBadInputIsRefusedWithTheField(t *testing.T) {
 		{"unknown field", patch, `{"colour":"` + marker + `"}`, 422, "body.colour"},
 		{"read-only field", patch, `{"accessKey":"` + marker + `"}`, 422, "body.accessKey"},
 		{"wrong case", create, `{"Active":true}`, 422, "body.Active"},
-		{"unknown field of a route", create, `{"routes":[{"dest":"10.0.0.1:1","weight":1}]}`, 422, "body.routes[0].weight"},
+		{"unknown field of a route", create, `{"routes":[{"dest":"10.0.0.1:1","colour":1}]}`, 422, "body.routes[0].colour"},
 		{"active is text", create, `{"active":"` + marker + `"}`, 422, "body.active"},
 		{"timeout is text", patch, `{"routeTimeoutSec":"` + marker + `"}`, 422, "body.routeTimeoutSec"},
 		{"timeout is a fraction", patch, `{"routeTimeoutSec":1.5}`, 422, "body.routeTimeoutSec"},
