@@ -85,6 +85,9 @@ type Admission struct {
 	KeepAlive time.Duration
 	// ProxyFields are added to the PROXY header of version 2, with types 0xE0 to 0xEF.
 	ProxyFields []TLV
+	// HashKey is what IdentityHash goes by, for instance the name in the certificate. When it is empty
+	// the client's address stands in.
+	HashKey string
 	// Tag comes back in every Event.
 	Tag any
 }

@@ -144,7 +144,7 @@ func (c *conn) reach() (*backend, net.Conn, error) {
 	var failed error
 	for {
 		waiting := time.Now()
-		b, err := c.admission.Pool.acquire(ctx, tried)
+		b, err := c.admission.Pool.acquire(ctx, pickKey{c.remote.Addr(), c.admission.HashKey}, tried)
 		c.wait += time.Since(waiting)
 		if err != nil {
 			if failed != nil {

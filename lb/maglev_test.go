@@ -26,7 +26,7 @@ func nodesOf(n int, weight func(i int) int) []node {
 	return nodes
 }
 
-func same(int) int { return 1 }
+func unmoved(int) int { return 1 }
 
 // owners is who has each slot, by name.
 func owners(nodes []node) []string {
@@ -42,7 +42,7 @@ func owners(nodes []node) []string {
 func TestMaglevSharesByWeight(t *testing.T) {
 	random := seeded(t)
 	for _, n := range []int{1, 2, 3, 10, 100, 1000} {
-		for _, weight := range []func(int) int{same, func(int) int { return 1 + random.Intn(8) }} {
+		for _, weight := range []func(int) int{unmoved, func(int) int { return 1 + random.Intn(8) }} {
 			nodes := nodesOf(n, weight)
 			counts, sum := map[string]int{}, 0
 			for _, name := range owners(nodes) {
@@ -65,7 +65,7 @@ func TestMaglevSharesByWeight(t *testing.T) {
 func TestMaglevMovesFewSlots(t *testing.T) {
 	random := seeded(t)
 	for _, n := range []int{2, 3, 10, 100, 1000} {
-		nodes := nodesOf(n, same)
+		nodes := nodesOf(n, unmoved)
 		before := owners(nodes)
 		gone := random.Intn(n)
 		after := owners(slices.Delete(slices.Clone(nodes), gone, gone+1))
@@ -85,7 +85,7 @@ func TestMaglevMovesFewSlots(t *testing.T) {
 
 func TestMaglevWithMoreNodesThanSlots(t *testing.T) {
 	var m maglev
-	m.build(nodesOf(maglevSlots+10, same))
+	m.build(nodesOf(maglevSlots+10, unmoved))
 	for slot := range uint64(maglevSlots) {
 		if m.at(slot) >= maglevUnused {
 			t.Fatalf("slot %d has node %d", slot, m.at(slot))

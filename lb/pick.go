@@ -3,6 +3,7 @@ package lb
 import (
 	"context"
 	"slices"
+	"time"
 )
 
 // attempts are the backends that one connection has tried in vain.
@@ -12,38 +13,36 @@ func (a attempts) has(b *backend) bool { return slices.Contains(a, b) }
 
 // pick takes a slot of a backend that was not tried yet, or returns nil. full tells that there are such
 // backends and that all of them are full. The caller holds the lock.
-func (p *Pool) pick(tried attempts) (picked *backend, full bool) {
-	best := -1
-	for i := range p.backends {
-		at := (p.cursor + i) % len(p.backends)
-		b := p.backends[at]
-		switch {
-		case tried.has(b):
-			continue
-		case b.full():
-			full = true
-			continue
-		case best < 0 || b.active < p.backends[best].active:
-			best = at
-		}
-		if p.cfg.Strategy == RoundRobin {
-			break
+func (p *Pool) pick(key pickKey, tried attempts) (picked *backend, full bool) {
+	if p.free > 0 {
+		picked = p.policy.pick(key, tried)
+	}
+	if picked == nil {
+		return nil, p.untried(tried)
+	}
+	p.picks++
+	picked.turn = p.picks
+	p.occupy(picked, 1)
+	return picked, false
+}
+
+// untried tells whether there are candidates that were not tried.
+func (p *Pool) untried(tried attempts) bool {
+	left := len(p.candidates)
+	for _, b := range tried {
+		if b.at >= 0 {
+			left--
 		}
 	}
-	if best < 0 {
-		return nil, full
-	}
-	p.cursor = (best + 1) % len(p.backends)
-	p.backends[best].active++
-	return p.backends[best], false
+	return left > 0
 }
 
 // acquire takes a slot of a backend that was not tried yet, and waits in the queue while all of them are
 // full. The caller gives the slot back with release. The error is a *Refusal: ReasonNoRoute when nothing
 // is left to try, ReasonAllFull when none became free before ctx ended or the queue was full.
-func (p *Pool) acquire(ctx context.Context, tried attempts) (*backend, error) {
+func (p *Pool) acquire(ctx context.Context, key pickKey, tried attempts) (*backend, error) {
 	p.mu.Lock()
-	b, full := p.pick(tried)
+	b, full := p.pick(key, tried)
 	if b != nil {
 		p.mu.Unlock()
 		return b, nil
@@ -56,7 +55,7 @@ func (p *Pool) acquire(ctx context.Context, tried attempts) (*backend, error) {
 		p.mu.Unlock()
 		return nil, &Refusal{Reason: ReasonAllFull, Detail: "the queue is full"}
 	}
-	w := &waiter{tried: tried, ready: make(chan struct{})}
+	w := &waiter{key: key, tried: tried, since: time.Now(), ready: make(chan struct{})}
 	p.queue.push(w)
 	p.mu.Unlock()
 	select {
@@ -74,7 +73,7 @@ func (p *Pool) acquire(ctx context.Context, tried attempts) (*backend, error) {
 func (p *Pool) serveQueue() {
 	for w := p.queue.first; w != nil; {
 		next := w.next
-		b, full := p.pick(w.tried)
+		b, full := p.pick(w.key, w.tried)
 		if full && len(w.tried) == 0 {
 			return // nothing is free for anybody
 		}
@@ -89,7 +88,9 @@ func (p *Pool) serveQueue() {
 
 // waiter is one connection in the queue. The pool's lock guards it until ready is closed.
 type waiter struct {
+	key        pickKey
 	tried      attempts
+	since      time.Time
 	backend    *backend
 	ready      chan struct{}
 	prev, next *waiter
@@ -122,6 +123,14 @@ func (q *queue) push(w *waiter) {
 	}
 	q.last = w
 	q.len++
+}
+
+// oldest is how long the first has waited.
+func (q *queue) oldest() time.Duration {
+	if q.first == nil {
+		return 0
+	}
+	return time.Since(q.first.since)
 }
 
 // remove takes w out, if it is still in.

@@ -1,19 +1,9 @@
 package lb
 
 import (
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
-)
-
-// Strategy is how a pool picks a backend.
-type Strategy int
-
-// The strategies.
-const (
-	RoundRobin       Strategy = iota // one after the other
-	LeastConnections                 // the one with the fewest connections, in turn among equals
 )
 
 // Backend is one destination of a pool.
@@ -24,7 +14,12 @@ type Backend struct {
 	TLS *BackendTLS
 	// ProxyProtocol is the version of the PROXY header that the backend gets, 1 or 2. 0 is none.
 	ProxyProtocol int
+	// Weight is its share among the others, 1 to 256: twice the weight, twice the connections. 0 and
+	// negative are 1, more is 256.
+	Weight int
 }
+
+const maxWeight = 256
 
 // PoolConfig is what a pool balances over.
 type PoolConfig struct {
@@ -35,8 +30,8 @@ type PoolConfig struct {
 	Budget time.Duration
 	// QueueLimit is how many connections may wait while all backends are full. 0 is 1024, negative is none.
 	QueueLimit int
-	// DrainTimeout is how long connections to a removed backend may go on. 0 is 5 minutes, negative
-	// is for ever.
+	// DrainTimeout is how long connections to a backend that is removed may go on.
+	// 0 is 5 minutes, negative is for ever.
 	DrainTimeout time.Duration
 }
 
@@ -67,10 +62,14 @@ type Pool struct {
 	cfg      PoolConfig
 	backends []*backend
 	removed  map[string]*backend // with connections that may still finish
-	cursor   int                 // index of the backend whose turn is next
 	queue    queue
 	total    int64   // connections that got a backend
 	retired  traffic // of removed backends whose last connection has ended
+
+	policy     policy
+	candidates []*backend // whom the policy may pick
+	free       int        // candidates that are not full
+	picks      uint64     // ever
 }
 
 // NewPool returns a pool.
@@ -86,17 +85,34 @@ type backend struct {
 	capacity int
 	tls      *BackendTLS
 	proxy    int
+	weight   int
 	active   int
+
+	at       int     // its place among the candidates, -1 when it is none
+	share    float64 // its weight of this moment
+	turn     uint64  // the pick that took it last, 0 is none
+	rank     int     // for ranking: its place in the heap
+	lastTurn float64 // for weightedRoundRobin: the time of its last turn, in rounds
 
 	total, failed int64
 	lastReason    Reason // of the last dial, empty when it succeeded
 	lastFailure   time.Time
 	connectTime   time.Duration
 	traffic       liveTraffic
-	closeBy       atomic.Int64 // Unix nanoseconds; set on a removed backend, 0 otherwise
+	closeBy       atomic.Int64 // Unix nanoseconds; set when removed, 0 otherwise
 }
 
 func (b *backend) full() bool { return b.capacity > 0 && b.active >= b.capacity }
+
+// open tells whether a connection that has tried others can have the backend.
+func (b *backend) open(tried attempts) bool { return !b.full() && !tried.has(b) }
+
+// closeAfter gives the connections the time d, once; negative is for ever.
+func (b *backend) closeAfter(d time.Duration) {
+	if d > 0 && b.closeBy.Load() == 0 {
+		b.closeBy.Store(time.Now().Add(d).UnixNano())
+	}
+}
 
 type traffic struct{ in, out int64 }
 
@@ -107,32 +123,53 @@ func (t *liveTraffic) load() traffic { return traffic{t.in.Load(), t.out.Load()}
 func (t *traffic) add(o traffic) { t.in, t.out = t.in+o.in, t.out+o.out }
 
 // Update replaces the configuration, for the next connection. Backends that stay, by their address, keep
-// their connections and numbers, and the turn of round robin stays where it was. Connections to removed
-// backends may go on for DrainTimeout.
+// their connections and numbers, and whose turn it is stays as it was unless the strategy changes.
+// Connections to removed backends may go on for DrainTimeout.
 func (p *Pool) Update(cfg PoolConfig) {
 	cfg = cfg.withDefaults()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	known := map[string]*backend{}
-	for _, b := range p.backends {
-		known[b.addr] = b
+	if p.policy == nil || cfg.Strategy != p.cfg.Strategy {
+		p.policy = newPolicy(cfg.Strategy)
 	}
+	gone := map[string]*backend{}
+	for _, b := range p.backends {
+		gone[b.addr] = b
+	}
+	taken := make(map[string]bool, len(cfg.Backends))
 	p.cfg, p.backends = cfg, nil
-	for i, wanted := range cfg.Backends {
-		if slices.ContainsFunc(cfg.Backends[:i], func(b Backend) bool { return b.Addr == wanted.Addr }) {
+	for _, wanted := range cfg.Backends {
+		if taken[wanted.Addr] {
 			continue
 		}
-		b := known[wanted.Addr]
+		taken[wanted.Addr] = true
+		b := gone[wanted.Addr]
 		if b == nil {
 			b = p.revive(wanted.Addr)
 		}
-		delete(known, wanted.Addr)
-		b.capacity, b.tls, b.proxy = wanted.Capacity, wanted.TLS, wanted.ProxyProtocol
+		delete(gone, wanted.Addr)
+		b.capacity, b.weight = wanted.Capacity, min(max(wanted.Weight, 1), maxWeight)
+		b.closeBy.Store(0)
+		b.tls, b.proxy = wanted.TLS, wanted.ProxyProtocol
 		p.backends = append(p.backends, b)
 	}
-	for _, b := range known {
+	for _, b := range gone {
 		p.retire(b, cfg.DrainTimeout)
 	}
+	p.arrange()
+}
+
+// arrange works out who the candidates are, after any change but the one of a number of connections, and
+// serves those in the queue who can be served now. The caller holds the lock.
+func (p *Pool) arrange() {
+	p.candidates, p.free = p.backends, 0
+	for i, b := range p.candidates {
+		b.at, b.share = i, float64(b.weight)
+		if !b.full() {
+			p.free++
+		}
+	}
+	p.policy.reset(p.backends, p.candidates)
 	p.serveQueue()
 }
 
@@ -150,26 +187,40 @@ func (p *Pool) revive(addr string) *backend {
 		return &backend{addr: addr}
 	}
 	delete(p.removed, addr)
-	b.closeBy.Store(0)
 	return b
 }
 
 func (p *Pool) retire(b *backend, drain time.Duration) {
+	b.at = -1
 	if b.active == 0 {
 		p.retired.add(b.traffic.load())
 		return
 	}
-	if drain > 0 {
-		b.closeBy.Store(time.Now().Add(drain).UnixNano())
-	}
+	b.closeAfter(drain)
 	p.removed[b.addr] = b
+}
+
+// occupy takes n slots of a backend, or gives them back when n is negative. The caller holds the lock.
+func (p *Pool) occupy(b *backend, n int) {
+	wasFull := b.full()
+	b.active += n
+	if b.at < 0 {
+		return
+	}
+	switch isFull := b.full(); {
+	case isFull && !wasFull:
+		p.free--
+	case wasFull && !isFull:
+		p.free++
+	}
+	p.policy.moved(b)
 }
 
 // release gives a backend's slot back, to the first in the queue who can use it.
 func (p *Pool) release(b *backend) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	b.active--
+	p.occupy(b, -1)
 	if b.active == 0 && p.removed[b.addr] == b {
 		delete(p.removed, b.addr)
 		p.retired.add(b.traffic.load())
@@ -195,17 +246,20 @@ func (p *Pool) dialled(b *backend, took time.Duration, err error) {
 
 // PoolStats is what a pool is doing. Byte counts grow while connections are open.
 type PoolStats struct {
-	Active   int   // connections that have a backend
-	Waiting  int   // connections in the queue
-	Total    int64 // connections that a backend took, ever
-	BytesIn  int64 // from clients, ever
-	BytesOut int64 // to clients, ever
-	Backends []BackendStats
+	Active     int           // connections that have a backend
+	Waiting    int           // connections in the queue
+	QueueLimit int           // most of them, 0 when nobody may wait
+	OldestWait time.Duration // how long the first in the queue has waited, 0 when it is empty
+	Total      int64         // connections that a backend took, ever
+	BytesIn    int64         // from clients, ever
+	BytesOut   int64         // to clients, ever
+	Backends   []BackendStats
 }
 
 // BackendStats is what one backend is doing.
 type BackendStats struct {
 	Addr            string
+	Weight          int // as configured
 	Active          int
 	Total           int64 // connections that it took
 	Failed          int64 // dials that failed
@@ -220,14 +274,18 @@ type BackendStats struct {
 func (p *Pool) Stats() PoolStats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	stats := PoolStats{Waiting: p.queue.len, Total: p.total, Backends: make([]BackendStats, len(p.backends))}
+	stats := PoolStats{
+		Waiting: p.queue.len, QueueLimit: max(p.cfg.QueueLimit, 0), OldestWait: p.queue.oldest(),
+		Total: p.total, Backends: make([]BackendStats, len(p.backends)),
+	}
 	sum := p.retired
 	for i, b := range p.backends {
 		t := b.traffic.load()
 		sum.add(t)
 		stats.Active += b.active
 		stats.Backends[i] = BackendStats{
-			Addr: b.addr, Active: b.active, Total: b.total, Failed: b.failed, BytesIn: t.in, BytesOut: t.out,
+			Addr: b.addr, Weight: b.weight,
+			Active: b.active, Total: b.total, Failed: b.failed, BytesIn: t.in, BytesOut: t.out,
 			ConnectTime: b.connectTime, LastErrorReason: b.lastReason, LastErrorAt: b.lastFailure,
 		}
 	}

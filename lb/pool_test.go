@@ -71,7 +71,7 @@ func TestRoundRobinUnderConcurrencyDiffersByOneAtMost(t *testing.T) {
 func TestLeastConnectionsPicksTheIdlest(t *testing.T) {
 	pool := NewPool(PoolConfig{Strategy: LeastConnections, Backends: []Backend{{Addr: "a:1"}, {Addr: "b:1"}, {Addr: "c:1"}}})
 	take := func() *backend {
-		b, err := pool.acquire(t.Context(), nil)
+		b, err := pool.acquire(t.Context(), pickKey{}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -289,7 +289,7 @@ func TestSlotsAddUpUnderChange(t *testing.T) {
 		running.Go(func() {
 			for range 200 {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i)*time.Millisecond/4)
-				b, err := pool.acquire(ctx, nil)
+				b, err := pool.acquire(ctx, pickKey{}, nil)
 				if err == nil {
 					pool.release(b)
 				}
