@@ -14,6 +14,7 @@ func (a attempts) has(b *backend) bool { return slices.Contains(a, b) }
 // pick takes a slot of a backend that was not tried yet, or returns nil. full tells that there are such
 // backends and that all of them are full. The caller holds the lock.
 func (p *Pool) pick(key pickKey, tried attempts) (picked *backend, full bool) {
+	p.warm()
 	if p.free > 0 {
 		picked = p.policy.pick(key, tried)
 	}

@@ -35,21 +35,6 @@ func TestQueueIsFairWithEveryStrategy(t *testing.T) {
 	}
 }
 
-// wait joins the queue, and sends the name of the backend it gets or the reason why it gets none.
-func wait(t *testing.T, p *Pool) <-chan string {
-	got := make(chan string, 1)
-	go func() {
-		b, err := p.acquire(t.Context(), pickKey{}, nil)
-		if err != nil {
-			got <- string(ReasonOf(err))
-			return
-		}
-		got <- b.addr
-	}()
-	synctest.Wait()
-	return got
-}
-
 func TestTurnsSurviveUpdates(t *testing.T) {
 	for _, s := range []Strategy{RoundRobin, LeastConnections, WeightedRoundRobin} {
 		random := seeded(t)
@@ -94,10 +79,13 @@ func TestPoolAddsUpUnderChange(t *testing.T) {
 				running.Go(func() { useUp(t, pool, i, stop) })
 			}
 			for range 100 {
-				if random.Intn(2) == 0 {
+				switch random.Intn(3) {
+				case 0:
 					pool.Update(anyConfig(random, Strategy(random.Intn(8))))
-				} else {
+				case 1:
 					pool.Update(anyConfig(random, s))
+				default:
+					pool.SetHealth(fmt.Sprint(random.Intn(5)), Health{State: HealthState(random.Intn(4))})
 				}
 				checkSums(t, pool)
 			}
@@ -112,10 +100,16 @@ func TestPoolAddsUpUnderChange(t *testing.T) {
 }
 
 func anyConfig(random *rand.Rand, s Strategy) PoolConfig {
-	cfg := PoolConfig{Strategy: s, QueueLimit: 1 + random.Intn(5)}
+	cfg := PoolConfig{
+		Strategy: s, PanicPercent: []int{-1, 0, 100}[random.Intn(3)], QueueLimit: 1 + random.Intn(5),
+		SlowStart: time.Duration(random.Intn(3)) * time.Millisecond,
+	}
 	for i := range 5 {
 		if random.Intn(4) > 0 {
-			cfg.Backends = append(cfg.Backends, Backend{Addr: fmt.Sprint(i), Capacity: 3, Weight: random.Intn(4)})
+			cfg.Backends = append(cfg.Backends, Backend{
+				Addr: fmt.Sprint(i), Capacity: 3, Weight: random.Intn(4), Backup: random.Intn(4) == 0,
+				State: State(max(0, random.Intn(6)-3)),
+			})
 		}
 	}
 	random.Shuffle(len(cfg.Backends), func(i, j int) { cfg.Backends[i], cfg.Backends[j] = cfg.Backends[j], cfg.Backends[i] })
@@ -154,8 +148,8 @@ func checkSums(t *testing.T, p *Pool) {
 	defer p.mu.Unlock()
 	free := 0
 	for at, b := range p.candidates {
-		if b.at != at {
-			t.Errorf("candidate %s at %d, not %d", b.addr, b.at, at)
+		if b.at != at || b.state != Ready {
+			t.Errorf("candidate %s at %d, not %d, state %d", b.addr, b.at, at, b.state)
 		}
 		if !b.full() {
 			free++

@@ -2,13 +2,13 @@ package lb
 
 import "net/netip"
 
-// Strategy is how a pool picks a backend. Every strategy passes over backends that are full, or
-// that the connection has tried in vain.
+// Strategy is how a pool picks a backend. Every strategy passes over backends that are not usable, are
+// full, or that the connection has tried in vain.
 type Strategy int
 
 // The strategies. A value that is none of them is RoundRobin.
 const (
-	// RoundRobin takes one after the other, whatever their weights.
+	// RoundRobin takes one after the other, whatever their weights, and is not affected by slow start.
 	RoundRobin Strategy = iota
 	// LeastConnections takes the one with the fewest connections for its weight, in turn among equals.
 	LeastConnections
@@ -23,7 +23,7 @@ const (
 	// SourceHash keeps a client's address on one backend, and when backends come and go few addresses
 	// move (Maglev hashing). A backend's share of the addresses goes by its weight, to a few percent. When
 	// it cannot be picked, its addresses are spread over the others, always in the same way. Balancers
-	// with the same backends agree.
+	// with the same backends agree. Slow start does not affect it.
 	SourceHash
 	// IdentityHash does the same with Admission.HashKey.
 	IdentityHash

@@ -60,7 +60,7 @@ func BenchmarkPickAmongFull(b *testing.B) {
 	}
 }
 
-// BenchmarkUpdate changes one weight of 1,000.
+// BenchmarkUpdate changes one weight of 1,000, and BenchmarkSetHealth the health of one.
 func BenchmarkUpdate(b *testing.B) {
 	for _, s := range allStrategies {
 		b.Run(fmt.Sprint("strategy ", s), func(b *testing.B) {
@@ -71,6 +71,18 @@ func BenchmarkUpdate(b *testing.B) {
 				round++
 				cfg.Backends[0].Weight = 1 + round%2
 				pool.Update(cfg)
+			}
+		})
+	}
+}
+
+func BenchmarkSetHealth(b *testing.B) {
+	for _, s := range allStrategies {
+		b.Run(fmt.Sprint("strategy ", s), func(b *testing.B) {
+			pool, round := weighted(s, make([]int, 1000)...), 0
+			for b.Loop() {
+				round++
+				pool.SetHealth("500", Health{State: Up + HealthState(round%2)})
 			}
 		})
 	}

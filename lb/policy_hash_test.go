@@ -65,7 +65,9 @@ func TestBalancersAgreeOnTheHash(t *testing.T) {
 func TestHashMovesOnlyTheKeysOfTheLost(t *testing.T) {
 	const n = 5000
 	lose := map[string]func(*Pool){
-		"full": func(p *Pool) { p.backends[3].capacity = 1; p.backends[3].active = 1 },
+		"down":    func(p *Pool) { p.SetHealth("3", Health{State: Down}) },
+		"full":    func(p *Pool) { p.backends[3].capacity = 1; p.backends[3].active = 1 },
+		"drained": func(p *Pool) { p.cfg.Backends[3].State = Drain; p.Update(p.cfg) },
 	}
 	for name, lose := range lose {
 		t.Run(name, func(t *testing.T) {

@@ -17,6 +17,11 @@ type Backend struct {
 	// Weight is its share among the others, 1 to 256: twice the weight, twice the connections. 0 and
 	// negative are 1, more is 256.
 	Weight int
+	// Backup backends get connections only while no primary, which is one that is no backup, is usable:
+	// Ready, and healthy or in a panic. Primaries that are full are usable: connections wait for them.
+	Backup bool
+	// State is what the operator wants of it.
+	State State
 }
 
 const maxWeight = 256
@@ -30,15 +35,26 @@ type PoolConfig struct {
 	Budget time.Duration
 	// QueueLimit is how many connections may wait while all backends are full. 0 is 1024, negative is none.
 	QueueLimit int
-	// DrainTimeout is how long connections to a backend that is removed may go on.
+	// DrainTimeout is how long connections to a backend that is removed or put into Maintenance may go on.
 	// 0 is 5 minutes, negative is for ever.
 	DrainTimeout time.Duration
+	// PanicPercent is how many of the primaries that are Ready have to be healthy. When fewer are, the few
+	// could not bear it, or the checks are wrong: health is ignored then, and all that are Ready get
+	// connections. There is no panic while a backup is Ready and healthy. Where no primary is Ready, the
+	// backups are used though none is healthy. 0 is 50, negative is never: connections are refused when
+	// nobody is healthy.
+	PanicPercent int
+	// SlowStart is how long the weight of a backend that is Up again takes to grow evenly from a tenth to
+	// the full one. It does not apply to backends that were never seen to fail, nor to RoundRobin and the
+	// hashing strategies. 0 and negative are off.
+	SlowStart time.Duration
 }
 
 const (
 	defaultBudget       = 30 * time.Second
 	defaultQueueLimit   = 1024
 	defaultDrainTimeout = 5 * time.Minute
+	defaultPanicPercent = 50
 )
 
 func (c PoolConfig) withDefaults() PoolConfig {
@@ -51,6 +67,11 @@ func (c PoolConfig) withDefaults() PoolConfig {
 	if c.DrainTimeout == 0 {
 		c.DrainTimeout = defaultDrainTimeout
 	}
+	if c.PanicPercent == 0 {
+		c.PanicPercent = defaultPanicPercent
+	}
+	c.PanicPercent = min(c.PanicPercent, 100)
+	c.SlowStart = max(c.SlowStart, 0)
 	c.Backends = append([]Backend(nil), c.Backends...)
 	return c
 }
@@ -69,7 +90,10 @@ type Pool struct {
 	policy     policy
 	candidates []*backend // whom the policy may pick
 	free       int        // candidates that are not full
+	panics     bool       // health is ignored
 	picks      uint64     // ever
+	warming    bool       // some backend starts slowly
+	nextWeigh  time.Time  // while warming
 }
 
 // NewPool returns a pool.
@@ -86,10 +110,14 @@ type backend struct {
 	tls      *BackendTLS
 	proxy    int
 	weight   int
+	backup   bool
+	state    State
+	health   Health
+	warmFrom time.Time // since when it starts slowly; zero when it does not
 	active   int
 
 	at       int     // its place among the candidates, -1 when it is none
-	share    float64 // its weight of this moment
+	share    float64 // its weight of this moment, smaller while it starts slowly
 	turn     uint64  // the pick that took it last, 0 is none
 	rank     int     // for ranking: its place in the heap
 	lastTurn float64 // for weightedRoundRobin: the time of its last turn, in rounds
@@ -99,7 +127,7 @@ type backend struct {
 	lastFailure   time.Time
 	connectTime   time.Duration
 	traffic       liveTraffic
-	closeBy       atomic.Int64 // Unix nanoseconds; set when removed, 0 otherwise
+	closeBy       atomic.Int64 // Unix nanoseconds; set when removed or in maintenance, 0 otherwise
 }
 
 func (b *backend) full() bool { return b.capacity > 0 && b.active >= b.capacity }
@@ -123,7 +151,7 @@ func (t *liveTraffic) load() traffic { return traffic{t.in.Load(), t.out.Load()}
 func (t *traffic) add(o traffic) { t.in, t.out = t.in+o.in, t.out+o.out }
 
 // Update replaces the configuration, for the next connection. Backends that stay, by their address, keep
-// their connections and numbers, and whose turn it is stays as it was unless the strategy changes.
+// their connections, numbers and health, and whose turn it is stays as it was unless the strategy changes.
 // Connections to removed backends may go on for DrainTimeout.
 func (p *Pool) Update(cfg PoolConfig) {
 	cfg = cfg.withDefaults()
@@ -148,9 +176,7 @@ func (p *Pool) Update(cfg PoolConfig) {
 			b = p.revive(wanted.Addr)
 		}
 		delete(gone, wanted.Addr)
-		b.capacity, b.weight = wanted.Capacity, min(max(wanted.Weight, 1), maxWeight)
-		b.closeBy.Store(0)
-		b.tls, b.proxy = wanted.TLS, wanted.ProxyProtocol
+		b.configure(wanted, cfg.DrainTimeout)
 		p.backends = append(p.backends, b)
 	}
 	for _, b := range gone {
@@ -159,18 +185,16 @@ func (p *Pool) Update(cfg PoolConfig) {
 	p.arrange()
 }
 
-// arrange works out who the candidates are, after any change but the one of a number of connections, and
-// serves those in the queue who can be served now. The caller holds the lock.
-func (p *Pool) arrange() {
-	p.candidates, p.free = p.backends, 0
-	for i, b := range p.candidates {
-		b.at, b.share = i, float64(b.weight)
-		if !b.full() {
-			p.free++
-		}
+// configure gives the backend what is wanted of it.
+func (b *backend) configure(wanted Backend, drain time.Duration) {
+	b.capacity, b.backup, b.state = wanted.Capacity, wanted.Backup, wanted.State
+	b.weight = min(max(wanted.Weight, 1), maxWeight)
+	b.tls, b.proxy = wanted.TLS, wanted.ProxyProtocol
+	if b.state == Maintenance {
+		b.closeAfter(drain)
+	} else {
+		b.closeBy.Store(0)
 	}
-	p.policy.reset(p.backends, p.candidates)
-	p.serveQueue()
 }
 
 // opening tells how connections to b begin.
@@ -187,6 +211,7 @@ func (p *Pool) revive(addr string) *backend {
 		return &backend{addr: addr}
 	}
 	delete(p.removed, addr)
+	b.health, b.warmFrom = Health{}, time.Time{} // nobody has looked while it was gone
 	return b
 }
 
@@ -250,6 +275,7 @@ type PoolStats struct {
 	Waiting    int           // connections in the queue
 	QueueLimit int           // most of them, 0 when nobody may wait
 	OldestWait time.Duration // how long the first in the queue has waited, 0 when it is empty
+	Panic      bool          // health is ignored, see PoolConfig.PanicPercent
 	Total      int64         // connections that a backend took, ever
 	BytesIn    int64         // from clients, ever
 	BytesOut   int64         // to clients, ever
@@ -259,7 +285,10 @@ type PoolStats struct {
 // BackendStats is what one backend is doing.
 type BackendStats struct {
 	Addr            string
-	Weight          int // as configured
+	Weight          int // as configured, whatever slow start makes of it
+	Backup          bool
+	State           State
+	Health          Health
 	Active          int
 	Total           int64 // connections that it took
 	Failed          int64 // dials that failed
@@ -275,7 +304,7 @@ func (p *Pool) Stats() PoolStats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	stats := PoolStats{
-		Waiting: p.queue.len, QueueLimit: max(p.cfg.QueueLimit, 0), OldestWait: p.queue.oldest(),
+		Waiting: p.queue.len, QueueLimit: max(p.cfg.QueueLimit, 0), OldestWait: p.queue.oldest(), Panic: p.panics,
 		Total: p.total, Backends: make([]BackendStats, len(p.backends)),
 	}
 	sum := p.retired
@@ -284,7 +313,7 @@ func (p *Pool) Stats() PoolStats {
 		sum.add(t)
 		stats.Active += b.active
 		stats.Backends[i] = BackendStats{
-			Addr: b.addr, Weight: b.weight,
+			Addr: b.addr, Weight: b.weight, Backup: b.backup, State: b.state, Health: b.health,
 			Active: b.active, Total: b.total, Failed: b.failed, BytesIn: t.in, BytesOut: t.out,
 			ConnectTime: b.connectTime, LastErrorReason: b.lastReason, LastErrorAt: b.lastFailure,
 		}
