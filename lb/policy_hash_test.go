@@ -1,6 +1,7 @@
 package lb
 
 import (
+	"crypto/tls"
 	"net/netip"
 	"slices"
 	"testing"
@@ -118,5 +119,29 @@ func TestRemovedBackendMovesFewKeys(t *testing.T) {
 	}
 	if !near(moved, keys, 1.0/n, 0.2) {
 		t.Errorf("%d of %d keys moved", moved, keys)
+	}
+}
+
+// The server hands on whom the connection comes from and what Admit says of it.
+func TestServerGivesTheHashItsKey(t *testing.T) {
+	addrs := names(t, 3)
+	for s, key := range map[Strategy]pickKey{
+		SourceHash:   {address: netip.MustParseAddr("127.0.0.1")},
+		IdentityHash: {identity: "somebody"},
+	} {
+		cfg := PoolConfig{Strategy: s}
+		for _, addr := range addrs {
+			cfg.Backends = append(cfg.Backends, Backend{Addr: addr})
+		}
+		pool := NewPool(cfg)
+		r := newRig(t, Config{Admit: func(tls.ConnectionState) (Admission, error) {
+			return Admission{Pool: pool, HashKey: key.identity}, nil
+		}})
+		want := take(t, NewPool(cfg), key).addr
+		for range 5 {
+			if got := ask(t, r); got != string(rune('a'+slices.Index(addrs, want))) {
+				t.Errorf("strategy %d: %q answered, the key is that of %s", s, got, want)
+			}
+		}
 	}
 }

@@ -318,3 +318,15 @@ func TestEveryStrategyFindsWhatIsOpen(t *testing.T) {
 		}
 	}
 }
+
+func TestEveryStrategyGoesOnWhenADialFails(t *testing.T) {
+	up, down := upstream(t, greeter("up")), closedPort(t)
+	for _, s := range allStrategies {
+		r := newRig(t, Config{Admit: to(NewPool(PoolConfig{Strategy: s, Backends: []Backend{{Addr: down, Weight: 9}, {Addr: up}}}))})
+		for range 4 {
+			if got := ask(t, r); got != "up" {
+				t.Errorf("strategy %d: %q", s, got)
+			}
+		}
+	}
+}
