@@ -88,6 +88,7 @@ type Control struct {
 	cookies  [][]byte
 	bus      *bus
 	journal  *journal
+	health   *health
 	firsts   chan string // frontends whose first byte has just arrived
 
 	signups, authByAddress, authByClient, checks, issues *rates
@@ -127,6 +128,7 @@ func New(ctx context.Context, cfg Config) (*Control, error) {
 		dummyHash:     hashKey("nobody"),
 	}
 	c.dialer = &lb.Dialer{Allow: c.egress.check}
+	c.health = newHealth(c)
 	if err := c.loadSecrets(ctx); err != nil {
 		return nil, err
 	}
@@ -182,6 +184,8 @@ func (c *Control) Tasks() []Task {
 		{"sweep what has expired", c.sweep},
 		{"note first bytes", c.noteFirstBytes},
 		{"sample traffic", c.sample},
+		{"check routes", c.health.run},
+		{"end ejections", c.health.endEjections},
 	}
 }
 

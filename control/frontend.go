@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/xdire/xlb/lb"
@@ -15,12 +16,20 @@ import (
 type Strategy int
 
 const (
-	RoundRobin       Strategy = 0
-	LeastConnections Strategy = 1
+	RoundRobin         = Strategy(lb.RoundRobin)
+	LeastConnections   = Strategy(lb.LeastConnections)
+	WeightedRoundRobin = Strategy(lb.WeightedRoundRobin)
+	TwoChoices         = Strategy(lb.TwoChoices)
+	Random             = Strategy(lb.Random)
+	SourceHash         = Strategy(lb.SourceHash)
+	IdentityHash       = Strategy(lb.IdentityHash)
 )
 
 // Strategies lists the names of all strategies, in the order of their numbers.
-var Strategies = []string{"round-robin", "least-connections"}
+var Strategies = []string{
+	RoundRobin: "round-robin", LeastConnections: "least-connections", WeightedRoundRobin: "weighted-round-robin",
+	TwoChoices: "two-choices", Random: "random", SourceHash: "source-hash", IdentityHash: "identity-hash",
+}
 
 func (s Strategy) String() string {
 	if int(s) < 0 || int(s) >= len(Strategies) {
@@ -98,16 +107,20 @@ func (s FrontendSpec) into(r *store.Frontend) {
 	r.Options = &s.Options
 }
 
+var routeStates = map[string]lb.State{"": lb.Ready, "drain": lb.Drain, "maintenance": lb.Maintenance}
+
 // pool is the frontend as the balancer knows it.
 func (f Frontend) pool() lb.PoolConfig {
 	cfg := lb.PoolConfig{
 		Strategy: lb.Strategy(f.Strategy), Budget: time.Duration(f.RouteTimeoutSec) * time.Second,
+		PanicPercent: orOff(f.Options.PanicPercent), SlowStart: seconds(f.Options.SlowStartSec),
 		QueueLimit: orOff(f.Options.QueueLimit), DrainTimeout: max(seconds(f.Options.DrainTimeoutSec), time.Nanosecond),
 	}
 	over := backendTLS(f.Options.RouteTLS)
 	for _, r := range f.Routes {
 		cfg.Backends = append(cfg.Backends, lb.Backend{
-			Addr: r.Dest, Capacity: r.Capacity, TLS: over, ProxyProtocol: f.Options.Proxy,
+			Addr: r.Dest, Capacity: r.Capacity, Weight: r.Weight, Backup: r.Backup, State: routeStates[r.State],
+			TLS: over, ProxyProtocol: f.Options.Proxy,
 		})
 	}
 	return cfg
@@ -261,7 +274,7 @@ func (c *Control) checkFrontend(ctx context.Context, spec FrontendSpec, known []
 	}
 	spec.Name = name
 	if spec.Strategy < 0 || int(spec.Strategy) >= len(Strategies) {
-		problems = append(problems, invalid("strategy", "Use 0 (round robin) or 1 (least connections)."))
+		problems = append(problems, invalid("strategy", "Use 0 to %d, or a name: %s.", len(Strategies)-1, strings.Join(Strategies, ", ")))
 	}
 	if spec.RouteTimeoutSec < 1 || spec.RouteTimeoutSec > maxRouteTimeout {
 		problems = append(problems, invalid("routeTimeoutSec", "Use 1 to %d seconds.", maxRouteTimeout))

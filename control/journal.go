@@ -120,6 +120,9 @@ func (c *Control) trace(e lb.Event) {
 	switch e.Kind {
 	case lb.Accepted:
 		b.frontend.seen.accepted.Store(c.cfg.Now().UnixNano())
+	case lb.Dialled:
+		c.health.dialled(b.frontendID, e.Route, e.Reason)
+		return
 	case lb.Routed:
 		b.frontend.seen.routed.Store(c.cfg.Now().UnixNano())
 	case lb.FirstByte:

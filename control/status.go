@@ -20,6 +20,10 @@ const (
 	StateWaiting  State = "waiting" // a frontend that no connection has reached yet
 	StateUnknown  State = "unknown" // a route that was not tried yet
 	StateOff      State = "off"
+
+	StateEjected     State = "ejected"     // a route that rests because connects to it failed
+	StateDraining    State = "draining"    // a route that takes no new connections
+	StateMaintenance State = "maintenance" // the same, and it ends those it has
 )
 
 // RouteStatus is what is known about a route. It is observed, never stored.
@@ -108,13 +112,28 @@ func routeStatus(route Route, all []lb.BackendStats) RouteStatus {
 	b := all[i]
 	status.Active, status.Total, status.Failed = b.Active, b.Total, b.Failed
 	status.BytesIn, status.BytesOut, status.ConnectTime = b.BytesIn, b.BytesOut, b.ConnectTime
-	switch {
-	case b.LastErrorReason != "":
-		status.State, status.Reason, status.Since = StateDown, string(b.LastErrorReason), b.LastErrorAt
-	case b.Total > 0:
-		status.State = StateUp
-	}
+	status.State, status.Reason, status.Since = routeState(b)
 	return status
+}
+
+// routeState is what is known about a route: what its owner wants, then what checks found, then what the
+// last connect says.
+func routeState(b lb.BackendStats) (State, string, time.Time) {
+	switch {
+	case b.State == lb.Drain:
+		return StateDraining, "", time.Time{}
+	case b.State == lb.Maintenance:
+		return StateMaintenance, "", time.Time{}
+	case b.Health.State == lb.Down:
+		return StateDown, string(b.Health.Reason), b.Health.Since
+	case b.Health.State == lb.Ejected:
+		return StateEjected, string(b.Health.Reason), b.Health.Since
+	case b.LastErrorReason != "" && b.Health.State != lb.Up:
+		return StateDown, string(b.LastErrorReason), b.LastErrorAt
+	case b.Health.State == lb.Up || b.Total > 0:
+		return StateUp, "", b.Health.Since
+	}
+	return StateUnknown, "", time.Time{}
 }
 
 // state sums the routes up. Without traffic nothing is known, and it says so.
@@ -125,7 +144,7 @@ func (f *frontendState) state(routes []RouteStatus) State {
 	down, tried := 0, 0
 	for _, r := range routes {
 		switch r.State {
-		case StateDown:
+		case StateDown, StateEjected:
 			down, tried = down+1, tried+1
 		case StateUp:
 			tried++

@@ -179,6 +179,7 @@ func (x *index) putFrontend(r store.Frontend) {
 		state.pool, state.limit, state.seen = lb.NewPool(record.pool()), &lb.Limit{}, &sightings{}
 	}
 	applyLimits(state.limit, &record.Options)
+	x.c.health.put(record, state.pool)
 	x.frontends.set(record.ID, state)
 	x.byAccessKey.set(record.AccessKey, state)
 	if !record.Active {
@@ -194,6 +195,7 @@ func (x *index) removeFrontend(id string) {
 	}
 	x.frontends.remove(id)
 	x.byAccessKey.remove(old.record.AccessKey)
+	x.c.health.remove(id)
 	x.c.drop(frontendKey(id), lb.ReasonGone)
 	x.c.bus.mark(old.record.ClientID)
 }

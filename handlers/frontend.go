@@ -41,7 +41,7 @@ type frontendBody struct {
 	UUID            string      `json:"uuid"`
 	Name            string      `json:"name"`
 	Active          bool        `json:"active"`
-	Strategy        int         `json:"strategy" doc:"0 round robin, 1 least connections"`
+	Strategy        int         `json:"strategy" doc:"0 round robin, 1 least connections, 2 weighted round robin, 3 two choices, 4 random, 5 source hash, 6 identity hash"`
 	RouteTimeoutSec int         `json:"routeTimeoutSec"`
 	ClientID        string      `json:"clientId"`
 	AccessKey       string      `json:"accessKey" doc:"The CN of its certificates, 64 hex digits"`

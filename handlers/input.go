@@ -44,7 +44,7 @@ func (o optional[T]) into(field *T, otherwise T) {
 type frontendInput struct {
 	Name            optional[string]         `json:"name,omitempty" doc:"A label, need not be unique. Default: suggested from the first port"`
 	Active          optional[bool]           `json:"active,omitempty" doc:"Default: true"`
-	Strategy        optional[strategyNumber] `json:"strategy,omitempty" doc:"0 or round-robin (default), 1 or least-connections"`
+	Strategy        optional[strategyNumber] `json:"strategy,omitempty" doc:"0 or round-robin (default), 1 or least-connections, 2 or weighted-round-robin, 3 or two-choices, 4 or random, 5 or source-hash, 6 or identity-hash"`
 	RouteTimeoutSec optional[int]            `json:"routeTimeoutSec,omitempty" doc:"One budget for waiting and all dials, 1 to 300. Default: 30"`
 	Routes          optional[[]routeBody]    `json:"routes,omitempty" doc:"At least one in a frontend; a list replaces the whole list"`
 	OptionsInput

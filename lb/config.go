@@ -32,7 +32,7 @@ type Config struct {
 	Dialer *Dialer
 
 	// Trace hears of every connection: once Refused, or else Accepted, then Routed and FirstByte if it
-	// comes so far, then Closed. It is called from many goroutines and must not block. Nil is nobody.
+	// comes so far, then Closed; and Dialled for each backend that is tried. It is called from many goroutines and must not block. Nil is nobody.
 	Trace func(Event)
 }
 
@@ -99,6 +99,7 @@ type EventKind int
 const (
 	Refused   EventKind = iota // not admitted; the end of it
 	Accepted                   // admitted
+	Dialled                    // a backend was tried: Reason says why in vain, and is empty when it answered
 	Routed                     // a backend took the connection
 	FirstByte                  // the first byte of the backend reached the client
 	Closed                     // the end of an admitted connection
@@ -117,11 +118,11 @@ type Event struct {
 	Resumed bool // the TLS session is a resumed one
 	Tag     any  // of the Admission
 
-	Reason Reason // of Refused and Closed
+	Reason Reason // of Refused, Dialled and Closed
 	Detail string // for people
 	Err    error
 
-	Route     string // address of the backend
+	Route     string // address of the backend, in Dialled of the one that was tried
 	BytesIn   int64  // from the client
 	BytesOut  int64  // to the client
 	Handshake time.Duration

@@ -160,6 +160,7 @@ func (c *conn) reach() (*backend, net.Conn, error) {
 			return nil, nil, err
 		}
 		c.admission.Pool.dialled(b, c.connect, err)
+		c.tellDialled(b, err)
 		if err == nil {
 			return b, route, nil
 		}
@@ -299,6 +300,18 @@ func (c *conn) info() Conn {
 		info.Route = c.lease.addr
 	}
 	return info
+}
+
+// tellDialled reports how a dial went.
+func (c *conn) tellDialled(b *backend, err error) {
+	e := Event{
+		Kind: Dialled, ID: c.id, Start: c.start, Remote: c.remote, Resumed: c.state.DidResume, Tag: c.admission.Tag,
+		Route: b.addr, Connect: c.connect, Handshake: c.handshake, Duration: time.Since(c.start), Err: err,
+	}
+	if err != nil {
+		e.Reason = ReasonOf(err)
+	}
+	c.server.cfg.Trace(e)
 }
 
 // tell reports a moment to Config.Trace.

@@ -116,7 +116,9 @@ const (
 )
 
 // Strategies has the name of each strategy by its number.
-var Strategies = [...]string{"Round robin", "Least connections"}
+var Strategies = [...]string{
+	"Round robin", "Least connections", "Weighted round robin", "Two choices", "Random", "By client address", "By certificate",
+}
 
 func routeLabel(n int) string { return fmt.Sprintf("Route %d", n) }
 func capacityLabel(n int) string {
