@@ -95,6 +95,8 @@ func (c *conn) finish() {
 
 // forget lets go of what only the beginning of a connection needs.
 func (c *conn) forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.state = tls.ConnectionState{DidResume: c.state.DidResume}
 }
 
@@ -295,7 +297,7 @@ func (c *conn) idle() time.Duration { return time.Since(c.start) - time.Duration
 func (c *conn) info() Conn {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	info := Conn{ID: c.id, Remote: c.remote, Start: c.start, Idle: c.idle(), BytesIn: c.in.Load(), BytesOut: c.out.Load(), Tag: c.admission.Tag}
+	info := Conn{ID: c.id, Remote: c.remote, Start: c.start, Idle: c.idle(), BytesIn: c.in.Load(), BytesOut: c.out.Load(), Resumed: c.state.DidResume, Tag: c.admission.Tag}
 	if c.lease != nil {
 		info.Route = c.lease.addr
 	}

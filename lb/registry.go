@@ -2,6 +2,8 @@ package lb
 
 import (
 	"container/list"
+	"maps"
+	"slices"
 	"sync"
 )
 
@@ -9,14 +11,14 @@ import (
 type registry struct {
 	mu    sync.Mutex
 	conns map[*conn]struct{}
-	keys  map[string]map[*conn]struct{}
+	keys  map[string]map[uint64]*conn // by key, then by id: one of a key is found without a walk over all
 }
 
 func (r *registry) add(c *conn) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.conns == nil {
-		r.conns, r.keys = map[*conn]struct{}{}, map[string]map[*conn]struct{}{}
+		r.conns, r.keys = map[*conn]struct{}{}, map[string]map[uint64]*conn{}
 	}
 	r.conns[c] = struct{}{}
 }
@@ -26,9 +28,9 @@ func (r *registry) name(c *conn, keys []string) {
 	defer r.mu.Unlock()
 	for _, key := range keys {
 		if r.keys[key] == nil {
-			r.keys[key] = map[*conn]struct{}{}
+			r.keys[key] = map[uint64]*conn{}
 		}
-		r.keys[key][c] = struct{}{}
+		r.keys[key][c.id] = c
 	}
 }
 
@@ -37,7 +39,7 @@ func (r *registry) remove(c *conn, keys []string) {
 	defer r.mu.Unlock()
 	delete(r.conns, c)
 	for _, key := range keys {
-		delete(r.keys[key], c)
+		delete(r.keys[key], c.id)
 		if len(r.keys[key]) == 0 {
 			delete(r.keys, key)
 		}
@@ -50,21 +52,23 @@ func (r *registry) count() int {
 	return len(r.conns)
 }
 
-func (r *registry) all() []*conn { return r.list(func() map[*conn]struct{} { return r.conns }) }
-
-func (r *registry) of(key string) []*conn {
-	return r.list(func() map[*conn]struct{} { return r.keys[key] })
-}
-
-func (r *registry) list(set func() map[*conn]struct{}) []*conn {
+func (r *registry) all() []*conn {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	found := set()
-	all := make([]*conn, 0, len(found))
-	for c := range found {
-		all = append(all, c)
-	}
-	return all
+	return slices.AppendSeq(make([]*conn, 0, len(r.conns)), maps.Keys(r.conns))
+}
+
+func (r *registry) of(key string) []*conn {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.AppendSeq(make([]*conn, 0, len(r.keys[key])), maps.Values(r.keys[key]))
+}
+
+// one is nil when no live connection of the key has the id.
+func (r *registry) one(key string, id uint64) *conn {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.keys[key][id]
 }
 
 // gate bounds the handshakes in flight. The oldest gives way: honest ones take milliseconds, so what is

@@ -238,23 +238,34 @@ func (s *Server) DropAfter(key string, d time.Duration, reason Reason) int {
 	return len(all)
 }
 
+// Kill closes one live connection with a reset, and returns false when the key names none of that id, or
+// it has been closed already. The key bounds what a caller can hit: ids alone are easy to guess.
+func (s *Server) Kill(key string, id uint64) bool {
+	c := s.live.one(key, id)
+	return c != nil && c.abort(ending{reason: ReasonKilled})
+}
+
 // Conn is what is known about a live connection.
 type Conn struct {
-	ID                uint64
+	ID                uint64 // grows with each connection that the server accepts
 	Remote            netip.AddrPort
 	Route             string // "" while it has no backend
 	Start             time.Time
 	Idle              time.Duration
 	BytesIn, BytesOut int64
+	Resumed           bool // its TLS session
 	Tag               any
 }
 
-// Connections lists the live connections of a key, in no order.
+// Connections lists the live connections of a key, in no order. One that was dropped or killed is not
+// among them any more, even while it is still being cleared away.
 func (s *Server) Connections(key string) []Conn {
 	live := s.live.of(key)
-	all := make([]Conn, len(live))
-	for i, c := range live {
-		all[i] = c.info()
+	all := make([]Conn, 0, len(live))
+	for _, c := range live {
+		if !c.isClosed() {
+			all = append(all, c.info())
+		}
 	}
 	return all
 }
