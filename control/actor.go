@@ -50,6 +50,8 @@ const (
 	actCertificateIssue   action = "certificate.issue"
 	actCertificateRead    action = "certificate.read"
 	actConnectionActivity action = "connection.read"
+	actConnectionList     action = "connection.list"
+	actConnectionClose    action = "connection.close"
 )
 
 // open lists what nobody may do; everything else needs a client.
@@ -58,7 +60,7 @@ var open = map[action]bool{actClientCreate: true, actClientAuth: true, actSessio
 // reads lists what changes nothing and is therefore not logged.
 var reads = map[action]bool{
 	actClientRead: true, actFrontendRead: true, actCertificateRead: true,
-	actRouteCheck: true, actConnectionActivity: true,
+	actRouteCheck: true, actConnectionActivity: true, actConnectionList: true,
 }
 
 // may decides whether the actor in ctx may do act to object, and says so in the log. Every operation

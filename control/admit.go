@@ -11,8 +11,9 @@ import (
 
 // bearer is what admission learned about a connection; the balancer hands it back with every event.
 type bearer struct {
-	clientID, frontendID, serial string
-	frontend                     *frontendState
+	clientID, frontendID string
+	certificate          certificateKey
+	frontend             *frontendState
 }
 
 // Names under which the balancer finds live connections.
@@ -45,7 +46,7 @@ func (c *Control) admit(state tls.ConnectionState) (lb.Admission, error) {
 	}
 	admission := lb.Admission{
 		Pool:     b.frontend.pool,
-		Keys:     []string{clientKey(b.clientID), frontendKey(b.frontendID), serialKey(authority, b.serial)},
+		Keys:     []string{clientKey(b.clientID), frontendKey(b.frontendID), serialKey(authority, b.certificate.serial)},
 		NotAfter: leaf.NotAfter, Limits: []*lb.Limit{client.connections, b.frontend.limit}, Tag: b, ProxyFields: proxyFields(b),
 		HashKey: b.serial, // each program has a certificate of its own
 	}
@@ -56,8 +57,8 @@ func (c *Control) admit(state tls.ConnectionState) (lb.Admission, error) {
 // identify looks a certificate of ours up. Its authority comes from the record of its issue: the names
 // in the certificate have to agree with it, they decide nothing alone.
 func (c *Control) identify(authority string, leaf *x509.Certificate) (*bearer, *clientState, lb.Reason) {
-	serial := pki.FormatSerial(leaf.SerialNumber)
-	cert, known := c.index.certificates.get(certificateKey{authority, serial})
+	key := certificateKey{authority, pki.FormatSerial(leaf.SerialNumber)}
+	cert, known := c.index.certificates.get(key)
 	if !known {
 		return nil, nil, lb.ReasonGone
 	}
@@ -76,7 +77,7 @@ func (c *Control) identify(authority string, leaf *x509.Certificate) (*bearer, *
 	case !frontend.record.Active:
 		return nil, nil, lb.ReasonOff
 	}
-	return &bearer{clientID: cert.clientID, frontendID: cert.frontendID, serial: serial, frontend: frontend}, client, ""
+	return &bearer{clientID: cert.clientID, frontendID: cert.frontendID, certificate: key, frontend: frontend}, client, ""
 }
 
 func organisationIs(leaf *x509.Certificate, clientID string) bool {

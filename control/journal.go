@@ -180,12 +180,12 @@ func (c *Control) traceClosed(b *bearer, e lb.Event) {
 	}
 	c.log.LogAttrs(context.Background(), slog.LevelInfo, "connection",
 		slog.Uint64("id", e.ID), slog.String("reason", string(e.Reason)), slog.String("client", b.clientID),
-		slog.String("frontend", b.frontendID), slog.String("serial", b.serial), slog.String("source", e.Remote.String()),
+		slog.String("frontend", b.frontendID), slog.String("serial", b.certificate.serial), slog.String("source", e.Remote.String()),
 		slog.String("route", e.Route), slog.Int64("bytesIn", e.BytesIn), slog.Int64("bytesOut", e.BytesOut),
 		slog.Duration("wait", e.Wait), slog.Duration("connect", e.Connect), slog.Duration("total", e.Duration))
 	if notServed[e.Reason] {
 		c.journal.add(b.clientID, Attempt{
-			At: c.cfg.Now(), Code: string(e.Reason), Detail: e.Detail, Address: e.Remote, Serial: b.serial,
+			At: c.cfg.Now(), Code: string(e.Reason), Detail: e.Detail, Address: e.Remote, Serial: b.certificate.serial,
 			Route: e.Route, FrontendID: b.frontendID,
 		})
 	}

@@ -42,9 +42,9 @@ type frontendState struct {
 }
 
 type certificateState struct {
-	clientID, frontendID string
-	notAfter             time.Time
-	revoked              bool
+	clientID, frontendID, name string
+	notAfter                   time.Time
+	revoked                    bool
 }
 
 func newIndex(c *Control) *index {
@@ -201,7 +201,7 @@ func (x *index) removeFrontend(id string) {
 }
 
 func (x *index) putCertificate(r store.Certificate) {
-	state := &certificateState{clientID: r.ClientID, frontendID: r.FrontendID, notAfter: r.NotAfter, revoked: r.RevokedAt != nil}
+	state := &certificateState{clientID: r.ClientID, frontendID: r.FrontendID, name: r.Name, notAfter: r.NotAfter, revoked: r.RevokedAt != nil}
 	x.certificates.set(certificateKey{r.Authority, r.Serial}, state)
 	if state.revoked {
 		x.c.drop(serialKey(r.Authority, r.Serial), lb.ReasonRevoked)

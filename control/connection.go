@@ -1,0 +1,203 @@
+package control
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/xdire/xlb/lb"
+	"github.com/xdire/xlb/pki"
+)
+
+// Connection is a live connection of a frontend, through this process.
+type Connection struct {
+	ID       string // decimal digits
+	Serial   string // of its certificate
+	Name     string // of its certificate, may be empty
+	Source   netip.AddrPort
+	Route    string // empty while it waits for one
+	Since    time.Time
+	Age      time.Duration
+	Idle     time.Duration
+	BytesIn  int64 // from the client
+	BytesOut int64 // to the client
+	Resumed  bool  // its TLS session
+}
+
+// ConnectionQuery selects connections to list.
+type ConnectionQuery struct {
+	// Text is a part of the source, the route, the certificate's serial or its name. Empty: all.
+	Text string
+	// Limit is 1 to MaxConnections. Zero: MaxConnections.
+	Limit int
+}
+
+// MaxConnections is the longest list of connections.
+const MaxConnections = 1000
+
+// ConnectionList is the newest of the connections that a query selects.
+type ConnectionList struct {
+	Items []Connection
+	Total int // how many the query selects, with those beyond its limit
+}
+
+// Connections lists live connections of a frontend of the actor, newest first.
+func (c *Control) Connections(ctx context.Context, frontendID string, q ConnectionQuery) (ConnectionList, error) {
+	a, err := c.may(ctx, actConnectionList, frontendID)
+	if err != nil {
+		return ConnectionList{}, err
+	}
+	frontendID, err = c.liveFrontend(a, frontendID)
+	if err != nil {
+		return ConnectionList{}, err
+	}
+	if q.Limit == 0 {
+		q.Limit = MaxConnections
+	}
+	if q.Limit < 1 || q.Limit > MaxConnections {
+		return ConnectionList{}, invalid("limit", "Use 1 to %d.", MaxConnections)
+	}
+	list := ConnectionList{Items: []Connection{}}
+	text := strings.ToLower(strings.TrimSpace(q.Text))
+	for _, one := range c.newestConnections(frontendID) {
+		if conn := c.connectionOf(one); conn.matches(text) {
+			if list.Total++; list.Total <= q.Limit {
+				list.Items = append(list.Items, conn)
+			}
+		}
+	}
+	return list, nil
+}
+
+// liveFrontend is the uuid of a frontend of the actor, as the balancer's keys have it.
+func (c *Control) liveFrontend(a Actor, id string) (string, error) {
+	state, known := c.index.frontends.get(canonicalID(id))
+	if !known || state.record.ClientID != a.ClientID {
+		return "", notFound("frontend")
+	}
+	return state.record.ID, nil
+}
+
+func (c *Control) newestConnections(frontendID string) []lb.Conn {
+	all := c.balancer.Connections(frontendKey(frontendID))
+	slices.SortFunc(all, func(a, b lb.Conn) int { return cmp.Compare(b.ID, a.ID) })
+	return all
+}
+
+func (c *Control) connectionOf(one lb.Conn) Connection {
+	conn := Connection{
+		ID: strconv.FormatUint(one.ID, 10), Source: one.Remote, Route: one.Route, Since: one.Start, Age: time.Since(one.Start),
+		Idle: one.Idle, BytesIn: one.BytesIn, BytesOut: one.BytesOut, Resumed: one.Resumed,
+	}
+	if b, _ := one.Tag.(*bearer); b != nil {
+		conn.Serial = b.certificate.serial
+		if cert, known := c.index.certificates.get(b.certificate); known {
+			conn.Name = cert.name
+		}
+	}
+	return conn
+}
+
+// matches takes a text in lower case. Serials are found as people write them, too.
+func (conn Connection) matches(text string) bool {
+	for _, field := range []string{conn.Source.String(), conn.Route, conn.Serial, conn.Name} {
+		if strings.Contains(strings.ToLower(field), text) {
+			return true
+		}
+	}
+	serial, err := pki.ParseSerial(text)
+	return err == nil && serial == conn.Serial
+}
+
+// CloseConnection closes one live connection of a frontend of the actor with a reset. It is closed when
+// the call returns.
+func (c *Control) CloseConnection(ctx context.Context, frontendID, id string) error {
+	a, err := c.may(ctx, actConnectionClose, frontendID+"/connections/"+id)
+	if err != nil {
+		return err
+	}
+	frontendID, err = c.liveFrontend(a, frontendID)
+	if err != nil {
+		return err
+	}
+	number, err := strconv.ParseUint(id, 10, 64)
+	if err != nil || !c.balancer.Kill(frontendKey(frontendID), number) {
+		return notFound("connection")
+	}
+	return nil
+}
+
+// ConnectionFilter names connections to close: those that fit every field that is set.
+type ConnectionFilter struct {
+	Route  string // host:port, as in the frontend
+	Serial string // of the certificate, in any spelling
+	Source string // an address, or an address with a port
+	All    bool   // every one of the frontend; it goes with none of the others
+}
+
+// CloseConnections closes the live connections of a frontend of the actor that the filter names, with a
+// reset. It tells how many it closed.
+func (c *Control) CloseConnections(ctx context.Context, frontendID string, filter ConnectionFilter) (int, error) {
+	a, err := c.may(ctx, actConnectionClose, frontendID+"/connections")
+	if err != nil {
+		return 0, err
+	}
+	frontendID, err = c.liveFrontend(a, frontendID)
+	if err != nil {
+		return 0, err
+	}
+	names, err := filter.check()
+	if err != nil {
+		return 0, err
+	}
+	closed := 0
+	for _, one := range c.newestConnections(frontendID) {
+		if names(c.connectionOf(one)) && c.balancer.Kill(frontendKey(frontendID), one.ID) {
+			closed++
+		}
+	}
+	return closed, nil
+}
+
+// check returns what tells whether the filter names a connection, or what is wrong with the filter.
+func (f ConnectionFilter) check() (func(Connection) bool, error) {
+	named := f.Route != "" || f.Serial != "" || f.Source != ""
+	switch {
+	case !named && !f.All:
+		return nil, invalid("all", "Name a route, a serial or a source, or set all to true.")
+	case named && f.All:
+		return nil, invalid("all", "Leave all out where a route, a serial or a source is named.")
+	}
+	var problems []error
+	serial, err := pki.ParseSerial(f.Serial)
+	if f.Serial != "" && err != nil {
+		problems = append(problems, invalid("serial", "Use the hex digits of a serial, at most 40."))
+	}
+	from, err := sourceFilter(f.Source)
+	if err != nil {
+		problems = append(problems, err)
+	}
+	return func(c Connection) bool {
+		return (f.Route == "" || c.Route == f.Route) && (f.Serial == "" || c.Serial == serial) && from(c.Source)
+	}, errors.Join(problems...)
+}
+
+// sourceFilter fits an address with any port, or with the one that is given.
+func sourceFilter(text string) (func(netip.AddrPort) bool, error) {
+	if text == "" {
+		return func(netip.AddrPort) bool { return true }, nil
+	}
+	if addr, err := netip.ParseAddr(text); err == nil {
+		return func(source netip.AddrPort) bool { return source.Addr() == addr.Unmap() }, nil
+	}
+	if pair, err := netip.ParseAddrPort(text); err == nil {
+		pair = netip.AddrPortFrom(pair.Addr().Unmap(), pair.Port())
+		return func(source netip.AddrPort) bool { return source == pair }, nil
+	}
+	return nil, invalid("source", "Use an address, such as 10.2.0.14, or an address with a port, such as 10.2.0.14:51884.")
+}
