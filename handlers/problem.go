@@ -158,13 +158,27 @@ func problemOf(ctx context.Context, log *slog.Logger, err error) *Problem {
 	if first.Kind == control.KindInvalid {
 		p.Detail = details[http.StatusUnprocessableEntity]
 	}
+	part := "body."
+	if errors.As(err, new(queryError)) {
+		part = "query."
+	}
 	for _, one := range problems {
 		if one.Field != "" {
-			p.add("body."+one.Field, one.Message)
+			p.add(part+one.Field, one.Message)
 		}
 	}
 	return p
 }
+
+// queryError is about values of the URL; what operations find wrong is of the body otherwise.
+type queryError struct{ err error }
+
+func (q queryError) Error() string { return q.err.Error() }
+
+// Unwrap returns a list: that is what [control.Problems] takes apart.
+func (q queryError) Unwrap() []error { return []error{q.err} }
+
+func inQuery(err error) error { return queryError{err} }
 
 // statusOf is the HTTP status for a kind of error, for both faces.
 func statusOf(e *control.Error) int {

@@ -1,0 +1,292 @@
+package web
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/xdire/xlb/lb"
+)
+
+// balance serves the control's balancer on loopback and returns its address.
+func (f *fixture) balance() string {
+	f.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(f.T, err)
+	served := make(chan error, 1)
+	go func() { served <- f.control.Balancer().Serve(l) }()
+	f.Cleanup(func() {
+		f.control.Balancer().Close()
+		if err := <-served; !errors.Is(err, lb.ErrServerClosed) {
+			f.Errorf("the balancer's Serve: %v", err)
+		}
+	})
+	return l.Addr().String()
+}
+
+// echoes is an upstream that sends back what it gets.
+func echoes(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	var running sync.WaitGroup
+	running.Go(func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			running.Go(func() { defer conn.Close(); io.Copy(conn, conn) })
+		}
+	})
+	t.Cleanup(func() { l.Close(); running.Wait() })
+	return l.Addr().String()
+}
+
+// identity is a certificate of the frontend, through the API, and its serial.
+func (c *tenant) identity(frontend, name string) (tls.Certificate, string) {
+	c.Helper()
+	v := c.call("POST", "/api/v1/client/frontend/"+frontend+"/tls", `{"keyType":"ecdsa-p256","name":"`+name+`"}`).object(c.T)
+	var pems [2][]byte
+	for i, field := range []string{"certificate", "key"} {
+		text, _ := v[field].(string)
+		decoded, err := base64.StdEncoding.DecodeString(text)
+		must(c.T, err)
+		pems[i] = decoded
+	}
+	pair, err := tls.X509KeyPair(pems[0], pems[1])
+	must(c.T, err)
+	return pair, pair.Leaf.SerialNumber.Text(16)
+}
+
+// program is a client of the balancer.
+type program struct {
+	*tls.Conn
+	source string
+}
+
+// connect opens a connection and waits until it carries bytes.
+func (f *fixture) connect(address string, cert tls.Certificate) program {
+	f.Helper()
+	dialer := tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true, Certificates: []tls.Certificate{cert}}}
+	ctx, cancel := context.WithTimeout(f.Context(), 10*time.Second)
+	defer cancel()
+	conn, err := dialer.DialContext(ctx, "tcp", address)
+	must(f.T, err)
+	f.Cleanup(func() { conn.Close() })
+	p := program{conn.(*tls.Conn), conn.LocalAddr().String()}
+	if !p.works() {
+		f.Fatal("a new connection carries no bytes")
+	}
+	return p
+}
+
+func (p program) works() bool {
+	p.SetDeadline(time.Now().Add(10 * time.Second))
+	if _, err := p.Write([]byte("hello")); err != nil {
+		return false
+	}
+	got := make([]byte, 5)
+	_, err := io.ReadFull(p, got)
+	return err == nil && string(got) == "hello"
+}
+
+// noticed tells whether the program hears within a second that its connection was closed.
+func (p program) noticed() bool {
+	p.SetReadDeadline(time.Now().Add(time.Second))
+	_, err := p.Read(make([]byte, 1))
+	var e net.Error
+	return err != nil && !(errors.As(err, &e) && e.Timeout())
+}
+
+// connections lists what the API says, by source.
+func (c *tenant) connections(frontend, query string) (bySource map[string]map[string]any, order []string, total int) {
+	c.Helper()
+	a := c.call("GET", "/api/v1/client/frontend/"+frontend+"/connections"+query, "")
+	if a.status != 200 {
+		c.Fatalf("list connections: %d %s", a.status, a.body)
+	}
+	v := a.object(c.T)
+	bySource = map[string]map[string]any{}
+	for _, item := range v["items"].([]any) {
+		one := item.(map[string]any)
+		bySource[one["source"].(string)] = one
+		order = append(order, one["source"].(string))
+	}
+	if next, there := v["next"]; next != nil || !there {
+		c.Errorf("next is %v", next)
+	}
+	return bySource, order, int(v["total"].(float64))
+}
+
+// crowd is a frontend with two routes and four connections: two of each certificate.
+type crowd struct {
+	*tenant
+	id, first, second string
+	serial            [2]string
+	programs          []program // newest last; the odd ones have the other certificate
+}
+
+func newCrowd(t *testing.T) *crowd {
+	t.Helper()
+	f := start(t)
+	address := f.balance()
+	w := &crowd{tenant: f.signUp("testuser"), first: echoes(t), second: echoes(t)}
+	made := w.call("POST", "/api/v1/client/frontend", `{"name":"orders","routes":[{"dest":"`+w.first+`"},{"dest":"`+w.second+`"}]}`)
+	w.id, _ = made.object(t)["uuid"].(string)
+	checkout, serial0 := w.identity(w.id, "checkout-prod")
+	reports, serial1 := w.identity(w.id, "reports")
+	w.serial = [2]string{serial0, serial1}
+	for _, cert := range []tls.Certificate{checkout, reports, checkout, reports} {
+		w.programs = append(w.programs, f.connect(address, cert))
+	}
+	return w
+}
+
+func (w *crowd) path() string { return "/api/v1/client/frontend/" + w.id + "/connections" }
+
+// alive checks which programs still reach their route.
+func (w *crowd) alive(want ...bool) {
+	w.Helper()
+	for i, p := range w.programs {
+		if want[i] && !p.works() {
+			w.Errorf("connection %d was closed", i)
+		}
+		if !want[i] && !p.noticed() {
+			w.Errorf("program %d did not notice within a second that its connection was closed", i)
+		}
+	}
+}
+
+func TestConnectionsAreListed(t *testing.T) {
+	w := newCrowd(t)
+	all, order, total := w.connections(w.id, "")
+	if len(all) != 4 || total != 4 {
+		t.Fatalf("%d of %d connections, want 4", len(all), total)
+	}
+	for i, p := range w.programs {
+		if order[3-i] != p.source {
+			t.Errorf("the order is %v, want the newest first", order)
+		}
+		one := all[p.source]
+		name := []string{"checkout-prod", "reports"}[i%2]
+		id, isText := one["id"].(string)
+		if one["serial"] != w.serial[i%2] || one["name"] != name || one["bytesIn"] != 5.0 || one["bytesOut"] != 5.0 || !isText || strings.Trim(id, "0123456789") != "" {
+			t.Errorf("connection %d is %v", i, one)
+		}
+		if one["route"] != w.first && one["route"] != w.second {
+			t.Errorf("connection %d goes to %v", i, one["route"])
+		}
+		if age, idle := one["ageMs"].(float64), one["idleMs"].(float64); idle > age || age > 60_000 || one["since"].(map[string]any)["seconds"] == 0.0 || one["resumed"] != false {
+			t.Errorf("connection %d is %v", i, one)
+		}
+	}
+	for query, want := range map[string][2]int{
+		"?limit=1": {1, 4}, "?limit=1000": {4, 4}, "?q=checkout": {2, 2}, "?q=checkout&limit=1": {1, 2},
+		"?q=" + strings.ToUpper(w.serial[1]): {2, 2}, "?q=" + url.QueryEscape(w.programs[2].source): {1, 1},
+		"?q=" + url.QueryEscape(w.first): {2, 2}, "?q=nothing": {0, 0},
+	} {
+		if some, _, total := w.connections(w.id, query); len(some) != want[0] || total != want[1] {
+			t.Errorf("%s: %d of %d, want %v", query, len(some), total, want)
+		}
+	}
+	for _, query := range []string{"limit=0", "limit=-1", "limit=1001", "limit=x"} {
+		wantProblem(t, w.call("GET", w.path()+"?"+query, ""), 422, "query.limit")
+	}
+	wantProblem(t, w.call("GET", w.path()+"?after=1", ""), 422, "")
+}
+
+func TestClosingOneConnectionLeavesTheOthers(t *testing.T) {
+	w := newCrowd(t)
+	all, _, _ := w.connections(w.id, "")
+	one := w.path() + "/" + all[w.programs[1].source]["id"].(string)
+	if a := w.call("DELETE", one, ""); a.status != 204 || a.body != "" {
+		t.Fatalf("close: %d %s", a.status, a.body)
+	}
+	if left, _, total := w.connections(w.id, ""); total != 3 || left[w.programs[1].source] != nil {
+		t.Errorf("after the answer it is still listed: %v", left)
+	}
+	w.alive(true, false, true, true)
+	wantProblem(t, w.call("DELETE", one, ""), 404, "")
+	for _, id := range []string{"0", "-1", marker, "99999999999999999999999999", "%2e%2e"} {
+		wantProblem(t, w.call("DELETE", w.path()+"/"+id, ""), 404, "")
+	}
+	if !strings.Contains(w.log.String(), `connection.close`) || !strings.Contains(w.log.String(), "killed") {
+		t.Error("the log does not say that a connection was killed")
+	}
+}
+
+func TestClosingManyConnectionsByFilter(t *testing.T) {
+	w := newCrowd(t)
+	for query, location := range map[string]string{
+		"": "query.all", "?all=false": "query.all", "?route=": "query.all", "?all=true&serial=" + w.serial[0]: "query.all",
+		"?serial=" + marker: "query.serial", "?source=" + marker: "query.source", "?all=" + marker: "query.all", "?colour=red&all=true": "query.colour",
+	} {
+		wantProblem(t, w.call("DELETE", w.path()+query, ""), 422, location)
+	}
+	w.alive(true, true, true, true)
+	closes := func(query string, want float64) {
+		t.Helper()
+		a := w.call("DELETE", w.path()+query, "")
+		v := a.object(t)
+		if _, timed := v["tookMs"].(float64); a.status != 200 || v["closed"] != want || !timed {
+			t.Errorf("%s: %d %s, want %v closed", query, a.status, a.body, want)
+		}
+	}
+	closes("?route=10.0.0.1:1", 0)
+	closes("?source=10.0.0.1", 0)
+	closes("?serial="+w.serial[0]+"&source="+url.QueryEscape(w.programs[1].source), 0)
+	closes("?source="+url.QueryEscape(w.programs[0].source), 1)
+	w.alive(false, true, true, true)
+	closes("?serial="+strings.ToUpper("00"+w.serial[1]), 2)
+	w.alive(false, false, true, false)
+	all, _, _ := w.connections(w.id, "")
+	route := all[w.programs[2].source]["route"].(string)
+	closes("?route="+url.QueryEscape(route), 1)
+	closes("?all=true", 0)
+	w.alive(false, false, false, false)
+}
+
+func TestClosingAllConnectionsOfAFrontend(t *testing.T) {
+	w := newCrowd(t)
+	if a := w.call("DELETE", w.path()+"?all=true", ""); a.status != 200 || a.object(t)["closed"] != 4.0 {
+		t.Fatalf("close all: %d %s", a.status, a.body)
+	}
+	w.alive(false, false, false, false)
+}
+
+func TestConnectionsOfAnotherClientAreNotThere(t *testing.T) {
+	w := newCrowd(t)
+	other := w.signUp("other")
+	own := other.frontend("10.0.0.1:80")
+	all, _, _ := w.connections(w.id, "")
+	id := all[w.programs[0].source]["id"].(string)
+	const missing = "0198a1f2-0000-7000-8000-000000000000"
+	for _, call := range []string{"GET %s/connections", "DELETE %s/connections/" + id, "DELETE %s/connections?all=true", "DELETE %s/connections"} {
+		method, path, _ := strings.Cut(call, " ")
+		ask := func(frontend string) answer {
+			return other.call(method, fmt.Sprintf("/api/v1/client/frontend/"+path, frontend), "", "X-Request-Id", "r")
+		}
+		foreign, none := ask(w.id), ask(missing)
+		if foreign.status != 404 || foreign.body != none.body {
+			t.Errorf("%s: %d %s, want what a missing one gets: %s", call, foreign.status, foreign.body, none.body)
+		}
+	}
+	// The id alone opens nothing: not under a frontend of one's own.
+	wantProblem(t, other.call("DELETE", "/api/v1/client/frontend/"+own+"/connections/"+id, ""), 404, "")
+	second := w.frontend("10.0.0.2:80")
+	wantProblem(t, w.call("DELETE", "/api/v1/client/frontend/"+second+"/connections/"+id, ""), 404, "")
+	if list, _, total := other.connections(own, ""); len(list) != 0 || total != 0 {
+		t.Errorf("the other client sees %v", list)
+	}
+	w.alive(true, true, true, true)
+}
