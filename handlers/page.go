@@ -80,6 +80,8 @@ func (p *Pages) Routes() []Route {
 		get("/frontends/{uuid}/certificate", p.certificateForm),
 		post("/frontends/{uuid}/certificate", p.downloadBundle),
 		get("/frontends/{uuid}/connect", p.connect),
+		get("/frontends/{uuid}/connections", p.connections),
+		post("/frontends/{uuid}/connections", p.closeConnection),
 		get("/frontends/{uuid}/settings", p.settingsForm),
 		post("/frontends/{uuid}/settings", p.saveSettings),
 		get("/frontends/{uuid}/delete", p.deleteForm),

@@ -103,6 +103,8 @@ func (p *Pages) liveView(r *http.Request) (liveView, error) {
 		return p.liveFrontends, nil
 	case "frontend":
 		return p.liveFrontend, nil
+	case "connections":
+		return p.liveConnections, nil
 	case "connect":
 		return p.liveConnect, nil
 	}

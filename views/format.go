@@ -95,6 +95,14 @@ func length(d time.Duration) string {
 	return plural(int(d/(24*time.Hour)), "day")
 }
 
+// lasted writes how long something has lasted, in no less than whole seconds: 0 s, 4 s, 2 h 14 min.
+func lasted(d time.Duration) string {
+	if d < time.Second {
+		return "0 s"
+	}
+	return length(d)
+}
+
 // ago writes how long before now something was.
 func ago(now, then time.Time) string {
 	d := now.Sub(then)

@@ -215,6 +215,30 @@ type FrontendProps struct {
 	Certificates []Certificate // newest first
 }
 
+// Connection is a live connection.
+type Connection struct {
+	ID, Serial, Name, Source string
+	Route                    string // "" while it waits for one
+	Since                    time.Time
+	Age, Idle                time.Duration
+	BytesIn, BytesOut        int64
+}
+
+// ConnectionTableProps is the table of live connections of a frontend, newest first.
+type ConnectionTableProps struct {
+	FrontendID string
+	Rows       []Connection
+	Query      string // filter, "" for all
+	Total      int    // that the filter selects; more than there are rows when the table is full
+}
+
+// ConnectionsProps is the page of live connections of a frontend.
+type ConnectionsProps struct {
+	Page         Page
+	FrontendName string
+	Table        ConnectionTableProps
+}
+
 // Certificate is an issued certificate.
 type Certificate struct {
 	Serial, FrontendID, FrontendName, KeyType, Fingerprint string

@@ -19,11 +19,14 @@ const (
 	TitleError        = "Error"
 )
 
-// TitleCertificate, TitleConnect, TitleSettings and TitleDelete name a tab of a frontend.
+// TitleCertificate, TitleConnect, TitleConnections, TitleSettings and TitleDelete name a tab of a frontend.
 func TitleCertificate(name string) string { return name + " · " + certificateWord }
 
 // TitleConnect is the title of the connect page.
 func TitleConnect(name string) string { return name + " · " + connectWord }
+
+// TitleConnections is the title of the list of live connections.
+func TitleConnections(name string) string { return name + " · " + tabConnections }
 
 // TitleSettings is the title of the settings page.
 func TitleSettings(name string) string { return name + " · " + tabSettings }
@@ -50,6 +53,10 @@ func Done(code string) string {
 		return "Saved. Live now; no connection was dropped."
 	case "deleted":
 		return "The frontend is deleted."
+	case "closed":
+		return "Closed 1 connection."
+	case "ended":
+		return "That connection had ended already."
 	}
 	return ""
 }

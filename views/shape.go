@@ -36,6 +36,7 @@ func frontendURL(id string) string    { return "/frontends/" + id }
 func settingsURL(id string) string    { return frontendURL(id) + "/settings" }
 func certificateURL(id string) string { return frontendURL(id) + "/certificate" }
 func connectURL(id string) string     { return frontendURL(id) + "/connect" }
+func connectionsURL(id string) string { return frontendURL(id) + "/connections" }
 func deleteURL(id string) string      { return frontendURL(id) + "/delete" }
 
 func highest(samples []float64) float64 {

@@ -40,6 +40,7 @@ const (
 	busyCreating     = "Creating…"
 	busyLoggingIn    = "Logging in…"
 	busyDeleting     = "Deleting…"
+	busyClosing      = "Closing…"
 	requestWord      = "Request "
 	stateColumn      = "State"
 	routeColumn      = "Route"
@@ -314,6 +315,7 @@ func routeSummary(f Frontend) string {
 // One frontend.
 const (
 	tabOverview      = "Overview"
+	tabConnections   = connectionsWord
 	tabSettings      = "Settings"
 	tabConnect       = connectWord
 	accessKey        = "Access key"
@@ -357,6 +359,36 @@ func expiryText(now, at time.Time) string {
 		return "Expired " + ago(now, at)
 	}
 	return "Expires in " + span(at.Sub(now))
+}
+
+// Live connections of one frontend.
+const (
+	liveConnections     = "Live connections"
+	connectionsFilter   = "Filter by source, route, serial or certificate name"
+	connectionsHint     = "Source, route or serial"
+	connectionsNone     = "No open connections"
+	connectionsNoneText = "They appear here while they last."
+	connectHow          = "How to connect"
+	fromColumn          = "From"
+	ageColumn           = "Age"
+	idleColumn          = "Idle"
+	actionColumn        = "Action"
+	waitsForRoute       = "Waiting for a route"
+	closeWord           = "Close"
+)
+
+func connectionsNoMatch(q string) string { return "No open connection matches “" + q + "”." }
+func closeLabel(c Connection) string     { return "Close the connection from " + c.Source }
+
+// connectionsShown says how many there are, and how to see those that the table has no room for.
+func connectionsShown(p ConnectionTableProps) string {
+	switch {
+	case len(p.Rows) < p.Total:
+		return "The newest " + count(len(p.Rows)) + " of " + plural(p.Total, "connection") + ". Filter to see others."
+	case p.Query != "":
+		return plural(p.Total, "connection") + " of “" + p.Query + "”."
+	}
+	return plural(p.Total, "connection") + ", newest first."
 }
 
 // Settings.

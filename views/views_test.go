@@ -54,6 +54,13 @@ func sampleCertificates() []Certificate {
 	return list
 }
 
+func sampleConnections() ConnectionTableProps {
+	return ConnectionTableProps{FrontendID: "f1", Query: nasty, Total: 412, Rows: []Connection{
+		{ID: "7", Serial: "4e91aabb", Name: nasty, Source: "10.2.0.14:51884", Route: nasty, Since: noon, Age: 134 * time.Minute, Idle: time.Second, BytesOut: 1.2e9, BytesIn: 88e6},
+		{ID: "3", Serial: "91ab07", Source: "[2001:db8::7]:1", Since: noon},
+	}}
+}
+
 func samplePanel() ConnectPanelProps {
 	return ConnectPanelProps{
 		FrontendID: "f1", Name: nasty, Endpoint: "localhost:9090", Now: noon, Since: noon.Add(-2 * time.Minute), Refresh: "/r",
@@ -99,6 +106,9 @@ func pages() map[string]templ.Component {
 		"frontend":            FrontendPage(FrontendProps{Page: p, Frontend: f, Certificates: sampleCertificates()}),
 		"frontend, empty":     FrontendPage(FrontendProps{}),
 		"frontend, down":      FrontendPage(FrontendProps{Page: p, Frontend: Frontend{ID: "f", Active: true, State: "down"}}),
+		"connections":         Connections(ConnectionsProps{Page: p, FrontendName: nasty, Table: sampleConnections()}),
+		"connections, none":   Connections(ConnectionsProps{Page: p, FrontendName: nasty, Table: ConnectionTableProps{FrontendID: "f1", Query: nasty}}),
+		"connections, empty":  Connections(ConnectionsProps{}),
 		"settings":            Settings(SettingsProps{Page: p, FrontendID: "f1", FrontendName: nasty, Revision: "3", Name: nasty, Active: true, Strategy: 1, Routes: sampleRows(), Errors: all, Conflict: true}),
 		"settings, empty":     Settings(SettingsProps{}),
 		"delete":              Delete(DeleteProps{Page: p, FrontendID: "f1", FrontendName: nasty, Connections: 3, Certificates: 1, Error: nasty}),
@@ -278,6 +288,8 @@ func TestFragments(t *testing.T) {
 		"frontend-table": FrontendTable(FrontendTableProps{Rows: []Frontend{f}, Total: 1}),
 		"frontend-live":  FrontendLive(FrontendLiveProps{Now: noon, Frontend: f}),
 		"connect-panel":  ConnectPanel(samplePanel()),
+
+		"connection-table": ConnectionTable(sampleConnections()),
 	} {
 		markup := render(t, c)
 		if !strings.HasPrefix(strings.TrimSpace(markup), `<div id="`+id+`"`) {
@@ -325,6 +337,33 @@ func TestStages(t *testing.T) {
 		}
 		if strings.Join(got, " ") != c.want || panelTitle(c.panel) != c.title {
 			t.Errorf("got %v, %q", got, panelTitle(c.panel))
+		}
+	}
+}
+
+func TestConnectionTable(t *testing.T) {
+	t.Parallel()
+	all := sampleConnections()
+	full, filtered, whole, one := all, all, all, all
+	filtered.Total, filtered.Query = 2, "10.2"
+	whole.Total, whole.Query = 2, ""
+	one.Rows, one.Total, one.Query = all.Rows[1:], 1, ""
+	for _, c := range []struct {
+		table ConnectionTableProps
+		want  []string
+	}{
+		{full, []string{"The newest 2 of 412 connections. Filter to see others.", "2 h 14 min", "1.2 GB", "88 MB", `name="q"`}},
+		{filtered, []string{"2 connections of “10.2”."}},
+		{whole, []string{"2 connections, newest first.", `action="/frontends/f1/connections"`, `name="id" value="7"`, "Close the connection from 10.2.0.14:51884"}},
+		{one, []string{"1 connection, newest first.", waitsForRoute}},
+		{ConnectionTableProps{FrontendID: "f1"}, []string{connectionsNone, `href="/frontends/f1/connect"`}},
+		{ConnectionTableProps{FrontendID: "f1", Query: "x"}, []string{"No open connection matches “x”.", clearFilter}},
+	} {
+		got := render(t, ConnectionTable(c.table))
+		for _, want := range c.want {
+			if !strings.Contains(got, want) {
+				t.Errorf("%+v lacks %q", c.table, want)
+			}
 		}
 	}
 }

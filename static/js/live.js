@@ -4,7 +4,7 @@
 const url = document.body.dataset.live;
 const banner = document.getElementById("banner");
 const waits = [1, 2, 4, 8, 10];
-const ids = ["overview-live", "frontend-table", "frontend-live", "connect-panel"];
+const ids = ["overview-live", "frontend-table", "frontend-live", "connection-table", "connect-panel"];
 
 let source = null;
 let paused = false;

@@ -34,6 +34,7 @@ func TestPagesFitTheirWindows(t *testing.T) {
 	for page, path := range map[string]string{
 		"overview": "/", "frontends": "/frontends", "frontends-none": "/frontends?q=nothing", "account": "/account", "certificates": "/certificates",
 		"frontend-quiet": frontend, "settings": frontend + "/settings", "delete": frontend + "/delete",
+		"connections": frontend + "/connections", "connections-none": frontend + "/connections?q=nothing",
 		"certificate-more": frontend + "/certificate", "connect-first": frontend + "/connect",
 	} {
 		b.open(path)
@@ -43,6 +44,11 @@ func TestPagesFitTheirWindows(t *testing.T) {
 		b.open(frontend + "/connect?tool=" + tool)
 		b.shoot("connect-" + tool)
 	}
+	b.open(frontend + "/connections")
+	b.see("7 connections, newest first.")
+	b.press("Close")
+	b.see("Closed 1 connection.")
+	b.see("6 connections, newest first.")
 	b.open("/frontends/0000")
 	b.see("Nothing lives here")
 	b.shoot("error")

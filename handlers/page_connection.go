@@ -1,0 +1,71 @@
+package handlers
+
+import (
+	"net/http"
+	"net/url"
+
+	"github.com/xdire/xlb/control"
+	"github.com/xdire/xlb/views"
+)
+
+// connectionsShown is how many rows the page has: more are not read, and each one is sent again as it moves.
+const connectionsShown = 100
+
+func (p *Pages) connections(w http.ResponseWriter, r *http.Request) error {
+	f, err := p.Control.Frontend(r.Context(), idOf(r))
+	if err != nil {
+		return err
+	}
+	q := r.URL.Query().Get("q")
+	table, err := p.connectionTable(r, f.ID, q)
+	if err != nil {
+		return err
+	}
+	page := p.base(r, views.TitleConnections(f.Name), "frontends")
+	page.Live = live("connections", "id", f.ID, "q", q)
+	return p.show(w, r, http.StatusOK, views.Connections(views.ConnectionsProps{Page: page, FrontendName: f.Name, Table: table}))
+}
+
+// connectionTable is the list of live connections that q selects.
+func (p *Pages) connectionTable(r *http.Request, frontendID, q string) (views.ConnectionTableProps, error) {
+	found, err := p.Control.Connections(r.Context(), frontendID, control.ConnectionQuery{Text: q, Limit: connectionsShown})
+	if err != nil {
+		return views.ConnectionTableProps{}, err
+	}
+	table := views.ConnectionTableProps{FrontendID: frontendID, Query: q, Total: found.Total}
+	for _, c := range found.Items {
+		table.Rows = append(table.Rows, views.Connection{
+			ID: c.ID, Serial: c.Serial, Name: c.Name, Source: c.Source.String(), Route: c.Route, Since: c.Since,
+			Age: c.Age, Idle: c.Idle, BytesIn: c.BytesIn, BytesOut: c.BytesOut,
+		})
+	}
+	return table, nil
+}
+
+func (p *Pages) liveConnections(r *http.Request) ([]fragment, error) {
+	q := r.URL.Query()
+	table, err := p.connectionTable(r, q.Get("id"), q.Get("q"))
+	return []fragment{{"connection-table", views.ConnectionTable(table)}}, err
+}
+
+// closeConnection goes back to the list it was asked from. One that has ended meanwhile is no failure:
+// rows are older than what they show.
+func (p *Pages) closeConnection(w http.ResponseWriter, r *http.Request) error {
+	f, err := p.Control.Frontend(r.Context(), idOf(r))
+	if err != nil {
+		return err
+	}
+	back := url.Values{"done": {"closed"}}
+	err = p.Control.CloseConnection(r.Context(), f.ID, r.PostForm.Get("id"))
+	switch {
+	case control.KindOf(err) == control.KindNotFound:
+		back.Set("done", "ended")
+	case err != nil:
+		return err
+	}
+	if q := r.PostForm.Get("q"); q != "" {
+		back.Set("q", q)
+	}
+	http.Redirect(w, r, "/frontends/"+f.ID+"/connections?"+back.Encode(), http.StatusSeeOther)
+	return nil
+}

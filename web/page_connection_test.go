@@ -1,0 +1,128 @@
+package web
+
+import (
+	"bufio"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+)
+
+func (w *crowd) idOf(p program) string {
+	w.Helper()
+	all, _, _ := w.connections(w.id, "")
+	id, _ := all[p.source]["id"].(string)
+	return id
+}
+
+func (f *fixture) cookieOf(c *tenant) string {
+	f.Helper()
+	return sessionCookie + "=" + sessionOf(f.logIn(c)).Value
+}
+
+func TestConnectionsPageClosesOneWithoutScripts(t *testing.T) {
+	w := newCrowd(t)
+	cookie, page := w.cookieOf(w.tenant), "/frontends/"+w.id+"/connections"
+	a := w.do("GET", page, nil, "Cookie", cookie)
+	for _, p := range w.programs {
+		if !strings.Contains(a.body, p.source) {
+			t.Errorf("the page lacks %s", p.source)
+		}
+	}
+	for _, want := range []string{"4 connections, newest first.", "checkout-prod", w.serial[0], w.first, `method="post" action="` + page + `"`, `aria-current="page"`} {
+		if a.status != 200 || !strings.Contains(a.body, want) {
+			t.Errorf("%d, the page lacks %q", a.status, want)
+		}
+	}
+	form := url.Values{"id": {w.idOf(w.programs[2])}, "q": {"checkout"}}.Encode()
+	done := w.postForm(page, form, "Cookie", cookie)
+	if want := page + "?done=closed&q=checkout"; done.status != http.StatusSeeOther || done.header.Get("Location") != want {
+		t.Fatalf("close: %d to %s, want %s", done.status, done.header.Get("Location"), want)
+	}
+	after := w.do("GET", done.header.Get("Location"), nil, "Cookie", cookie)
+	if !strings.Contains(after.body, "Closed 1 connection.") || strings.Contains(after.body, w.programs[2].source) || !strings.Contains(after.body, "1 connection of “checkout”.") {
+		t.Errorf("after the close: %s", after.body)
+	}
+	w.alive(true, true, false, true)
+	again := w.postForm(page, form, "Cookie", cookie)
+	if again.status != http.StatusSeeOther || !strings.HasPrefix(again.header.Get("Location"), page+"?done=ended") {
+		t.Errorf("closed twice: %d to %s", again.status, again.header.Get("Location"))
+	}
+	if a := w.postForm(page, form, "Cookie", cookie, "Sec-Fetch-Site", "cross-site"); a.status != 403 {
+		t.Errorf("from another site: %d", a.status)
+	}
+}
+
+func TestConnectionsPageFiltersAndSaysWhenThereAreNone(t *testing.T) {
+	w := newCrowd(t)
+	cookie := w.cookieOf(w.tenant)
+	quiet := w.frontend("10.0.0.1:80")
+	for path, want := range map[string]string{
+		w.id + "/connections?q=reports": "2 connections of “reports”.",
+		w.id + "/connections?q=nothing": "No open connection matches “nothing”.",
+		quiet + "/connections":          "No open connections",
+	} {
+		if a := w.do("GET", "/frontends/"+path, nil, "Cookie", cookie); a.status != 200 || !strings.Contains(a.body, want) {
+			t.Errorf("%s: %d without %q", path, a.status, want)
+		}
+	}
+}
+
+func TestConnectionsPageOfAnotherClientIsNotThere(t *testing.T) {
+	w := newCrowd(t)
+	other := w.signUp("other")
+	cookie, page, id := w.cookieOf(other), "/frontends/"+w.id+"/connections", w.idOf(w.programs[0])
+	if a := w.do("GET", page, nil, "Cookie", cookie); a.status != 404 || strings.Contains(a.body, w.programs[0].source) {
+		t.Errorf("the page: %d", a.status)
+	}
+	if a := w.do("GET", "/events?view=connections&id="+w.id, nil, "Cookie", cookie); a.status != 404 {
+		t.Errorf("the stream: %d", a.status)
+	}
+	if a := w.postForm(page, "id="+id, "Cookie", cookie); a.status != 404 {
+		t.Errorf("close: %d", a.status)
+	}
+	if a := w.postForm("/frontends/"+other.frontend("10.0.0.1:80")+"/connections", "id="+id, "Cookie", cookie); !strings.Contains(a.header.Get("Location"), "done=ended") {
+		t.Errorf("close under a frontend of one's own: %d %v", a.status, a.header)
+	}
+	w.alive(true, true, true, true)
+}
+
+func TestConnectionsPageIsLive(t *testing.T) {
+	w := newCrowd(t)
+	req, err := http.NewRequestWithContext(t.Context(), "GET", w.url+"/events?view=connections&id="+w.id, nil)
+	must(t, err)
+	req.Header.Set("Cookie", w.cookieOf(w.tenant))
+	resp, err := w.client.Do(req)
+	must(t, err)
+	defer resp.Body.Close()
+	lines := make(chan string, 10_000)
+	go func() {
+		defer close(lines)
+		for in := bufio.NewScanner(resp.Body); in.Scan(); {
+			lines <- in.Text()
+		}
+	}()
+	until := func(what string) {
+		t.Helper()
+		for deadline := time.After(10 * time.Second); ; {
+			select {
+			case line, open := <-lines:
+				if strings.Contains(line, what) {
+					return
+				}
+				if !open {
+					t.Fatalf("the stream ended before it said %q", what)
+				}
+			case <-deadline:
+				t.Fatalf("the stream never said %q", what)
+			}
+		}
+	}
+	until("event: connection-table")
+	until("4 connections, newest first.")
+	if a := w.call("DELETE", w.path()+"/"+w.idOf(w.programs[0]), ""); a.status != 204 {
+		t.Fatalf("close: %d %s", a.status, a.body)
+	}
+	until("3 connections, newest first.")
+}
