@@ -48,7 +48,7 @@ func (c *Control) admit(state tls.ConnectionState) (lb.Admission, error) {
 		Pool:     b.frontend.pool,
 		Keys:     []string{clientKey(b.clientID), frontendKey(b.frontendID), serialKey(authority, b.certificate.serial)},
 		NotAfter: leaf.NotAfter, Limits: []*lb.Limit{client.connections, b.frontend.limit}, Tag: b, ProxyFields: proxyFields(b),
-		HashKey: b.serial, // each program has a certificate of its own
+		HashKey: b.certificate.serial, // each program has a certificate of its own
 	}
 	applyTimes(&admission, &b.frontend.record.Options)
 	return admission, nil

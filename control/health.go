@@ -222,3 +222,16 @@ func checkOf(o Options) lb.Check {
 }
 
 var checkKinds = map[string]lb.CheckKind{CheckTCP: lb.CheckTCP, CheckTLS: lb.CheckTLS, CheckSend: lb.CheckSend, CheckHTTP: lb.CheckHTTP}
+
+// dropRoute closes the live connections of a frontend to one route.
+func (c *Control) dropRoute(frontendID, addr string) {
+	if c.balancer == nil {
+		return // before it exists there are none
+	}
+	key := frontendKey(frontendID)
+	for _, conn := range c.balancer.Connections(key) {
+		if conn.Route == addr {
+			c.balancer.Kill(key, conn.ID)
+		}
+	}
+}
