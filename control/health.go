@@ -27,8 +27,8 @@ type poolHealth struct {
 	closeOnDown bool
 	ejector     lb.Ejector
 	checks      map[string]lb.Result // the last verdict of each route
-	ejected     map[string]lb.Health
-	probed      int // addresses that the checker probes because they are ejected
+	passive     map[string]lb.Health // of routes that are ejected, or were and have answered a probe since
+	probed      int                  // addresses that the checker probes because they are ejected
 }
 
 func newHealth(c *Control) *health {
@@ -46,7 +46,7 @@ func (h *health) put(f Frontend, pool *lb.Pool) {
 	defer h.mu.Unlock()
 	p := h.pools[f.ID]
 	if p == nil {
-		p = &poolHealth{checks: map[string]lb.Result{}, ejected: map[string]lb.Health{}}
+		p = &poolHealth{checks: map[string]lb.Result{}, passive: map[string]lb.Health{}}
 		h.pools[f.ID] = p
 	}
 	p.clientID, p.pool, p.closeOnDown = f.ClientID, pool, f.Options.CloseOnDown
@@ -64,7 +64,7 @@ func (h *health) put(f Frontend, pool *lb.Pool) {
 	}
 	h.checker.Set(f.ID, targets)
 	for _, addr := range p.ejector.Update(lb.EjectConfig{Failures: orOff(f.Options.EjectAfter)}, addrs, h.c.cfg.Now()) {
-		delete(p.ejected, addr)
+		delete(p.passive, addr)
 	}
 	p.keepOnly(addrs)
 	h.probe(f.ID, p)
@@ -84,9 +84,9 @@ func (p *poolHealth) keepOnly(addrs []string) {
 			delete(p.checks, addr)
 		}
 	}
-	for addr := range p.ejected {
+	for addr := range p.passive {
 		if !stays[addr] {
-			delete(p.ejected, addr)
+			delete(p.passive, addr)
 		}
 	}
 }
@@ -108,8 +108,8 @@ func (p *poolHealth) tell(addr string) {
 			verdict = lb.Health{State: lb.Down, Reason: r.Reason, Detail: r.Detail, Since: r.Since}
 		}
 	}
-	if ejected, out := p.ejected[addr]; out && verdict.State != lb.Down {
-		verdict = ejected
+	if passive, said := p.passive[addr]; said && (passive.State == lb.Ejected || verdict.State == lb.Unknown) && verdict.State != lb.Down {
+		verdict = passive
 	}
 	p.pool.SetHealth(addr, verdict)
 }
@@ -125,6 +125,7 @@ func (h *health) checked(owner, addr string, r lb.Result) {
 	}
 	if isProbe {
 		if r.Up && p.ejector.Succeeded(addr, h.c.cfg.Now()) {
+			p.passive[addr] = lb.Health{State: lb.Up, Since: r.Since}
 			h.back(id, p, addr)
 		}
 		return
@@ -146,17 +147,22 @@ func (h *health) dialled(frontendID, addr string, reason lb.Reason) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	p, now := h.pools[frontendID], h.c.cfg.Now()
-	if p == nil || reason == lb.ReasonInternal {
+	if p == nil || reason == lb.ReasonInternal || reason == lb.ReasonRoutePolicy { // neither is the route's fault
 		return
 	}
 	if reason == "" {
 		if p.ejector.Succeeded(addr, now) {
+			delete(p.passive, addr)
 			h.back(frontendID, p, addr)
 		}
 		return
 	}
+	if p.passive[addr].State == lb.Up { // what the probe found is over
+		delete(p.passive, addr)
+		p.tell(addr)
+	}
 	if eject, until := p.ejector.Failed(addr, now); eject {
-		p.ejected[addr] = lb.Health{State: lb.Ejected, Reason: reason, Detail: "until " + until.UTC().Format("15:04:05"), Since: now}
+		p.passive[addr] = lb.Health{State: lb.Ejected, Reason: reason, Detail: "until " + until.UTC().Format("15:04:05"), Since: now}
 		p.tell(addr)
 		h.probe(frontendID, p)
 		h.note(frontendID, p, addr, false, string(reason), "ejected until "+until.UTC().Format(time.TimeOnly))
@@ -165,7 +171,6 @@ func (h *health) dialled(frontendID, addr string, reason lb.Reason) {
 
 // back uses a route again that was ejected. The caller holds the lock.
 func (h *health) back(id string, p *poolHealth, addr string) {
-	delete(p.ejected, addr)
 	p.tell(addr)
 	h.probe(id, p)
 	h.note(id, p, addr, true, "", "")
@@ -173,11 +178,14 @@ func (h *health) back(id string, p *poolHealth, addr string) {
 
 // probe has the checker look at the ejected routes, and at no others. The caller holds the lock.
 func (h *health) probe(id string, p *poolHealth) {
-	if len(p.ejected) == 0 && p.probed == 0 {
+	if len(p.passive) == 0 && p.probed == 0 {
 		return
 	}
-	targets := make([]lb.Target, 0, len(p.ejected))
-	for addr := range p.ejected {
+	var targets []lb.Target
+	for addr, verdict := range p.passive {
+		if verdict.State != lb.Ejected {
+			continue
+		}
 		targets = append(targets, lb.Target{Addr: addr, Check: lb.Check{Kind: lb.CheckTCP, Interval: 2 * time.Second, Timeout: 2 * time.Second, Rise: 1}})
 	}
 	p.probed = len(targets)
@@ -201,6 +209,7 @@ func (h *health) endEjections(ctx context.Context) error {
 		defer h.mu.Unlock()
 		for id, p := range h.pools {
 			for _, addr := range p.ejector.Over(h.c.cfg.Now()) {
+				delete(p.passive, addr)
 				h.back(id, p, addr)
 			}
 		}

@@ -30,7 +30,8 @@ const (
 type RouteStatus struct {
 	Route
 	State       State
-	Reason      string // of StateDown, as in the log
+	Reason      string // of StateDown and StateEjected, as in the log
+	Detail      string // the same for people, as far as it says more
 	Since       time.Time
 	Active      int
 	Total       int64
@@ -53,6 +54,9 @@ type Status struct {
 	State       State
 	Connections int // open now
 	Waiting     int
+	QueueLimit  int
+	OldestWait  time.Duration // of the first in the queue
+	Panic       bool          // health is ignored
 	Total       int64
 	BytesIn     int64
 	BytesOut    int64
@@ -93,6 +97,7 @@ func (f *frontendState) status() Status {
 	stats := f.pool.Stats()
 	s := Status{
 		Frontend: f.record, Connections: stats.Active, Waiting: stats.Waiting, Total: stats.Total,
+		QueueLimit: stats.QueueLimit, OldestWait: stats.OldestWait, Panic: stats.Panic,
 		BytesIn: stats.BytesIn, BytesOut: stats.BytesOut, Samples: f.seen.history.points(),
 	}
 	s.Routes = make([]RouteStatus, 0, len(f.record.Routes))
@@ -113,6 +118,9 @@ func routeStatus(route Route, all []lb.BackendStats) RouteStatus {
 	status.Active, status.Total, status.Failed = b.Active, b.Total, b.Failed
 	status.BytesIn, status.BytesOut, status.ConnectTime = b.BytesIn, b.BytesOut, b.ConnectTime
 	status.State, status.Reason, status.Since = routeState(b)
+	if status.Reason != "" {
+		status.Detail = b.Health.Detail
+	}
 	return status
 }
 

@@ -66,6 +66,7 @@ func RegisterAPI(api huma.API, c *control.Control, log *slog.Logger) {
 	a.registerClient()
 	a.registerToken()
 	a.registerFrontend()
+	a.registerStatus()
 	a.registerCertificate()
 	a.registerConnection()
 	a.registerAuthority()

@@ -15,6 +15,10 @@ func markOf(state string) mark {
 		return mark{"m-up", "up", "ok"}
 	case "degraded":
 		return mark{"m-tri", "warn", "warn"}
+	case "ejected":
+		return mark{"m-tri", "warn", "warn"}
+	case "draining", "maintenance":
+		return mark{"m-dash", "", ""}
 	case "down", "expired":
 		return mark{"m-dia", "down", "bad"}
 	case "waiting":

@@ -276,6 +276,12 @@ func stateWord(state string) string {
 		return "Degraded"
 	case "down":
 		return "Down"
+	case "ejected":
+		return "Resting"
+	case "draining":
+		return "Draining"
+	case "maintenance":
+		return "Maintenance"
 	case "waiting":
 		return "Waiting"
 	case "off":
@@ -299,7 +305,7 @@ func routeSummary(f Frontend) string {
 		switch r.State {
 		case "up":
 			up++
-		case "down":
+		case "down", "ejected":
 			down++
 		}
 	}

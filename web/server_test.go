@@ -180,9 +180,13 @@ func (c *tenant) call(method, path, body string, headers ...string) answer {
 	return c.do(method, path, strings.NewReader(body), headers...)
 }
 
-func (c *tenant) frontend(dest string) string {
+func (c *tenant) frontend(dests ...string) string {
 	c.Helper()
-	a := c.call("POST", "/api/v1/client/frontend", `{"routes":[{"dest":"`+dest+`"}]}`)
+	var routes []string
+	for _, dest := range dests {
+		routes = append(routes, `{"dest":"`+dest+`"}`)
+	}
+	a := c.call("POST", "/api/v1/client/frontend", `{"routes":[`+strings.Join(routes, ",")+`]}`)
 	if a.status != http.StatusCreated {
 		c.Fatalf("create frontend: %d %s", a.status, a.body)
 	}

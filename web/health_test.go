@@ -1,0 +1,157 @@
+package web
+
+import (
+	"net"
+	"testing"
+	"time"
+)
+
+// routes is the state of each route, by its address, and of the frontend.
+func (c *tenant) routes(frontend string) (state string, byDest map[string]map[string]any) {
+	c.Helper()
+	a := c.call("GET", "/api/v1/client/frontend/"+frontend+"/status", "")
+	if a.status != 200 {
+		c.Fatalf("status: %d %s", a.status, a.body)
+	}
+	v := a.object(c.T)
+	byDest = map[string]map[string]any{}
+	for _, r := range v["routes"].([]any) {
+		one := r.(map[string]any)
+		byDest[one["dest"].(string)] = one
+	}
+	return v["state"].(string), byDest
+}
+
+// becomes waits until a route is in a state.
+func (c *tenant) becomes(frontend, dest, state string) map[string]any {
+	c.Helper()
+	var last map[string]any
+	for deadline := time.Now().Add(15 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		_, all := c.routes(frontend)
+		if last = all[dest]; last["state"] == state {
+			return last
+		}
+	}
+	c.Fatalf("%s is not %s after 15 s, but %v", dest, state, last)
+	return nil
+}
+
+// closable is an upstream that can go away and come back at the same address.
+func closable(t *testing.T) (dest string, stop func(), again func()) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	dest = l.Addr().String()
+	serve := func(l net.Listener) {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			conn.Close()
+		}
+	}
+	go serve(l)
+	t.Cleanup(func() { l.Close() })
+	return dest, func() { l.Close() }, func() {
+		l, err = net.Listen("tcp", dest)
+		must(t, err)
+		go serve(l)
+	}
+}
+
+func TestChecksTakeRoutesOutAndBackIn(t *testing.T) {
+	c := start(t).signUp("testuser")
+	dest, stop, again := closable(t)
+	other := echoes(t)
+	id := c.frontend(dest, other)
+	a := c.call("PATCH", "/api/v1/client/frontend/"+id, `{"check":{"kind":"tcp","intervalSec":1,"timeoutSec":1,"rise":1,"fall":1}}`)
+	if a.status != 200 {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	c.becomes(id, dest, "up")
+	c.becomes(id, other, "up")
+	stop()
+	if down := c.becomes(id, dest, "down"); down["reason"] != "route-refused" || down["since"] == nil {
+		t.Errorf("down: %v", down)
+	}
+	if state, _ := c.routes(id); state != "degraded" {
+		t.Errorf("the frontend is %s", state)
+	}
+	again()
+	c.becomes(id, dest, "up")
+	if a := c.call("PATCH", "/api/v1/client/frontend/"+id, `{"check":{"kind":"none"}}`); a.status != 200 {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	c.becomes(id, dest, "unknown")
+}
+
+// Without any check: connects that fail take a route out, and a probe brings it back.
+func TestFailedConnectsEjectARoute(t *testing.T) {
+	f := start(t)
+	c, address := f.signUp("testuser"), f.balance()
+	dest, stop, again := closable(t)
+	id := c.frontend(dest, echoes(t))
+	cert, _ := c.identity(id, "program")
+	if a := c.call("PATCH", "/api/v1/client/frontend/"+id, `{"ejectAfter":2}`); a.status != 200 {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	stop()
+	for range 4 {
+		f.connect(address, cert) // each finds the other route
+	}
+	if out := c.becomes(id, dest, "ejected"); out["reason"] != "route-refused" || out["failed"] != 2.0 {
+		t.Errorf("ejected: %v", out)
+	}
+	again()
+	c.becomes(id, dest, "up") // a probe found it
+}
+
+func TestRoutesAreDrainedByTheirOwner(t *testing.T) {
+	f := start(t)
+	c, address := f.signUp("testuser"), f.balance()
+	one, two := echoes(t), echoes(t)
+	id := c.frontend(one, two)
+	cert, _ := c.identity(id, "program")
+	live := []program{f.connect(address, cert), f.connect(address, cert)} // one on each
+	patch := func(state string) {
+		t.Helper()
+		body := `{"drainTimeoutSec":0,"routes":[{"dest":"` + one + `","state":"` + state + `"},{"dest":"` + two + `"}]}`
+		if a := c.call("PATCH", "/api/v1/client/frontend/"+id, body); a.status != 200 {
+			t.Fatalf("%d %s", a.status, a.body)
+		}
+	}
+	patch("drain")
+	if _, all := c.routes(id); all[one]["state"] != "draining" || all[one]["connections"] != 1.0 {
+		t.Errorf("draining: %v", all[one])
+	}
+	for range 4 {
+		live = append(live, f.connect(address, cert))
+	}
+	if _, all := c.routes(id); all[one]["connections"] != 1.0 || all[two]["connections"] != 5.0 {
+		t.Errorf("%v and %v", all[one], all[two])
+	}
+	for i, p := range live {
+		if !p.works() {
+			t.Errorf("connection %d was closed by a drain", i)
+		}
+	}
+	patch("maintenance")
+	closed := 0
+	for _, p := range live[:2] {
+		p.SetReadDeadline(time.Now().Add(3 * time.Second))
+		if _, err := p.Read(make([]byte, 1)); err != nil && !isTimeout(err) {
+			closed++
+		}
+	}
+	if closed != 1 {
+		t.Errorf("maintenance closed %d of the first two, want the one on its route", closed)
+	}
+	patch("ready")
+	c.becomes(id, one, "up")
+}
+
+func isTimeout(err error) bool {
+	e, is := err.(net.Error)
+	return is && e.Timeout()
+}
