@@ -32,7 +32,8 @@ const (
 	CheckHTTP                  // asks for a page and looks at the status
 )
 
-// Check says how to find out whether a backend works. The zero value is no check.
+// Check says how to find out whether a backend works. The zero value is no check. Its slices must not be
+// changed while it is in use.
 type Check struct {
 	Kind CheckKind
 

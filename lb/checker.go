@@ -19,8 +19,10 @@ type CheckerConfig struct {
 	// worker, and may call the Checker. A result that is on its way may still come just after Set or
 	// Remove has dropped its target. Nil is nobody.
 	Report func(owner, addr string, r Result)
-	// Workers is how many checks there are at once. Half of them serve the targets that were slow to
-	// answer, so that silent targets do not delay the others. 0 and negative are 16; at least 2.
+	// Workers is how many checks there are at once. Only half of them take targets that were slow to
+	// answer, and a quarter takes none that is new, so that silent targets do not delay the others. A
+	// silent target holds a worker for its Timeout: with 16, up to 4 of them each second are checked in
+	// time. 0 and negative are 16; at least 3.
 	Workers int
 }
 
@@ -55,7 +57,7 @@ type Checker struct {
 	cfg   CheckerConfig
 	probe func(ctx context.Context, t Target) error
 
-	quick, slow lane
+	quick, fresh, slow lane // fresh are those that nobody knows yet
 
 	mu      sync.Mutex // also of the lanes and targets
 	owners  map[string]map[string]*target
@@ -74,7 +76,7 @@ func NewChecker(cfg CheckerConfig) *Checker {
 	}
 	c := &Checker{cfg: cfg, owners: map[string]map[string]*target{}}
 	c.probe = func(ctx context.Context, t Target) error { return t.Check.Probe(ctx, cfg.Dialer, t.Addr) }
-	for _, l := range []*lane{&c.quick, &c.slow} {
+	for _, l := range c.lanes() {
 		l.wake, l.jobs = make(chan struct{}, 1), make(chan *target)
 	}
 	return c
@@ -114,11 +116,11 @@ func (c *Checker) Set(owner string, targets []Target) {
 		wanted.Check = wanted.Check.withDefaults()
 		t := before[wanted.Addr]
 		if t == nil {
-			t = &target{Target: wanted, owner: owner, index: -1, lane: &c.quick}
+			t = &target{Target: wanted, owner: owner, index: -1, lane: &c.fresh}
 			c.schedule(t, now.Add(c.nextStart(wanted.Check.Interval)))
 		} else if !t.Check.equal(wanted.Check) {
 			t.Check, t.contrary, t.stale = wanted.Check, 0, true
-			c.hurry(t)
+			c.hurry(t, &c.fresh)
 		}
 		delete(before, wanted.Addr)
 		after[wanted.Addr] = t
@@ -157,18 +159,21 @@ func (c *Checker) CheckNow(owner, addr string) bool {
 	defer c.mu.Unlock()
 	t := c.owners[owner][addr]
 	if t != nil {
-		c.hurry(t)
+		c.hurry(t, t.lane)
 	}
 	return t != nil
 }
 
-func (c *Checker) hurry(t *target) {
-	if t.index >= 0 {
+// hurry makes a target the next one of a lane.
+func (c *Checker) hurry(t *target, l *lane) {
+	busy := t.index < 0
+	if !busy {
 		heap.Remove(&t.lane.due, t.index)
-		c.schedule(t, time.Time{})
-		return
 	}
-	t.again = true
+	t.lane, t.again = l, busy
+	if !busy {
+		c.schedule(t, time.Time{})
+	}
 }
 
 // schedule puts a target that is not in a lane into its lane.
@@ -192,7 +197,10 @@ func (c *Checker) Stats() CheckerStats {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := time.Now()
-	stats := CheckerStats{Late: max(c.quick.late(now), c.slow.late(now)), Skipped: c.skipped}
+	stats := CheckerStats{Skipped: c.skipped}
+	for _, l := range c.lanes() {
+		stats.Late = max(stats.Late, l.late(now))
+	}
 	for _, targets := range c.owners {
 		stats.Targets += len(targets)
 	}
@@ -210,57 +218,38 @@ func (c *Checker) Run(ctx context.Context) error {
 		return errors.New("lb: the checker ran already")
 	}
 	var running sync.WaitGroup
-	slow := max(c.cfg.Workers/2, 1)
-	for l, workers := range map[*lane]int{&c.slow: slow, &c.quick: max(c.cfg.Workers-slow, 1)} {
+	for _, l := range c.lanes() {
 		running.Go(func() { c.dispatch(ctx, l) })
-		for range workers {
-			running.Go(func() {
-				for t := range l.jobs {
-					c.check(ctx, t)
-				}
-			})
+	}
+	quarter := max(c.cfg.Workers/4, 1)
+	for i := range max(c.cfg.Workers, 3) {
+		var fresh, slow chan *target // never ready
+		if i >= quarter {
+			fresh = c.fresh.jobs
 		}
+		if i >= 2*quarter {
+			slow = c.slow.jobs
+		}
+		running.Go(func() { c.work(ctx, c.quick.jobs, fresh, slow) })
 	}
 	running.Wait()
 	return nil
 }
 
-// dispatch hands the targets of a lane to its workers when they are due, until ctx ends.
-func (c *Checker) dispatch(ctx context.Context, l *lane) {
-	defer close(l.jobs)
-	timer := time.NewTimer(0)
-	defer timer.Stop()
+// work checks the targets of its lanes until ctx ends.
+func (c *Checker) work(ctx context.Context, quick, fresh, slow <-chan *target) {
 	for {
-		t, wait := c.next(l)
-		if t != nil {
-			select {
-			case l.jobs <- t:
-				continue
-			case <-ctx.Done():
-				return
-			}
-		}
-		timer.Reset(wait)
 		select {
-		case <-timer.C:
-		case <-l.wake:
+		case t := <-quick:
+			c.check(ctx, t)
+		case t := <-fresh:
+			c.check(ctx, t)
+		case t := <-slow:
+			c.check(ctx, t)
 		case <-ctx.Done():
 			return
 		}
 	}
-}
-
-// next takes out the target that is due, or tells how long to wait for one.
-func (c *Checker) next(l *lane) (*target, time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(l.due) == 0 {
-		return nil, time.Hour // or until somebody nudges
-	}
-	if wait := time.Until(l.due[0].due); wait > 0 {
-		return nil, wait
-	}
-	return heap.Pop(&l.due).(*target), 0
 }
 
 // check does one check of a target, reports it and puts the target back into a lane.
@@ -344,52 +333,4 @@ func (c *Checker) reschedule(t *target, began time.Time) {
 		jitter := 1 + t.Check.Jitter*(2*rand.Float64()-1)
 		c.schedule(t, began.Add(time.Duration(float64(t.Check.Interval)*jitter)))
 	}
-}
-
-// lane is a queue of targets with workers of its own.
-type lane struct {
-	due  dueHeap
-	wake chan struct{}
-	jobs chan *target
-}
-
-// late is how long the first in the queue has waited beyond its time.
-func (l *lane) late(now time.Time) time.Duration {
-	if len(l.due) == 0 || l.due[0].due.IsZero() {
-		return 0
-	}
-	return max(now.Sub(l.due[0].due), 0)
-}
-
-// nudge tells the dispatcher that something is due earlier than it knew.
-func (l *lane) nudge() {
-	select {
-	case l.wake <- struct{}{}:
-	default:
-	}
-}
-
-// dueHeap is a heap of targets, the one that is due first on top.
-type dueHeap []*target
-
-func (h dueHeap) Len() int           { return len(h) }
-func (h dueHeap) Less(i, j int) bool { return h[i].due.Before(h[j].due) }
-func (h dueHeap) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].index, h[j].index = i, j
-}
-
-func (h *dueHeap) Push(x any) {
-	t := x.(*target)
-	t.index = len(*h)
-	*h = append(*h, t)
-}
-
-func (h *dueHeap) Pop() any {
-	last := len(*h) - 1
-	t := (*h)[last]
-	(*h)[last] = nil // the array must not keep it
-	*h = (*h)[:last]
-	t.index = -1
-	return t
 }
