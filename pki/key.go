@@ -150,6 +150,9 @@ func (p *KeyPool) Generate(ctx context.Context, kind KeyType) (crypto.Signer, er
 	}
 }
 
+// Ready is how many keys are made and not taken.
+func (p *KeyPool) Ready() int { return len(p.ready) }
+
 func (p *KeyPool) pass() { p.turn <- struct{}{} }
 
 func (p *KeyPool) wake() {
