@@ -89,6 +89,7 @@ type Control struct {
 	bus      *bus
 	journal  *journal
 	health   *health
+	meter    serverMeter
 	firsts   chan string // frontends whose first byte has just arrived
 
 	signups, authByAddress, authByClient, checks, issues *rates

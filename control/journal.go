@@ -105,13 +105,15 @@ func (r *ring) newest(into []Attempt, most int, wanted func(Attempt) bool) []Att
 	return into
 }
 
-// sightings is how far connections of a frontend have come, for the connect page.
+// sightings is what was seen of a frontend's connections: how far they have come, for the connect page,
+// and how many and how fast, for the charts.
 type sightings struct {
 	accepted, routed, firstByte atomic.Int64 // Unix nanoseconds of the newest, zero: never
 	took                        atomic.Int64 // nanoseconds from accept to the newest first byte
 	route                       atomic.Pointer[string]
 	noted                       atomic.Bool // the first byte has been written down
 	history                     history
+	meter                       meter
 }
 
 // trace hears from the balancer about every connection. It must not block.
@@ -133,7 +135,9 @@ func (c *Control) trace(e lb.Event) {
 	case lb.Closed:
 		c.traceClosed(b, e)
 	}
+	c.meter.note(&e, nil)
 	if b != nil {
+		b.frontend.seen.meter.note(&e)
 		c.bus.mark(b.clientID)
 	}
 }
@@ -156,6 +160,7 @@ func (c *Control) sawFirstByte(b *bearer, e lb.Event) {
 // traceRefused writes down a connection that was turned away before it had a pool.
 func (c *Control) traceRefused(e lb.Event) {
 	clientID, frontendID, serial := c.owner(e.Leaf)
+	c.meter.note(&e, c.meterOf(frontendID))
 	c.log.LogAttrs(context.Background(), slog.LevelInfo, "refused connection",
 		slog.String("reason", string(e.Reason)), slog.String("detail", e.Detail), slog.String("source", e.Remote.String()),
 		slog.String("client", clientID), slog.String("frontend", frontendID), slog.String("serial", serial))

@@ -25,6 +25,7 @@ func (c *Control) sample(ctx context.Context) error {
 		now := c.cfg.Now()
 		for _, f := range c.index.frontends.all() {
 			stats := f.pool.Stats()
+			f.seen.meter.keep(stats.Backends)
 			if f.seen.history.add(now, stats.Active, int64(stats.Total), stats.BytesIn, stats.BytesOut) {
 				c.bus.mark(f.record.ClientID)
 			}

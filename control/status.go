@@ -100,12 +100,17 @@ func (f *frontendState) status() Status {
 		QueueLimit: stats.QueueLimit, OldestWait: stats.OldestWait, Panic: stats.Panic,
 		BytesIn: stats.BytesIn, BytesOut: stats.BytesOut, Samples: f.seen.history.points(),
 	}
-	s.Routes = make([]RouteStatus, 0, len(f.record.Routes))
-	for _, route := range f.record.Routes {
-		s.Routes = append(s.Routes, routeStatus(route, stats.Backends))
-	}
+	s.Routes = f.routeStatuses(stats.Backends)
 	s.State = f.state(s.Routes)
 	return s
+}
+
+func (f *frontendState) routeStatuses(backends []lb.BackendStats) []RouteStatus {
+	all := make([]RouteStatus, 0, len(f.record.Routes))
+	for _, route := range f.record.Routes {
+		all = append(all, routeStatus(route, backends))
+	}
+	return all
 }
 
 func routeStatus(route Route, all []lb.BackendStats) RouteStatus {

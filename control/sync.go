@@ -298,6 +298,15 @@ func (t *table[K, V]) len() int {
 	return len(t.m)
 }
 
+// each calls fn for every entry under the lock, so fn must be quick and must not use the table.
+func (t *table[K, V]) each(fn func(K, V)) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	for k, v := range t.m {
+		fn(k, v)
+	}
+}
+
 // all is a copy of the map, for walking it without the lock.
 func (t *table[K, V]) all() map[K]V {
 	t.mu.RLock()

@@ -1,0 +1,69 @@
+package control
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// Upper bounds of the buckets, for what is measured. A scrape carries every bucket of every frontend and
+// route, so there are as few as still tell a local network from a far one and a fault from both.
+var (
+	connectBounds   = newBounds(500*time.Microsecond, time.Millisecond, 2500*time.Microsecond, 5*time.Millisecond, 10*time.Millisecond, 25*time.Millisecond, 100*time.Millisecond, 500*time.Millisecond, time.Second, 5*time.Second)
+	waitBounds      = newBounds(time.Millisecond, 10*time.Millisecond, 100*time.Millisecond, time.Second, 5*time.Second, 30*time.Second)
+	durationBounds  = newBounds(10*time.Millisecond, 100*time.Millisecond, time.Second, 10*time.Second, time.Minute, 10*time.Minute, time.Hour, 24*time.Hour)
+	handshakeBounds = newBounds(time.Millisecond, 2500*time.Microsecond, 5*time.Millisecond, 10*time.Millisecond, 25*time.Millisecond, 50*time.Millisecond, 100*time.Millisecond, 250*time.Millisecond, time.Second, 5*time.Second)
+)
+
+// maxBounds is how many bounds a histogram has room for.
+const maxBounds = 10
+
+// bounds are the upper bounds of a histogram's buckets, each inclusive, smallest first.
+type bounds struct {
+	durations []time.Duration
+	seconds   []float64
+}
+
+func newBounds(durations ...time.Duration) bounds {
+	b := bounds{durations: durations}
+	for _, d := range durations {
+		b.seconds = append(b.seconds, d.Seconds())
+	}
+	return b
+}
+
+// histogram counts durations in buckets. It takes no lock. The zero value is empty; all calls of one
+// histogram are made with the same bounds.
+type histogram struct {
+	buckets [maxBounds + 1]atomic.Uint64 // the one after the last bound takes the rest
+	sum     atomic.Int64                 // nanoseconds
+}
+
+func (h *histogram) observe(b bounds, d time.Duration) {
+	i := 0
+	for i < len(b.durations) && d > b.durations[i] {
+		i++
+	}
+	h.buckets[i].Add(1)
+	h.sum.Add(int64(d))
+}
+
+// Histogram is how often a duration was at most each bound.
+type Histogram struct {
+	Bounds []float64 // seconds, shared by all histograms of a kind: not to be changed
+	Counts []uint64  // for each bound, those of the bounds before it included
+	Count  uint64    // all, also above the last bound
+	Sum    float64   // seconds
+}
+
+// snapshot reads the histogram. The sum may be an observation ahead of the counts or behind them; the
+// counts always agree among themselves.
+func (h *histogram) snapshot(b bounds) Histogram {
+	s := Histogram{Bounds: b.seconds, Counts: make([]uint64, len(b.durations))}
+	for i := range b.durations {
+		s.Count += h.buckets[i].Load()
+		s.Counts[i] = s.Count
+	}
+	s.Count += h.buckets[len(b.durations)].Load()
+	s.Sum = time.Duration(h.sum.Load()).Seconds()
+	return s
+}
