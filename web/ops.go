@@ -10,11 +10,12 @@ import (
 // readyTimeout bounds one look at whether the store answers.
 const readyTimeout = 2 * time.Second
 
-// OpsHandler answers health checks and profiles. It asks for no credentials: keep its port private.
+// OpsHandler answers health checks, scrapes and profiles. It asks for no credentials: keep its port private.
 func (s *Server) OpsHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { writeText(w, http.StatusOK, "ok") })
 	mux.HandleFunc("GET /readyz", s.ready)
+	mux.Handle("GET /metrics", metricsOf(s.control.Metrics, s.cfg))
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
 	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)

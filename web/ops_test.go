@@ -29,7 +29,7 @@ func TestOperationsPort(t *testing.T) {
 		must(t, err)
 		return resp.StatusCode, string(text)
 	}
-	for path, status := range map[string]int{"/healthz": 200, "/readyz": 200, "/debug/pprof/": 200, "/debug/pprof/goroutine?debug=1": 200, "/api/v1/ca.pem": 404, "/": 404} {
+	for path, status := range map[string]int{"/healthz": 200, "/readyz": 200, "/debug/pprof/": 200, "/debug/pprof/goroutine?debug=1": 200, "/metrics": 200, "/api/v1/ca.pem": 404, "/": 404} {
 		if got, text := get(path); got != status {
 			t.Errorf("%s: %d %s", path, got, text)
 		}

@@ -89,7 +89,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	return s.serveUntil(ctx, srv, func() error { return srv.ServeTLS(l, "", "") })
 }
 
-// ServeOps answers health checks and profiles on l, in plain HTTP, until ctx ends. From the end of Serve's
+// ServeOps answers health checks, scrapes and profiles on l, in plain HTTP, until ctx ends. From the end of Serve's
 // context on it says that the server drains, so its own should end last.
 func (s *Server) ServeOps(ctx context.Context, l net.Listener) error {
 	srv := s.newHTTP(s.OpsHandler())

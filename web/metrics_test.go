@@ -1,0 +1,297 @@
+package web
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/xdire/xlb/control"
+)
+
+// scrape maps each series, written name{labels}, to its value.
+type scrape map[string]float64
+
+func scrapeText(t *testing.T, h http.Handler, headers ...string) (string, http.Header) {
+	t.Helper()
+	req := httptest.NewRequest("GET", "/metrics", nil)
+	for i := 0; i < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
+	rec := httptest.NewRecorder()
+	h.ServeHTTP(rec, req)
+	if rec.Code != http.StatusOK {
+		t.Fatalf("scrape: %d %s", rec.Code, rec.Body)
+	}
+	return rec.Body.String(), rec.Header()
+}
+
+func (f *fixture) scrape() scrape {
+	f.Helper()
+	text, _ := scrapeText(f.T, f.server.OpsHandler())
+	all := scrape{}
+	for line := range strings.Lines(text) {
+		if strings.HasPrefix(line, "#") {
+			continue
+		}
+		at := strings.LastIndexByte(line, ' ')
+		value, err := strconv.ParseFloat(strings.TrimSpace(line[at+1:]), 64)
+		must(f.T, err)
+		all[line[:at]] = value
+	}
+	return all
+}
+
+// ours is how many series are of the balancer.
+func (s scrape) ours() (n int) {
+	for series := range s {
+		if strings.HasPrefix(series, "xlb_") {
+			n++
+		}
+	}
+	return n
+}
+
+// exports tells whether any series has the name.
+func (s scrape) exports(name string) bool {
+	for series := range s {
+		if series == name || strings.HasPrefix(series, name+"{") {
+			return true
+		}
+	}
+	return false
+}
+
+// busy is a balancer that has seen traffic of every kind.
+type busy struct {
+	*tenant
+	frontend, live, dead, source, serial string
+}
+
+// makeBusy leaves one connection open, after one that ended, one with a revoked certificate and one of nobody.
+func makeBusy(t *testing.T) *busy {
+	f := start(t)
+	address, b := f.balance(), &busy{tenant: f.signUp("testuser"), live: echoes(t), dead: "127.0.0.1:1"}
+	a := b.call("POST", "/api/v1/client/frontend", `{"name":"orders","routes":[{"dest":"`+b.live+`"},{"dest":"`+b.dead+`"}]}`)
+	b.frontend = a.object(t)["uuid"].(string)
+	cert, serial := b.identity(b.frontend, "laptop")
+	b.serial = serial
+	open := f.connect(address, cert)
+	b.source = open.source
+	ended := f.connect(address, cert)
+	ended.CloseWrite()
+	io.Copy(io.Discard, ended)
+	ended.Close()
+	revoked, revokedSerial := b.identity(b.frontend, "lost")
+	b.call("DELETE", "/api/v1/client/frontend/"+b.frontend+"/certificates/"+revokedSerial, "")
+	refused, err := tls.Dial("tcp", address, &tls.Config{InsecureSkipVerify: true, Certificates: []tls.Certificate{revoked}})
+	if err == nil { // TLS 1.3: the alert comes with the first read
+		io.Copy(io.Discard, refused)
+		refused.Close()
+	}
+	plain, err := net.Dial("tcp", address)
+	must(t, err)
+	fmt.Fprint(plain, "GET / HTTP/1.1\r\n\r\n")
+	io.Copy(io.Discard, plain)
+	plain.Close()
+	return b
+}
+
+// eventually scrapes until the wanted series have their values.
+func (f *fixture) eventually(want scrape) scrape {
+	f.Helper()
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		got, wrong := f.scrape(), ""
+		for series, value := range want {
+			if v, there := got[series]; !there || v != value {
+				wrong += fmt.Sprintf("\n%s is %v (there: %v), want %v", series, v, there, value)
+			}
+		}
+		if wrong == "" {
+			return got
+		}
+		if time.Now().After(deadline) {
+			f.Fatal(wrong)
+		}
+	}
+}
+
+// series is the name of a series as it is written: labels, each key=value, are sorted.
+func series(name string, labels ...string) string {
+	slices.Sort(labels)
+	for i, label := range labels {
+		key, value, _ := strings.Cut(label, "=")
+		labels[i] = key + "=" + strconv.Quote(value)
+	}
+	return "xlb_" + name + "{" + strings.Join(labels, ",") + "}"
+}
+
+func (b *busy) ofFrontend(name string, more ...string) string {
+	return series("frontend_"+name, append(more, "client="+b.uuid, "frontend="+b.frontend)...)
+}
+
+func (b *busy) ofRoute(name, dest string, more ...string) string {
+	return series("route_"+name, append(more, "frontend="+b.frontend, "route="+dest)...)
+}
+
+func TestMetricsOfRealTraffic(t *testing.T) {
+	b := makeBusy(t)
+	got := b.eventually(scrape{
+		b.ofFrontend("info", "name=orders"):                 1,
+		b.ofFrontend("state", "state=degraded"):             1,
+		b.ofFrontend("active"):                              1,
+		b.ofFrontend("waiting"):                             0,
+		b.ofFrontend("connections_accepted_total"):          2,
+		b.ofFrontend("connections_total", "reason=done"):    1,
+		b.ofFrontend("refused_total", "reason=revoked"):     1,
+		b.ofFrontend("bytes_total", "direction=in"):         10,
+		b.ofFrontend("bytes_total", "direction=out"):        10,
+		b.ofFrontend("connection_seconds_count"):            1,
+		b.ofFrontend("wait_seconds_count"):                  2,
+		b.ofRoute("up", b.live):                             1,
+		b.ofRoute("up", b.dead):                             0,
+		b.ofRoute("connections_active", b.live):             1,
+		b.ofRoute("connections_total", b.live):              2,
+		b.ofRoute("connect_failures_total", b.live):         0,
+		b.ofRoute("connect_failures_total", b.dead):         1,
+		b.ofRoute("bytes_total", b.live, "direction=in"):    10,
+		b.ofRoute("bytes_total", b.live, "direction=out"):   10,
+		b.ofRoute("connect_seconds_count", b.live):          2,
+		b.ofRoute("connect_seconds_bucket", b.live, "le=5"): 2,
+		b.ofRoute("connect_seconds_count", b.dead):          0,
+
+		series("certificates", "client="+b.uuid, "frontend="+b.frontend):     1,
+		series("handshakes_refused_total", "owner=known", "reason=revoked"):  1,
+		series("handshakes_refused_total", "owner=nobody", "reason=not-tls"): 1,
+
+		"xlb_connections_accepted_total": 4,
+		"xlb_connections_active":         1,
+		"xlb_handshakes_active":          0,
+		"xlb_frontends":                  1,
+		"xlb_clients":                    1,
+		"xlb_store_ready":                1,
+	})
+	own := []string{"client=" + b.uuid, "frontend=" + b.frontend}
+	for _, s := range []string{
+		series("certificate_expiry_timestamp_seconds", own...), series("certificate_last_expiry_timestamp_seconds", "client="+b.uuid, "frontend="+b.frontend),
+		"xlb_authority_expiry_timestamp_seconds",
+	} {
+		if got[s] < float64(time.Now().Add(80*24*time.Hour).Unix()) {
+			t.Errorf("%s is %v", s, got[s])
+		}
+	}
+	b.wantNothingPrivate()
+	b.wantNoSeriesAfterDeletion()
+}
+
+// The operations port asks nobody who they are.
+func (b *busy) wantNothingPrivate() {
+	b.Helper()
+	text, _ := scrapeText(b.T, b.server.OpsHandler())
+	accessKey := b.call("GET", "/api/v1/client/frontend/"+b.frontend, "").object(b.T)["accessKey"].(string)
+	for what, private := range map[string]string{
+		"the client's key": b.key, "a token": b.token, "the access key": accessKey, "a serial": b.serial,
+		"a client's address": b.source, "the name of a certificate": "laptop",
+	} {
+		if private == "" || strings.Contains(text, private) {
+			b.Errorf("a scrape shows %s (%q)", what, private)
+		}
+	}
+}
+
+func (b *busy) wantNoSeriesAfterDeletion() {
+	b.Helper()
+	if a := b.call("DELETE", "/api/v1/client/frontend/"+b.frontend, ""); a.status != 204 {
+		b.Fatalf("delete: %d %s", a.status, a.body)
+	}
+	got := b.eventually(scrape{"xlb_frontends": 0, "xlb_connections_active": 0})
+	for s := range got {
+		if strings.Contains(s, b.frontend) || strings.Contains(s, b.live) {
+			b.Errorf("%s is left of a deleted frontend", s)
+		}
+	}
+	if n := got[series("handshakes_refused_total", "owner=known", "reason=revoked")]; n != 1 {
+		b.Errorf("the server's own counter fell to %v with the frontend", n)
+	}
+}
+
+func TestSeriesAreBoundedByTheFrontendsThatExist(t *testing.T) {
+	f := start(t, func(c *control.Config) { c.Limits.Frontends = -1 })
+	c := f.signUp("testuser")
+	ctx := control.WithActor(t.Context(), control.Actor{ClientID: c.uuid})
+	spec := control.DefaultFrontend()
+	spec.Routes = []control.Route{{Dest: "10.0.0.1:80"}, {Dest: "10.0.0.2:80"}, {Dest: "10.0.0.3:80"}}
+	before, ids := f.scrape(), make([]string, 1000)
+	for i := range ids {
+		frontend, err := f.control.CreateFrontend(ctx, spec)
+		must(t, err)
+		ids[i] = frontend.ID
+	}
+	began := time.Now()
+	if n := f.scrape().ours() - before.ours(); n < 1000*(10+3*10) || n > 1000*(40+3*25) {
+		t.Errorf("1,000 frontends with 3 routes have %d series", n)
+	} else {
+		t.Logf("a scrape of %d series and reading it took %v", n, time.Since(began))
+	}
+	for _, id := range ids {
+		must(t, f.control.DeleteFrontend(ctx, id))
+	}
+	if after := f.scrape(); after.ours() != before.ours() {
+		t.Errorf("%d series before 1,000 frontends, %d after them", before.ours(), after.ours())
+	}
+}
+
+func TestOpenMetricsIsNegotiated(t *testing.T) {
+	f := start(t)
+	h := f.server.OpsHandler()
+	text, header := scrapeText(t, h, "Accept", "application/openmetrics-text; version=1.0.0")
+	if !strings.HasPrefix(header.Get("Content-Type"), "application/openmetrics-text") || !strings.HasSuffix(text, "# EOF\n") {
+		t.Errorf("%s", header.Get("Content-Type"))
+	}
+	if _, header := scrapeText(t, h); !strings.HasPrefix(header.Get("Content-Type"), "text/plain") {
+		t.Errorf("without asking: %s", header.Get("Content-Type"))
+	}
+}
+
+// manyFrontends is a snapshot of n frontends with 3 routes that have had traffic.
+func manyFrontends(n int) control.Metrics {
+	h := control.Histogram{Bounds: []float64{.0005, .001, .0025, .005, .01, .025, .1, .5, 1, 5}, Counts: make([]uint64, 10)}
+	ended := []control.ReasonCount{{Reason: "done", Count: 5}, {Reason: "client-eof", Count: 2}}
+	m := control.Metrics{Frontends: make([]control.FrontendMetrics, n)}
+	for i := range m.Frontends {
+		f := control.FrontendMetrics{
+			ID: fmt.Sprintf("0d8a8a0c-1f2e-4b5a-9c1d-%012d", i), ClientID: "5f0c5b0e-7a3d-4c57-8f1e-000000000001", Name: "orders",
+			State: control.StateUp, Closed: ended, Wait: h, Duration: h,
+			Certificates: control.CertificateMetrics{Valid: 1, First: time.Now(), Last: time.Now()},
+		}
+		for r := range 3 {
+			f.Routes = append(f.Routes, control.RouteMetrics{Dest: fmt.Sprintf("10.0.0.%d:8080", r), State: control.StateUp, Connect: h})
+		}
+		m.Frontends[i] = f
+	}
+	return m
+}
+
+func BenchmarkScrape1000Frontends3Routes(b *testing.B) {
+	m := manyFrontends(1000)
+	h := metricsOf(func(context.Context) control.Metrics { return m }, Config{Log: slog.New(slog.DiscardHandler), Version: "test"})
+	req := httptest.NewRequest("GET", "/metrics", nil)
+	b.ReportAllocs()
+	for b.Loop() {
+		rec := httptest.NewRecorder()
+		h.ServeHTTP(rec, req)
+		if rec.Code != 200 {
+			b.Fatal(rec.Body)
+		}
+		b.ReportMetric(float64(rec.Body.Len()), "bytes/scrape")
+	}
+}
