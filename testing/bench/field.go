@@ -31,6 +31,7 @@ type balancer struct {
 	name    string
 	pid     int
 	address string
+	ops     string // of XLB's operations port
 	roots   *x509.CertPool
 }
 
@@ -39,6 +40,7 @@ type balancer struct {
 type field struct {
 	balancers  []*balancer // HAProxy, XLB
 	rsa, ecdsa *tls.Certificate
+	profiles   string // a folder, empty for none
 	cleanup    []func()
 }
 
@@ -96,8 +98,8 @@ func (f *field) startXLB(dir string, upstreams []string) (*balancer, error) {
 	if out, err := exec.Command("go", "build", "-C", "../..", "-trimpath", "-o", binary, ".").CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("build xlb: %w\n%s", err, out)
 	}
-	data, control, address := filepath.Join(dir, "data"), freePort(), freePort()
-	cmd, err := f.start(binary, "-data-dir", data, "-http-addr", control, "-lb-addr", address, "-log-level", "warn")
+	data, control, address, ops := filepath.Join(dir, "data"), freePort(), freePort(), freePort()
+	cmd, err := f.start(binary, "-data-dir", data, "-http-addr", control, "-lb-addr", address, "-ops-addr", ops, "-log-level", "warn")
 	if err != nil {
 		return nil, err
 	}
@@ -116,7 +118,7 @@ func (f *field) startXLB(dir string, upstreams []string) (*balancer, error) {
 	if err := api.enrol(f, upstreams); err != nil {
 		return nil, err
 	}
-	return &balancer{name: "XLB", pid: cmd.Process.Pid, address: address, roots: roots}, nil
+	return &balancer{name: "XLB", pid: cmd.Process.Pid, address: address, ops: ops, roots: roots}, nil
 }
 
 // api is what the bench asks of XLB's control plane.

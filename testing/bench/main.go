@@ -27,14 +27,15 @@ func main() {
 	rounds := flag.Int("rounds", 3, "how often each case runs on each balancer")
 	only := flag.String("case", "", "a regular expression: only cases whose name matches")
 	scale := flag.Float64("scale", 1, "multiplies the amount of work")
+	profiles := flag.String("profile", "", "a folder: writes a CPU profile of XLB for each case, of the first three seconds; use it with a larger -scale")
 	flag.Parse()
-	if err := run(*rounds, *only, *scale); err != nil {
+	if err := run(*rounds, *only, *scale, *profiles); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(rounds int, only string, scale float64) error {
+func run(rounds int, only string, scale float64, profiles string) error {
 	pattern, err := regexp.Compile(only)
 	if err != nil {
 		return fmt.Errorf("-case: %w", err)
@@ -58,6 +59,7 @@ func run(rounds int, only string, scale float64) error {
 	fmt.Printf("| %-52s | %12s | %12s | %9s | %8s | %9s |\n", "case", "HAProxy", "XLB", "XLB/HAP", "goal", "spread")
 	fmt.Printf("|%s|\n", strings.Repeat("---|", 6))
 	failed := false
+	field.profiles = profiles
 	for _, c := range cases(scale) {
 		if pattern.MatchString(c.name) && !measure(c, field, rounds) {
 			failed = true
@@ -74,7 +76,9 @@ func measure(c testCase, f *field, rounds int) bool {
 	figures := map[*balancer][]float64{}
 	for range rounds {
 		for _, b := range f.balancers {
+			profiled := f.profile(b, c.name)
 			value, err := c.run(b, f)
+			profiled()
 			if err != nil {
 				fmt.Printf("| %-52s | no ratio: %s: %v\n", c.name, b.name, err)
 				return false
