@@ -120,12 +120,14 @@ func (c *conn) shakeHands() error {
 	c.state = secure.ConnectionState()
 	c.client = secure
 	if err != nil {
-		return c.handshakeError(err)
+		err = c.handshakeError(err)
+		c.wire.flush() // an alert, or an answer in plain text
+		return err
 	}
 	if c.secure = takeOver(c.wire, c.state); c.secure != nil {
 		c.client, c.wire = nil, nil
-	} else {
-		c.wire.pass()
+	} else if err := c.wire.pass(); err != nil {
+		return c.handshakeError(err)
 	}
 	return c.raw.SetDeadline(time.Time{})
 }

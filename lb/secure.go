@@ -31,6 +31,7 @@ type secure struct {
 
 	mu         sync.Mutex // one record after the other
 	out        *trafficKey
+	unsent     []byte      // sealed session tickets, which go out in front of the first record
 	mustUpdate atomic.Bool // the client asked for a KeyUpdate that is not sent yet
 	shut       bool        // close_notify is sent
 }
@@ -51,7 +52,8 @@ func takeOver(w *wire, state tls.ConnectionState) *secure {
 		return nil
 	}
 	w.countSealed(out)
-	s := &secure{conn: w.Conn, in: in, out: out, rest: w.finish()}
+	s := &secure{conn: w.Conn, in: in, out: out}
+	s.rest, s.unsent = w.finish()
 	s.fresh = len(s.rest) > 0
 	s.src = newSource(w.Conn, s.room, s.park)
 	return s
@@ -275,7 +277,16 @@ func (s *secure) updateLocked() error {
 func (s *secure) sendLocked(data []byte, contentType byte) error {
 	var record [64]byte
 	n := s.out.seal(record[:], data, contentType)
-	_, err := s.conn.Write(record[:n])
+	return s.put(record[:n])
+}
+
+// put sends sealed records, after those that are still to be sent. The caller holds the lock.
+func (s *secure) put(records []byte) error {
+	if s.unsent != nil {
+		records = append(s.unsent, records...)
+		s.unsent = nil
+	}
+	_, err := s.conn.Write(records)
 	return err
 }
 
@@ -309,7 +320,7 @@ func (s *secure) write(data []byte) error {
 			n += s.out.seal(sealed.data[n:], part, typeApplication)
 			data = data[len(part):]
 		}
-		if _, err := s.conn.Write(sealed.data[:n]); err != nil {
+		if err := s.put(sealed.data[:n]); err != nil {
 			return err
 		}
 	}

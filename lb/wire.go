@@ -23,6 +23,7 @@ type wire struct {
 
 	client, server []byte // traffic secrets, once they are known
 	written        []byte // everything written during the handshake
+	sent           int    // how much of it has gone out
 	through        bool   // the handshake is over: only pass on
 }
 
@@ -40,6 +41,9 @@ func (w *wire) Read(p []byte) (int, error) {
 			w.ended.Store(true)
 		}
 		return n, err
+	}
+	if err := w.flush(); err != nil {
+		return 0, err
 	}
 	if err := w.fill(); err != nil {
 		return 0, err
@@ -89,12 +93,24 @@ func (w *wire) more() error {
 	return err
 }
 
-// Write implements net.Conn.
+// Write implements net.Conn. In a handshake nobody waits for an answer before it reads, so what is
+// written goes out then, or with flush; what is left at the end are session tickets.
 func (w *wire) Write(p []byte) (int, error) {
-	if !w.through {
-		w.written = append(w.written, p...)
+	if w.through {
+		return w.Conn.Write(p)
 	}
-	return w.Conn.Write(p)
+	w.written = append(w.written, p...)
+	return len(p), nil
+}
+
+// flush sends what was written.
+func (w *wire) flush() error {
+	if w.sent == len(w.written) {
+		return nil
+	}
+	_, err := w.Conn.Write(w.written[w.sent:])
+	w.sent = len(w.written)
+	return err
 }
 
 // keyLog receives the secrets of a handshake in the format of NSS: label, client random, secret.
@@ -119,17 +135,23 @@ func (k keyLog) Write(line []byte) (int, error) {
 }
 
 // pass ends overhearing; crypto/tls goes on.
-func (w *wire) pass() { w.through, w.written, w.client, w.server = true, nil, nil, nil }
+func (w *wire) pass() error {
+	err := w.flush()
+	w.through, w.written, w.client, w.server = true, nil, nil, nil
+	return err
+}
 
-// finish ends the handshake's part. What was read beyond it is the caller's, for good.
-func (w *wire) finish() (beyond []byte) {
+// finish ends the handshake's part. What was read beyond it, and the tickets that were not sent yet,
+// are the caller's, for good.
+func (w *wire) finish() (beyond, tickets []byte) {
 	if w.end > w.start {
 		beyond = bytes.Clone(w.in.data[w.start:w.end])
 	}
 	w.in.free()
 	w.in, w.start, w.end, w.left = nil, 0, 0, 0
-	w.pass()
-	return beyond
+	tickets = bytes.Clone(w.written[w.sent:])
+	w.through, w.written, w.client, w.server = true, nil, nil, nil
+	return beyond, tickets
 }
 
 // countSealed advances key over those written records that it has sealed: crypto/tls sends session
