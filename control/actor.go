@@ -49,6 +49,7 @@ const (
 	actRouteCheck         action = "route.check"
 	actCertificateIssue   action = "certificate.issue"
 	actCertificateRead    action = "certificate.read"
+	actCertificateRevoke  action = "certificate.revoke"
 	actConnectionActivity action = "connection.read"
 	actConnectionList     action = "connection.list"
 	actConnectionClose    action = "connection.close"

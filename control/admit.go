@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"time"
 
 	"github.com/xdire/xlb/lb"
 	"github.com/xdire/xlb/pki"
@@ -22,10 +23,20 @@ func frontendKey(id string) string              { return "frontend:" + id }
 func serialKey(authority, serial string) string { return "serial:" + authority + ":" + serial }
 
 // drop closes the live connections of a key. Before the balancer exists there are none.
-func (c *Control) drop(key string, reason lb.Reason) {
-	if c.balancer != nil {
-		c.balancer.Drop(key, reason)
+func (c *Control) drop(key string, reason lb.Reason) int { return c.dropBy(key, nil, reason) }
+
+// dropBy closes the live connections of a key at a moment, nil and the past are at once. It tells how many
+// there are.
+func (c *Control) dropBy(key string, at *time.Time, reason lb.Reason) int {
+	if c.balancer == nil {
+		return 0
 	}
+	if at != nil {
+		if left := at.Sub(c.cfg.Now()); left > 0 {
+			return c.balancer.DropAfter(key, left, reason)
+		}
+	}
+	return c.balancer.Drop(key, reason)
 }
 
 // admit decides which pool a certificate opens. The balancer calls it on every connection, resumed ones

@@ -24,13 +24,20 @@ type Certificate struct {
 	NotAfter    time.Time
 	IssuedAt    time.Time
 	Revoked     bool
+	RevokedAt   time.Time // zero while it is good
+	Reason      string    // of the revocation, as given
 }
 
 func certificateOf(r store.Certificate) Certificate {
-	return Certificate{
+	cert := Certificate{
 		Serial: r.Serial, Authority: r.Authority, Fingerprint: r.Fingerprint, FrontendID: r.FrontendID,
 		Name: r.Name, KeyType: r.KeyType, NotBefore: r.NotBefore, NotAfter: r.NotAfter, IssuedAt: r.IssuedAt, Revoked: r.RevokedAt != nil,
+		Reason: r.RevokedReason,
 	}
+	if cert.Revoked {
+		cert.RevokedAt = *r.RevokedAt
+	}
+	return cert
 }
 
 // Issued is a certificate with its private key, which is nowhere else.

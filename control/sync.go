@@ -45,6 +45,7 @@ type certificateState struct {
 	clientID, frontendID, name string
 	notAfter                   time.Time
 	revoked                    bool
+	closed                     int // connections that its revocation has closed here, or given a time to end
 }
 
 func newIndex(c *Control) *index {
@@ -202,9 +203,15 @@ func (x *index) removeFrontend(id string) {
 
 func (x *index) putCertificate(r store.Certificate) {
 	state := &certificateState{clientID: r.ClientID, frontendID: r.FrontendID, name: r.Name, notAfter: r.NotAfter, revoked: r.RevokedAt != nil}
-	x.certificates.set(certificateKey{r.Authority, r.Serial}, state)
+	key := certificateKey{r.Authority, r.Serial}
+	if old, known := x.certificates.get(key); known {
+		state.closed = old.closed
+	}
+	x.certificates.set(key, state)
 	if state.revoked {
-		x.c.drop(serialKey(r.Authority, r.Serial), lb.ReasonRevoked)
+		closed := *state // what others have got already is not changed
+		closed.closed += x.c.dropBy(serialKey(r.Authority, r.Serial), r.DrainUntil, lb.ReasonRevoked)
+		x.certificates.set(key, &closed)
 	}
 	x.c.bus.mark(r.ClientID)
 }

@@ -32,16 +32,55 @@ type issuedBody struct {
 type issuedOutput struct{ Body issuedBody }
 
 type certificateBody struct {
-	Serial      string    `json:"serial" doc:"Lower-case hex without leading zeros"`
-	FrontendID  string    `json:"frontendId"`
-	Fingerprint string    `json:"fingerprint" doc:"SHA-256"`
-	Name        string    `json:"name"`
-	KeyType     string    `json:"keyType"`
-	NotBefore   timestamp `json:"notBefore"`
-	NotAfter    timestamp `json:"notAfter"`
-	IssuedAt    timestamp `json:"issuedAt"`
-	Revoked     bool      `json:"revoked"`
+	Serial      string     `json:"serial" doc:"Lower-case hex without leading zeros"`
+	FrontendID  string     `json:"frontendId"`
+	Fingerprint string     `json:"fingerprint" doc:"SHA-256"`
+	Name        string     `json:"name"`
+	KeyType     string     `json:"keyType"`
+	NotBefore   timestamp  `json:"notBefore"`
+	NotAfter    timestamp  `json:"notAfter"`
+	IssuedAt    timestamp  `json:"issuedAt"`
+	Revoked     bool       `json:"revoked"`
+	RevokedAt   *timestamp `json:"revokedAt" doc:"null while it is good"`
+	Reason      string     `json:"reason" doc:"Why it was revoked, empty while it is good"`
 }
+
+// CertificatePath names a certificate.
+type CertificatePath struct {
+	FrontendPath
+	Serial string `path:"serial" doc:"Hex digits; any case, padding and colons are accepted"`
+}
+
+// RevocationQuery says how to revoke.
+type RevocationQuery struct {
+	Reason string `query:"reason" enum:"unspecified,key-compromise,superseded,cessation-of-operation" doc:"Default: unspecified"`
+	Drain  int64  `query:"drain" minimum:"0" maximum:"86400" doc:"Seconds that live connections may go on. Default: 0, closed at once"`
+}
+
+func (q RevocationQuery) revocation() control.Revocation {
+	return control.Revocation{Reason: q.Reason, Drain: time.Duration(q.Drain) * time.Second}
+}
+
+type revokeInput struct {
+	CertificatePath
+	RevocationQuery
+}
+
+type revokeBeforeInput struct {
+	FrontendPath
+	RevocationQuery
+	IssuedBefore time.Time `query:"issuedBefore" required:"true" doc:"A moment as in RFC 3339"`
+}
+
+type certificateOutput struct{ Body certificateBody }
+
+type revokedBody struct {
+	Revoked int   `json:"revoked" doc:"Certificates that were good before"`
+	Closed  int   `json:"closed" doc:"Live connections that were closed, or will be when the drain is over"`
+	TookMs  int64 `json:"tookMs" doc:"Until handshakes and resumptions were refused and the connections closed"`
+}
+
+type revokedOutput struct{ Body revokedBody }
 
 type certificateListInput struct {
 	FrontendPath
@@ -65,6 +104,19 @@ func (a *jsonAPI) registerCertificate() {
 		OperationID: "list-certificates", Method: http.MethodGet, Path: frontendURL + "/{uuid}/certificates", Security: withBearer,
 		Summary: "The certificates of a frontend", Tags: []string{"Certificate"},
 	}, a.listCertificates)
+	one := frontendURL + "/{uuid}/certificates/{serial}"
+	register(a, huma.Operation{
+		OperationID: "get-certificate", Method: http.MethodGet, Path: one, Security: withBearer,
+		Summary: "One certificate of a frontend", Tags: []string{"Certificate"},
+	}, a.getCertificate)
+	register(a, huma.Operation{
+		OperationID: "revoke-certificate", Method: http.MethodDelete, Path: one, Security: withBearer,
+		Summary: "Revoke a certificate; it is refused and its connections are closed when the answer arrives", Tags: []string{"Certificate"},
+	}, a.revokeCertificate)
+	register(a, huma.Operation{
+		OperationID: "revoke-certificates", Method: http.MethodDelete, Path: frontendURL + "/{uuid}/certificates", Security: withBearer,
+		Summary: "Revoke all certificates of a frontend that were issued before a moment", Tags: []string{"Certificate"},
+	}, a.revokeCertificates)
 }
 
 func (a *jsonAPI) issueCertificate(ctx context.Context, in *FrontendPath) (*issuedOutput, error) {
@@ -102,9 +154,40 @@ func (a *jsonAPI) listCertificates(ctx context.Context, in *certificateListInput
 	return &certificateListOutput{list}, nil
 }
 
+func (a *jsonAPI) getCertificate(ctx context.Context, in *CertificatePath) (*certificateOutput, error) {
+	c, err := a.control.Certificate(ctx, in.UUID, in.Serial)
+	if err != nil {
+		return nil, err
+	}
+	return &certificateOutput{certificateBodyOf(c)}, nil
+}
+
+func (a *jsonAPI) revokeCertificate(ctx context.Context, in *revokeInput) (*revokedOutput, error) {
+	done, err := a.control.RevokeCertificate(ctx, in.UUID, in.Serial, in.revocation())
+	return revokedOutputOf(done, err)
+}
+
+func (a *jsonAPI) revokeCertificates(ctx context.Context, in *revokeBeforeInput) (*revokedOutput, error) {
+	done, err := a.control.RevokeIssuedBefore(ctx, in.UUID, in.IssuedBefore, in.revocation())
+	return revokedOutputOf(done, err)
+}
+
+func revokedOutputOf(done control.Revoked, err error) (*revokedOutput, error) {
+	if err != nil {
+		return nil, inQuery(err)
+	}
+	return &revokedOutput{revokedBody{Revoked: done.Certificates, Closed: done.Closed, TookMs: done.Took.Milliseconds()}}, nil
+}
+
 func certificateBodyOf(c control.Certificate) certificateBody {
-	return certificateBody{
+	body := certificateBody{
 		Serial: c.Serial, FrontendID: c.FrontendID, Fingerprint: c.Fingerprint, Name: c.Name, KeyType: c.KeyType,
 		NotBefore: timestampOf(c.NotBefore), NotAfter: timestampOf(c.NotAfter), IssuedAt: timestampOf(c.IssuedAt), Revoked: c.Revoked,
+		Reason: c.Reason,
 	}
+	if c.Revoked {
+		at := timestampOf(c.RevokedAt)
+		body.RevokedAt = &at
+	}
+	return body
 }

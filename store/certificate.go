@@ -21,6 +21,7 @@ type Certificate struct {
 	IssuedAt      time.Time  `json:"issuedat"`
 	RevokedAt     *time.Time `json:"revokedat,omitempty"` // nil while it is good
 	RevokedReason string     `json:"revokedreason,omitempty"`
+	DrainUntil    *time.Time `json:"drainuntil,omitempty"` // when a revocation closes its connections, nil for at once
 
 	Revision uint64 `json:"-"` // that wrote it
 }

@@ -1,0 +1,175 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/xdire/xlb/pki"
+	"github.com/xdire/xlb/store"
+)
+
+// RevocationReasons are what may be said about why (RFC 5280, section 5.3.1); empty is unspecified.
+var RevocationReasons = []string{"unspecified", "key-compromise", "superseded", "cessation-of-operation"}
+
+// Revocation is how to revoke. The zero value closes all connections at once.
+type Revocation struct {
+	Reason string        // one of RevocationReasons, empty for unspecified
+	Drain  time.Duration // how long live connections may go on; zero closes them at once, at most a day
+}
+
+const maxDrain = 24 * time.Hour
+
+func (r Revocation) check() (Revocation, error) {
+	var problems []error
+	if r.Reason == "" {
+		r.Reason = RevocationReasons[0]
+	}
+	if !oneOf(RevocationReasons, r.Reason) {
+		problems = append(problems, invalid("reason", "Use unspecified, key-compromise, superseded or cessation-of-operation."))
+	}
+	if r.Drain < 0 || r.Drain > maxDrain {
+		problems = append(problems, invalid("drain", "Use 0 to %d seconds; 0 is at once.", int(maxDrain.Seconds())))
+	}
+	return r, errors.Join(problems...)
+}
+
+// Revoked is what a revocation did.
+type Revoked struct {
+	Certificates int // that were good before
+	Closed       int // live connections that were closed, or will be when the drain is over
+	Took         time.Duration
+}
+
+// Certificate is one certificate of a frontend of the actor. The serial may be spelt in any way.
+func (c *Control) Certificate(ctx context.Context, frontendID, serial string) (Certificate, error) {
+	a, err := c.may(ctx, actCertificateRead, frontendID+"/certificates/"+serial)
+	if err != nil {
+		return Certificate{}, err
+	}
+	record, err := c.certificateRecord(ctx, a, frontendID, serial)
+	return certificateOf(record), err
+}
+
+func (c *Control) certificateRecord(ctx context.Context, a Actor, frontendID, serial string) (store.Certificate, error) {
+	frontend, err := c.store.Frontend(ctx, a.ClientID, canonicalID(frontendID))
+	if err != nil {
+		return store.Certificate{}, fromStore(err, "frontend")
+	}
+	serial, err = pki.ParseSerial(serial)
+	if err != nil {
+		return store.Certificate{}, notFound("certificate")
+	}
+	record, err := c.store.Certificate(ctx, c.cfg.Authority.ID(), serial)
+	if err != nil {
+		return store.Certificate{}, fromStore(err, "certificate")
+	}
+	if record.ClientID != a.ClientID || record.FrontendID != frontend.UUID {
+		return store.Certificate{}, notFound("certificate")
+	}
+	return record, nil
+}
+
+// RevokeCertificate ends a certificate of a frontend of the actor. When it returns, handshakes and
+// resumptions with it are refused and its live connections are closed, unless they were given time. A
+// certificate that is revoked stays as it is, but its connections are closed all the same.
+func (c *Control) RevokeCertificate(ctx context.Context, frontendID, serial string, r Revocation) (Revoked, error) {
+	began := time.Now()
+	a, err := c.may(ctx, actCertificateRevoke, frontendID+"/certificates/"+serial)
+	if err != nil {
+		return Revoked{}, err
+	}
+	if r, err = r.check(); err != nil {
+		return Revoked{}, err
+	}
+	record, err := c.certificateRecord(ctx, a, frontendID, serial)
+	if err != nil {
+		return Revoked{}, err
+	}
+	done, err := c.revokeAll(ctx, []store.Certificate{record}, r)
+	done.Took = time.Since(began)
+	return done, err
+}
+
+// RevokeIssuedBefore ends all certificates of a frontend of the actor that were issued before a moment,
+// as RevokeCertificate does.
+func (c *Control) RevokeIssuedBefore(ctx context.Context, frontendID string, before time.Time, r Revocation) (Revoked, error) {
+	began := time.Now()
+	a, err := c.may(ctx, actCertificateRevoke, frontendID+"/certificates")
+	if err != nil {
+		return Revoked{}, err
+	}
+	if r, err = r.check(); err != nil {
+		return Revoked{}, err
+	}
+	if before.IsZero() {
+		return Revoked{}, invalid("issuedBefore", "Use a moment, for example 2027-01-31T12:00:00Z.")
+	}
+	frontend, err := c.store.Frontend(ctx, a.ClientID, canonicalID(frontendID))
+	if err != nil {
+		return Revoked{}, fromStore(err, "frontend")
+	}
+	all, err := c.store.Certificates(ctx, a.ClientID, frontend.UUID, "", 0)
+	if err != nil {
+		return Revoked{}, fromStore(err, "frontend")
+	}
+	var old []store.Certificate
+	for _, record := range all {
+		if record.RevokedAt == nil && record.IssuedAt.Before(before) {
+			old = append(old, record)
+		}
+	}
+	done, err := c.revokeAll(ctx, old, r)
+	done.Took = time.Since(began)
+	return done, err
+}
+
+// revokeAll saves the revocations and waits until the data plane has obeyed.
+func (c *Control) revokeAll(ctx context.Context, records []store.Certificate, r Revocation) (Revoked, error) {
+	var done Revoked
+	var last uint64
+	before := 0
+	for _, record := range records {
+		before += c.closedBy(record)
+		good := false
+		rev, err := c.store.UpdateCertificate(ctx, record.Authority, record.Serial, func(stored *store.Certificate) error {
+			good = stored.RevokedAt == nil
+			c.revoke(stored, r)
+			return nil
+		})
+		if err != nil {
+			return done, fromStore(err, "certificate")
+		}
+		if last = max(last, rev); good {
+			done.Certificates++
+		}
+	}
+	err := c.index.waitFor(ctx, last)
+	for _, record := range records {
+		done.Closed += c.closedBy(record)
+	}
+	done.Closed -= before
+	return done, err
+}
+
+// revoke changes the record of a certificate. The first revocation is the one that counts.
+func (c *Control) revoke(stored *store.Certificate, r Revocation) {
+	now := c.cfg.Now().UTC()
+	if stored.RevokedAt == nil {
+		stored.RevokedAt, stored.RevokedReason = &now, r.Reason
+	}
+	stored.DrainUntil = nil
+	if r.Drain > 0 {
+		until := now.Add(r.Drain)
+		stored.DrainUntil = &until
+	}
+}
+
+// closedBy is how many connections the revocation of a certificate has closed so far.
+func (c *Control) closedBy(r store.Certificate) int {
+	state, known := c.index.certificates.get(certificateKey{r.Authority, r.Serial})
+	if !known {
+		return 0
+	}
+	return state.closed
+}
