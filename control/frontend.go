@@ -180,28 +180,40 @@ func (c *Control) Frontends(ctx context.Context, after string, limit int) ([]Fro
 	return all, fromStore(err, "client")
 }
 
-// UpdateFrontend changes a frontend of the actor: edit receives what is stored and changes it, perhaps
-// more than once. When ifMatch is not zero and the record has another revision, nothing is changed.
-// It is live when the call returns; no connection of an unchanged route is touched.
-func (c *Control) UpdateFrontend(ctx context.Context, id string, ifMatch uint64, edit func(*FrontendSpec) error) (Frontend, error) {
+// Update says how to change a frontend.
+type Update struct {
+	IfMatch uint64 // the revision that was read: nothing is changed when there is another one; zero: any
+	// Drain is how long live connections may go on when the frontend is switched off. Zero closes them at
+	// once; at most a day. They keep that end if it is switched on again.
+	Drain time.Duration
+	// Edit receives what is stored and changes it, perhaps more than once.
+	Edit func(*FrontendSpec) error
+}
+
+// UpdateFrontend changes a frontend of the actor. It is live when the call returns; no connection of an
+// unchanged route is touched.
+func (c *Control) UpdateFrontend(ctx context.Context, id string, u Update) (Frontend, error) {
 	a, err := c.may(ctx, actFrontendUpdate, id)
 	if err != nil {
 		return Frontend{}, err
+	}
+	if u.Drain < 0 || u.Drain > maxDrain {
+		return Frontend{}, invalid("drain", "Use 0 to %d seconds; 0 is at once.", int(maxDrain.Seconds()))
 	}
 	for range updateTries {
 		old, err := c.store.Frontend(ctx, a.ClientID, canonicalID(id))
 		if err != nil {
 			return Frontend{}, fromStore(err, "frontend")
 		}
-		if ifMatch != 0 && old.Revision != ifMatch {
+		if u.IfMatch != 0 && old.Revision != u.IfMatch {
 			return Frontend{}, errStale()
 		}
-		spec, err := c.editFrontend(ctx, frontendOf(old), edit)
+		spec, err := c.editFrontend(ctx, frontendOf(old), u.Edit)
 		if err != nil {
 			return Frontend{}, err
 		}
-		changed, err := c.replaceFrontend(ctx, old, spec)
-		if KindOf(err) == KindPrecondition && ifMatch == 0 {
+		changed, err := c.replaceFrontend(ctx, old, spec, u.Drain)
+		if KindOf(err) == KindPrecondition && u.IfMatch == 0 {
 			continue // somebody was faster: edit what is there now
 		}
 		if err != nil {
@@ -231,7 +243,7 @@ func (c *Control) editFrontend(ctx context.Context, f Frontend, edit func(*Front
 }
 
 // replaceFrontend saves spec unless the record is another one than old by now.
-func (c *Control) replaceFrontend(ctx context.Context, old store.Frontend, spec FrontendSpec) (Frontend, error) {
+func (c *Control) replaceFrontend(ctx context.Context, old store.Frontend, spec FrontendSpec, drain time.Duration) (Frontend, error) {
 	var changed store.Frontend
 	rev, err := c.store.UpdateFrontend(ctx, old.ClientID, old.UUID, func(r *store.Frontend) error {
 		if r.Revision != old.Revision {
@@ -239,6 +251,12 @@ func (c *Control) replaceFrontend(ctx context.Context, old store.Frontend, spec 
 		}
 		spec.into(r)
 		r.UpdatedAt = c.cfg.Now().UTC()
+		switch {
+		case spec.Active:
+			r.DrainUntil = time.Time{}
+		case old.Active && drain > 0:
+			r.DrainUntil = r.UpdatedAt.Add(drain)
+		}
 		changed = *r
 		return nil
 	})

@@ -36,8 +36,9 @@ type RouteStatus struct {
 	Active      int
 	Total       int64
 	Failed      int64
-	BytesIn     int64 // from clients
-	BytesOut    int64 // to clients
+	BytesIn     int64     // from clients
+	BytesOut    int64     // to clients
+	ClosesAt    time.Time // when a drain closes what is left; zero for never
 	ConnectTime time.Duration
 }
 
@@ -61,7 +62,8 @@ type Status struct {
 	BytesIn     int64
 	BytesOut    int64
 	Routes      []RouteStatus
-	Samples     []Sample // oldest first, one every two seconds, at most 5 minutes
+	Removed     []RouteStatus // not in the frontend any more, while they finish what they have
+	Samples     []Sample      // oldest first, one every two seconds, at most 5 minutes
 }
 
 // Status is one frontend of the actor with what is known about it now.
@@ -101,6 +103,11 @@ func (f *frontendState) status() Status {
 		BytesIn: stats.BytesIn, BytesOut: stats.BytesOut, Samples: f.seen.history.points(),
 	}
 	s.Routes = f.routeStatuses(stats.Backends)
+	for _, b := range stats.Removed {
+		gone := routeStatus(Route{Dest: b.Addr, Weight: b.Weight, Backup: b.Backup}, stats.Removed)
+		gone.State, gone.Reason, gone.Detail, gone.Since = StateDraining, "", "", time.Time{}
+		s.Removed = append(s.Removed, gone)
+	}
 	s.State = f.state(s.Routes)
 	return s
 }
@@ -126,6 +133,7 @@ func routeStatus(route Route, all []lb.BackendStats) RouteStatus {
 	if status.Reason != "" {
 		status.Detail = b.Health.Detail
 	}
+	status.ClosesAt = b.ClosesAt
 	return status
 }
 

@@ -184,7 +184,7 @@ func (x *index) putFrontend(r store.Frontend) {
 	x.frontends.set(record.ID, state)
 	x.byAccessKey.set(record.AccessKey, state)
 	if !record.Active {
-		x.c.drop(frontendKey(record.ID), lb.ReasonOff)
+		x.c.dropBy(frontendKey(record.ID), &r.DrainUntil, lb.ReasonOff)
 	}
 	x.c.bus.mark(record.ClientID)
 }

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -34,7 +35,8 @@ type FrontendRequest struct {
 
 type patchFrontendInput struct {
 	FrontendRequest
-	Body frontendInput
+	Drain int64 `query:"drain" minimum:"0" maximum:"86400" doc:"When this switches the frontend off: seconds that live connections may go on. Default: 0, closed at once"`
+	Body  frontendInput
 }
 
 type frontendBody struct {
@@ -120,9 +122,12 @@ func (a *jsonAPI) patchFrontend(ctx context.Context, in *patchFrontendInput) (*f
 	if err != nil {
 		return nil, err
 	}
-	f, err := a.control.UpdateFrontend(ctx, in.UUID, revision, func(spec *control.FrontendSpec) error {
-		in.Body.into(spec)
-		return nil
+	f, err := a.control.UpdateFrontend(ctx, in.UUID, control.Update{
+		IfMatch: revision, Drain: time.Duration(in.Drain) * time.Second,
+		Edit: func(spec *control.FrontendSpec) error {
+			in.Body.into(spec)
+			return nil
+		},
 	})
 	if err != nil {
 		return nil, err

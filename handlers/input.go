@@ -55,7 +55,7 @@ type routeBody struct {
 	Capacity int    `json:"capacity" required:"false" doc:"Most connections at once, 0 for no bound"`
 	Weight   int    `json:"weight" required:"false" doc:"Share beside the others, 1 to 256"`
 	Backup   bool   `json:"backup" required:"false" doc:"Used only while no other route is usable"`
-	State    none   `json:"state" required:"false" doc:"ready, drain (takes no new connections) or maintenance (and ends those it has)"`
+	State    none   `json:"state" required:"false" doc:"ready, drain (takes no new connections; those it has may go on for drainTimeoutSec) or maintenance (and ends those it has)"`
 }
 
 func (r routeBody) route() control.Route {

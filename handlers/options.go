@@ -20,7 +20,7 @@ type OptionsInput struct {
 	MaxLifetimeSec      optional[int]           `json:"maxLifetimeSec,omitempty" doc:"A connection lives for so long at most; 0, the default, is for ever"`
 	KeepAliveSec        optional[int]           `json:"keepAliveSec,omitempty" doc:"TCP keep-alive to both sides after so long, 0 is off. Default: 60"`
 	QueueLimit          optional[int]           `json:"queueLimit,omitempty" doc:"Most connections that wait while all routes are full, 0 is none. Default: 1024"`
-	DrainTimeoutSec     optional[int]           `json:"drainTimeoutSec,omitempty" doc:"Connections to a removed route, or one in maintenance, have so long to end. Default: 300"`
+	DrainTimeoutSec     optional[int]           `json:"drainTimeoutSec,omitempty" doc:"Connections to a route that is removed or drained have so long to end; 0 ends them at once. Default: 300"`
 	EjectAfter          optional[int]           `json:"ejectAfter,omitempty" doc:"Failed connects in a row after which a route rests for a while, 0 is never. Default: 5"`
 	PanicPercent        optional[int]           `json:"panicPercent,omitempty" doc:"With fewer healthy routes than that, health is ignored; 0 is never. Default: 50"`
 	SlowStartSec        optional[int]           `json:"slowStartSec,omitempty" doc:"A route that comes back gets its full share after so long; 0, the default, is at once"`

@@ -152,11 +152,11 @@ func (p *Pages) saveSettings(w http.ResponseWriter, r *http.Request) error {
 		revision = 0
 	}
 	var rows []int
-	_, err = p.Control.UpdateFrontend(r.Context(), id, revision, func(spec *control.FrontendSpec) error {
+	_, err = p.Control.UpdateFrontend(r.Context(), id, control.Update{IfMatch: revision, Edit: func(spec *control.FrontendSpec) error {
 		*spec, rows = form.spec(*spec)
 		spec.Active = form.active
 		return nil
-	})
+	}})
 	if err == nil {
 		http.Redirect(w, r, "/frontends/"+id+"/settings?done=saved", http.StatusSeeOther)
 		return nil

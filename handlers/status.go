@@ -22,6 +22,7 @@ type statusBody struct {
 	BytesIn      int64             `json:"bytesIn" doc:"From clients"`
 	BytesOut     int64             `json:"bytesOut" doc:"To clients"`
 	Routes       []routeStatusBody `json:"routes" nullable:"false"`
+	Removed      []routeStatusBody `json:"removed" nullable:"false" doc:"Routes that are not in the frontend any more, while they finish what they have"`
 }
 
 type routeStatusBody struct {
@@ -36,6 +37,7 @@ type routeStatusBody struct {
 	BytesIn     int64      `json:"bytesIn"`
 	BytesOut    int64      `json:"bytesOut"`
 	ConnectMs   float64    `json:"connectMs" doc:"Of the last connect"`
+	ClosesAt    *timestamp `json:"closesAt" doc:"When a drain closes the connections that are left; null when it does not drain"`
 }
 
 type statusOutput struct{ Body statusBody }
@@ -60,6 +62,10 @@ func (a *jsonAPI) frontendStatus(ctx context.Context, in *FrontendPath) (*status
 	for _, r := range s.Routes {
 		body.Routes = append(body.Routes, routeStatusBodyOf(r))
 	}
+	body.Removed = make([]routeStatusBody, 0, len(s.Removed))
+	for _, r := range s.Removed {
+		body.Removed = append(body.Removed, routeStatusBodyOf(r))
+	}
 	return &statusOutput{body}, nil
 }
 
@@ -71,6 +77,10 @@ func routeStatusBodyOf(r control.RouteStatus) routeStatusBody {
 	if !r.Since.IsZero() {
 		since := timestampOf(r.Since)
 		body.Since = &since
+	}
+	if !r.ClosesAt.IsZero() {
+		at := timestampOf(r.ClosesAt)
+		body.ClosesAt = &at
 	}
 	return body
 }

@@ -1,6 +1,8 @@
 package lb
 
 import (
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -35,7 +37,7 @@ type PoolConfig struct {
 	Budget time.Duration
 	// QueueLimit is how many connections may wait while all backends are full. 0 is 1024, negative is none.
 	QueueLimit int
-	// DrainTimeout is how long connections to a backend that is removed or put into Maintenance may go on.
+	// DrainTimeout is how long connections to a backend that is removed or put into Drain may go on.
 	// 0 is 5 minutes, negative is for ever.
 	DrainTimeout time.Duration
 	// PanicPercent is how many of the primaries that are Ready have to be healthy. When fewer are, the few
@@ -127,7 +129,7 @@ type backend struct {
 	lastFailure   time.Time
 	connectTime   time.Duration
 	traffic       liveTraffic
-	closeBy       atomic.Int64 // Unix nanoseconds; set when removed or in maintenance, 0 otherwise
+	closeBy       atomic.Int64 // Unix nanoseconds; set when removed, draining or in maintenance, 0 otherwise
 }
 
 func (b *backend) full() bool { return b.capacity > 0 && b.active >= b.capacity }
@@ -140,6 +142,14 @@ func (b *backend) closeAfter(d time.Duration) {
 	if d > 0 && b.closeBy.Load() == 0 {
 		b.closeBy.Store(time.Now().Add(d).UnixNano())
 	}
+}
+
+// closesAt is when what is left is closed, zero for never.
+func (b *backend) closesAt() time.Time {
+	if by := b.closeBy.Load(); by != 0 {
+		return time.Unix(0, by)
+	}
+	return time.Time{}
 }
 
 type traffic struct{ in, out int64 }
@@ -190,10 +200,15 @@ func (b *backend) configure(wanted Backend, drain time.Duration) {
 	b.capacity, b.backup, b.state = wanted.Capacity, wanted.Backup, wanted.State
 	b.weight = min(max(wanted.Weight, 1), maxWeight)
 	b.tls, b.proxy = wanted.TLS, wanted.ProxyProtocol
-	if b.state == Maintenance {
-		b.closeAfter(drain)
-	} else {
+	switch b.state {
+	case Ready:
 		b.closeBy.Store(0)
+	case Drain:
+		b.closeAfter(drain)
+	case Maintenance:
+		if by, now := b.closeBy.Load(), time.Now().UnixNano(); by == 0 || by > now {
+			b.closeBy.Store(now)
+		}
 	}
 }
 
@@ -280,6 +295,7 @@ type PoolStats struct {
 	BytesIn    int64         // from clients, ever
 	BytesOut   int64         // to clients, ever
 	Backends   []BackendStats
+	Removed    []BackendStats // that still have connections
 }
 
 // BackendStats is what one backend is doing.
@@ -297,6 +313,7 @@ type BackendStats struct {
 	ConnectTime     time.Duration
 	LastErrorReason Reason // empty when the last dial succeeded
 	LastErrorAt     time.Time
+	ClosesAt        time.Time // when connections that are left are closed; zero for never
 }
 
 // Stats returns the numbers of this moment.
@@ -309,21 +326,30 @@ func (p *Pool) Stats() PoolStats {
 	}
 	sum := p.retired
 	for i, b := range p.backends {
-		t := b.traffic.load()
-		sum.add(t)
-		stats.Active += b.active
-		stats.Backends[i] = BackendStats{
-			Addr: b.addr, Weight: b.weight, Backup: b.backup, State: b.state, Health: b.health,
-			Active: b.active, Total: b.total, Failed: b.failed, BytesIn: t.in, BytesOut: t.out,
-			ConnectTime: b.connectTime, LastErrorReason: b.lastReason, LastErrorAt: b.lastFailure,
-		}
+		stats.Backends[i] = b.stats()
 	}
 	for _, b := range p.removed {
-		stats.Active += b.active
-		sum.add(b.traffic.load())
+		stats.Removed = append(stats.Removed, b.stats())
 	}
+	for _, all := range [][]BackendStats{stats.Backends, stats.Removed} {
+		for _, b := range all {
+			stats.Active += b.Active
+			sum.add(traffic{b.BytesIn, b.BytesOut})
+		}
+	}
+	slices.SortFunc(stats.Removed, func(a, b BackendStats) int { return strings.Compare(a.Addr, b.Addr) })
 	stats.BytesIn, stats.BytesOut = sum.in, sum.out
 	return stats
+}
+
+// stats is what the backend is doing. The caller holds the pool's lock.
+func (b *backend) stats() BackendStats {
+	t := b.traffic.load()
+	return BackendStats{
+		Addr: b.addr, Weight: b.weight, Backup: b.backup, State: b.state, Health: b.health,
+		Active: b.active, Total: b.total, Failed: b.failed, BytesIn: t.in, BytesOut: t.out,
+		ConnectTime: b.connectTime, LastErrorReason: b.lastReason, LastErrorAt: b.lastFailure, ClosesAt: b.closesAt(),
+	}
 }
 
 // budget is the time one connection has for waiting and dialling; 0 and negative are none.

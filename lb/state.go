@@ -11,8 +11,8 @@ type State int
 // The states of a backend.
 const (
 	Ready       State = iota // it gets connections
-	Drain                    // it finishes those it has and gets no new ones
-	Maintenance              // the same, and those it has are closed after PoolConfig.DrainTimeout
+	Drain                    // it gets no new ones; those it has are closed after PoolConfig.DrainTimeout
+	Maintenance              // it gets no new ones and those it has are closed
 )
 
 // HealthState is how a backend was seen to be.

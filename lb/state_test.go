@@ -235,8 +235,8 @@ func TestSlowStartCanBeSwitchedOff(t *testing.T) {
 	}
 }
 
-// Connections to a backend in maintenance end by the drain timeout, those of a drained one go on.
-func TestMaintenanceClosesDrainDoesNot(t *testing.T) {
+// Connections to a backend in maintenance end at once, those of a drained one by the drain timeout.
+func TestMaintenanceClosesAtOnceDrainLater(t *testing.T) {
 	addrs := []string{upstream(t, echo), upstream(t, echo)}
 	pool := poolOf(addrs...)
 	r := newRig(t, Config{Admit: to(pool), CloseTimeout: 100 * time.Millisecond})
@@ -246,34 +246,43 @@ func TestMaintenanceClosesDrainDoesNot(t *testing.T) {
 		mustRead(t, conn, "x")
 		eventually(t, "it has its backend", func() bool { return pool.Stats().Backends[i].Active == 1 })
 	}
-	pool.Update(PoolConfig{DrainTimeout: 200 * time.Millisecond, Backends: []Backend{{Addr: addrs[0], State: Drain}, {Addr: addrs[1], State: Maintenance}}})
-	mustWrite(t, conns[1], "y")
-	mustRead(t, conns[1], "y")
-	if e := r.next(t, Closed, 0); e.Reason != ReasonKilled || e.Route != addrs[1] {
-		t.Errorf("reason %s, route %s", e.Reason, e.Route)
+	pool.Update(PoolConfig{DrainTimeout: 500 * time.Millisecond, Backends: []Backend{{Addr: addrs[0], State: Drain}, {Addr: addrs[1], State: Maintenance}}})
+	for i := range addrs {
+		if e := r.next(t, Closed, i); e.Reason != ReasonKilled || e.Route != addrs[1-i] {
+			t.Errorf("reason %s, route %s", e.Reason, e.Route)
+		}
+		if i == 0 {
+			if left := time.Until(pool.Stats().Backends[0].ClosesAt); left <= 0 || left > 500*time.Millisecond {
+				t.Errorf("what is left of the drained one has %v", left)
+			}
+			mustWrite(t, conns[0], "y")
+			mustRead(t, conns[0], "y")
+		}
 	}
-	mustWrite(t, conns[0], "y")
-	mustRead(t, conns[0], "y")
 }
 
-func TestDeadlineOfMaintenance(t *testing.T) {
+func TestDeadlineOfDrain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		update := func(p *Pool, s State, d time.Duration) {
 			p.Update(PoolConfig{DrainTimeout: d, Backends: []Backend{{Addr: "a:1", State: s}}})
 		}
 		pool := poolOf("a:1")
 		b, started := take(t, pool, pickKey{}), time.Now()
-		update(pool, Maintenance, -1)
+		update(pool, Drain, -1)
 		if b.closeBy.Load() != 0 {
 			t.Error("for ever has an end")
 		}
-		update(pool, Maintenance, time.Minute)
+		update(pool, Drain, time.Minute)
 		time.Sleep(time.Second)
-		update(pool, Maintenance, time.Minute)
+		update(pool, Drain, time.Minute)
 		pool.Update(PoolConfig{DrainTimeout: time.Minute})
-		update(pool, Maintenance, time.Minute)
+		update(pool, Drain, time.Minute)
 		if by := time.Unix(0, b.closeBy.Load()); !by.Equal(started.Add(time.Minute)) {
 			t.Errorf("it was put off to %v", by.Sub(started))
+		}
+		update(pool, Maintenance, time.Minute)
+		if by := time.Unix(0, b.closeBy.Load()); by.After(time.Now()) {
+			t.Errorf("maintenance waits %v", time.Until(by))
 		}
 		update(pool, Ready, time.Minute)
 		if b.closeBy.Load() != 0 {

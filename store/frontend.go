@@ -20,6 +20,7 @@ type Frontend struct {
 	CreatedAt       time.Time `json:"createdat"`
 	UpdatedAt       time.Time `json:"updatedat"`
 	FirstByteAt     time.Time `json:"firstbyteat,omitzero"` // zero until traffic came back once
+	DrainUntil      time.Time `json:"drainuntil,omitzero"`  // while not active: when its connections are closed, zero for at once
 
 	Revision uint64 `json:"-"` // that wrote it
 }

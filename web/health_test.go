@@ -1,6 +1,7 @@
 package web
 
 import (
+	"crypto/tls"
 	"net"
 	"testing"
 	"time"
@@ -116,13 +117,13 @@ func TestRoutesAreDrainedByTheirOwner(t *testing.T) {
 	live := []program{f.connect(address, cert), f.connect(address, cert)} // one on each
 	patch := func(state string) {
 		t.Helper()
-		body := `{"drainTimeoutSec":0,"routes":[{"dest":"` + one + `","state":"` + state + `"},{"dest":"` + two + `"}]}`
+		body := `{"drainTimeoutSec":60,"routes":[{"dest":"` + one + `","state":"` + state + `"},{"dest":"` + two + `"}]}`
 		if a := c.call("PATCH", "/api/v1/client/frontend/"+id, body); a.status != 200 {
 			t.Fatalf("%d %s", a.status, a.body)
 		}
 	}
 	patch("drain")
-	if _, all := c.routes(id); all[one]["state"] != "draining" || all[one]["connections"] != 1.0 {
+	if _, all := c.routes(id); all[one]["state"] != "draining" || all[one]["connections"] != 1.0 || all[one]["closesAt"] == nil {
 		t.Errorf("draining: %v", all[one])
 	}
 	for range 4 {
@@ -149,6 +150,78 @@ func TestRoutesAreDrainedByTheirOwner(t *testing.T) {
 	}
 	patch("ready")
 	c.becomes(id, one, "up")
+}
+
+// ends waits until the balancer has closed a connection, and tells how long that took.
+func (p program) ends(t *testing.T) time.Duration {
+	t.Helper()
+	began := time.Now()
+	p.SetReadDeadline(time.Now().Add(5 * time.Second))
+	if _, err := p.Read(make([]byte, 1)); err == nil || isTimeout(err) {
+		t.Fatalf("it is still open: %v", err)
+	}
+	return time.Since(began)
+}
+
+// A route that is taken out of the frontend shows what it still has, until its time is over.
+func TestRemovedRouteDrains(t *testing.T) {
+	f := start(t)
+	c, address := f.signUp("testuser"), f.balance()
+	one, two := echoes(t), echoes(t)
+	id := c.frontend(one)
+	cert, _ := c.identity(id, "program")
+	p := f.connect(address, cert)
+	if a := c.call("PATCH", "/api/v1/client/frontend/"+id, `{"drainTimeoutSec":1,"routes":[{"dest":"`+two+`"}]}`); a.status != 200 {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	removed := c.call("GET", "/api/v1/client/frontend/"+id+"/status", "").object(t)["removed"].([]any)
+	if len(removed) != 1 {
+		t.Fatalf("%v", removed)
+	}
+	if r := removed[0].(map[string]any); r["dest"] != one || r["connections"] != 1.0 || r["state"] != "draining" || r["closesAt"] == nil {
+		t.Errorf("%v", r)
+	}
+	if !p.works() {
+		t.Error("its connection was closed at once")
+	}
+	p.ends(t)
+	if removed := c.call("GET", "/api/v1/client/frontend/"+id+"/status", "").object(t)["removed"].([]any); len(removed) != 0 {
+		t.Errorf("still there: %v", removed)
+	}
+}
+
+// Switching a frontend off drops its connections, or lets them finish.
+func TestSwitchingOffDropsOrDrains(t *testing.T) {
+	f := start(t)
+	c, address := f.signUp("testuser"), f.balance()
+	id := c.frontend(echoes(t))
+	cert, _ := c.identity(id, "program")
+	patch := func(query, body string) {
+		t.Helper()
+		if a := c.call("PATCH", "/api/v1/client/frontend/"+id+query, body); a.status != 200 {
+			t.Fatalf("%d %s", a.status, a.body)
+		}
+	}
+	p := f.connect(address, cert)
+	patch("?drain=1", `{"active":false}`)
+	if !p.works() {
+		t.Error("it was dropped, not drained")
+	}
+	if _, err := f.echo(address, &tls.Config{InsecureSkipVerify: true, Certificates: []tls.Certificate{cert}}); err == nil {
+		t.Error("a new connection came in")
+	}
+	patch("", `{"name":"renamed"}`) // has nothing to do with it
+	if !p.works() {
+		t.Error("another change dropped it")
+	}
+	p.ends(t)
+	patch("", `{"active":true}`)
+	p = f.connect(address, cert)
+	patch("", `{"active":false}`)
+	if took := p.ends(t); took > 500*time.Millisecond {
+		t.Errorf("dropped after %v", took)
+	}
+	wantProblem(t, c.call("PATCH", "/api/v1/client/frontend/"+id+"?drain=90000", `{"active":false}`), 422, "query.drain")
 }
 
 func isTimeout(err error) bool {
