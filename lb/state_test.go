@@ -240,10 +240,11 @@ func TestMaintenanceClosesAtOnceDrainLater(t *testing.T) {
 	addrs := []string{upstream(t, echo), upstream(t, echo)}
 	pool := poolOf(addrs...)
 	r := newRig(t, Config{Admit: to(pool), CloseTimeout: 100 * time.Millisecond})
-	conns := []*net.TCPConn{r.dialPlain(t), r.dialPlain(t)}
-	for i, conn := range conns {
-		mustWrite(t, conn, "x")
-		mustRead(t, conn, "x")
+	conns := make([]*net.TCPConn, 2)
+	for i := range conns { // one after the other, so that each has its turn
+		conns[i] = r.dialPlain(t)
+		mustWrite(t, conns[i], "x")
+		mustRead(t, conns[i], "x")
 		eventually(t, "it has its backend", func() bool { return pool.Stats().Backends[i].Active == 1 })
 	}
 	pool.Update(PoolConfig{DrainTimeout: 500 * time.Millisecond, Backends: []Backend{{Addr: addrs[0], State: Drain}, {Addr: addrs[1], State: Maintenance}}})
