@@ -223,6 +223,7 @@ func runAll(ctx context.Context, cfg config, log *slog.Logger, engine *store.Bad
 	if ls.ops != nil { // answers until the last connection has drained, and says so
 		tasks.Go(func() error { return server.ServeOps(background, ls.ops) })
 	}
+	c.Settle(ctx)
 	servers, serving := errgroup.WithContext(ctx)
 	servers.Go(func() error { return server.Serve(serving, ls.http) })
 	servers.Go(func() error {

@@ -154,7 +154,8 @@ func (c *Control) CloseConnections(ctx context.Context, frontendID string, filte
 	if err != nil {
 		return 0, err
 	}
-	names, err := filter.check()
+	state, _ := c.index.frontends.get(frontendID)
+	names, err := filter.check(state)
 	if err != nil {
 		return 0, err
 	}
@@ -168,7 +169,7 @@ func (c *Control) CloseConnections(ctx context.Context, frontendID string, filte
 }
 
 // check returns what tells whether the filter names a connection, or what is wrong with the filter.
-func (f ConnectionFilter) check() (func(Connection) bool, error) {
+func (f ConnectionFilter) check(state *frontendState) (func(Connection) bool, error) {
 	named := f.Route != "" || f.Serial != "" || f.Source != ""
 	switch {
 	case !named && !f.All:
@@ -186,7 +187,7 @@ func (f ConnectionFilter) check() (func(Connection) bool, error) {
 		problems = append(problems, err)
 	}
 	return func(c Connection) bool {
-		return (f.Route == "" || c.Route == f.Route) && (f.Serial == "" || c.Serial == serial) && from(c.Source)
+		return (f.Route == "" || c.Route == f.Route || state != nil && slices.Contains(state.addresses[f.Route], c.Route)) && (f.Serial == "" || c.Serial == serial) && from(c.Source)
 	}, errors.Join(problems...)
 }
 

@@ -53,7 +53,7 @@ func TestConnectionFilterNames(t *testing.T) {
 		{ConnectionFilter{Serial: "4e91c3", Route: "db.internal:5432"}, "b"},
 		{ConnectionFilter{Serial: "91ab07", Source: "10.2.0.14"}, ""},
 	} {
-		names, err := tc.filter.check()
+		names, err := tc.filter.check(nil)
 		if err != nil {
 			t.Errorf("%+v: %v", tc.filter, err)
 			continue
@@ -77,7 +77,7 @@ func TestConnectionFilterThatNamesNothingIsRefused(t *testing.T) {
 		{ConnectionFilter{Source: "db.internal"}, []string{"source"}},
 		{ConnectionFilter{Serial: "xyz", Source: "x"}, []string{"serial", "source"}},
 	} {
-		_, err := tc.filter.check()
+		_, err := tc.filter.check(nil)
 		problems := Problems(err)
 		if len(problems) != len(tc.fields) {
 			t.Errorf("%+v: %v, want %v", tc.filter, err, tc.fields)

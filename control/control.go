@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"log/slog"
+	"net"
 	"net/netip"
 	"time"
 
@@ -34,6 +35,10 @@ type Config struct {
 	Hostnames []string
 	// DataPort is the port of the data plane, as shown to clients.
 	DataPort int
+	// Resolver looks up the names in routes. Nil: net.DefaultResolver.
+	Resolver *net.Resolver
+	// NamesInterval is the time between two look-ups of a name. Zero: 30 s.
+	NamesInterval time.Duration
 	// Own lists the addresses XLB listens on; routes to their ports on this machine are refused.
 	Own func() []netip.AddrPort
 	// AllowDest, when not empty, lists the only networks that routes may reach; naming loopback here allows it.
@@ -89,6 +94,7 @@ type Control struct {
 	bus      *bus
 	journal  *journal
 	health   *health
+	names    *lb.Names
 	meter    serverMeter
 	firsts   chan string // frontends whose first byte has just arrived
 
@@ -109,6 +115,9 @@ func New(ctx context.Context, cfg Config) (*Control, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
+	if cfg.Resolver == nil {
+		cfg.Resolver = net.DefaultResolver
+	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
@@ -128,7 +137,8 @@ func New(ctx context.Context, cfg Config) (*Control, error) {
 		requests:      newRates(60*cfg.Limits.RequestsPerSecond, cfg.Limits.RequestsPerSecond),
 		dummyHash:     hashKey("nobody"),
 	}
-	c.dialer = &lb.Dialer{Allow: c.egress.check}
+	c.dialer = &lb.Dialer{Allow: c.egress.check, Resolver: cfg.Resolver}
+	c.names = c.newNames()
 	c.health = newHealth(c)
 	if err := c.loadSecrets(ctx); err != nil {
 		return nil, err
@@ -185,6 +195,7 @@ func (c *Control) Tasks() []Task {
 		{"sweep what has expired", c.sweep},
 		{"note first bytes", c.noteFirstBytes},
 		{"sample traffic", c.sample},
+		{"look names up", func(ctx context.Context) error { c.names.Run(ctx); return nil }},
 		{"check routes", c.health.run},
 		{"end ejections", c.health.endEjections},
 	}

@@ -109,19 +109,27 @@ func (s FrontendSpec) into(r *store.Frontend) {
 
 var routeStates = map[string]lb.State{"": lb.Ready, "drain": lb.Drain, "maintenance": lb.Maintenance}
 
-// pool is the frontend as the balancer knows it.
-func (f Frontend) pool() lb.PoolConfig {
+// pool is the frontend as the balancer knows it: every address of a name is a backend of its own.
+func (f Frontend) pool(all addresses) lb.PoolConfig {
 	cfg := lb.PoolConfig{
 		Strategy: lb.Strategy(f.Strategy), Budget: time.Duration(f.RouteTimeoutSec) * time.Second,
 		PanicPercent: orOff(f.Options.PanicPercent), SlowStart: seconds(f.Options.SlowStartSec),
 		QueueLimit: orOff(f.Options.QueueLimit), DrainTimeout: max(seconds(f.Options.DrainTimeoutSec), time.Nanosecond),
 	}
-	over := backendTLS(f.Options.RouteTLS)
+	shared := backendTLS(f.Options.RouteTLS)
 	for _, r := range f.Routes {
-		cfg.Backends = append(cfg.Backends, lb.Backend{
-			Addr: r.Dest, Capacity: r.Capacity, Weight: r.Weight, Backup: r.Backup, State: routeStates[r.State],
-			TLS: over, ProxyProtocol: f.Options.Proxy,
-		})
+		over := shared
+		if name := nameOf(r.Dest); name != "" && over != nil && over.ServerName == "" {
+			named := f.Options.RouteTLS
+			named.ServerName = name
+			over = backendTLS(named)
+		}
+		for _, addr := range all[r.Dest] {
+			cfg.Backends = append(cfg.Backends, lb.Backend{
+				Addr: addr, Capacity: r.Capacity, Weight: r.Weight, Backup: r.Backup, State: routeStates[r.State],
+				TLS: over, ProxyProtocol: f.Options.Proxy,
+			})
+		}
 	}
 	return cfg
 }

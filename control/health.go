@@ -41,7 +41,7 @@ func newHealth(c *Control) *health {
 const probeOwner = "probe/"
 
 // put starts, changes or stops what is done for a frontend.
-func (h *health) put(f Frontend, pool *lb.Pool) {
+func (h *health) put(f Frontend, pool *lb.Pool, all addresses) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	p := h.pools[f.ID]
@@ -52,11 +52,13 @@ func (h *health) put(f Frontend, pool *lb.Pool) {
 	p.clientID, p.pool, p.closeOnDown = f.ClientID, pool, f.Options.CloseOnDown
 	var targets []lb.Target
 	addrs := make([]string, 0, len(f.Routes))
-	check := checkOf(f.Options)
 	for _, r := range f.Routes {
-		addrs = append(addrs, r.Dest)
-		if check.Kind != lb.CheckNone && f.Active {
-			targets = append(targets, lb.Target{Addr: r.Dest, Check: check})
+		check := checkOf(f.Options, nameOf(r.Dest))
+		for _, addr := range all[r.Dest] {
+			addrs = append(addrs, addr)
+			if check.Kind != lb.CheckNone && f.Active {
+				targets = append(targets, lb.Target{Addr: addr, Check: check})
+			}
 		}
 	}
 	if len(targets) == 0 {
@@ -216,8 +218,8 @@ func (h *health) endEjections(ctx context.Context) error {
 	})
 }
 
-// checkOf is the check that a frontend's options ask for.
-func checkOf(o Options) lb.Check {
+// checkOf is the check that a frontend's options ask for, of routes with that name, if they have one.
+func checkOf(o Options, name string) lb.Check {
 	k := o.Check
 	check := lb.Check{
 		Kind: checkKinds[k.Kind], Interval: seconds(k.IntervalSec), Timeout: seconds(k.TimeoutSec), Rise: k.Rise, Fall: k.Fall,
@@ -226,6 +228,12 @@ func checkOf(o Options) lb.Check {
 	}
 	if over := backendTLS(o.RouteTLS); over != nil {
 		check.TLS = &tls.Config{ServerName: over.ServerName, RootCAs: over.RootCAs, InsecureSkipVerify: over.InsecureSkipVerify}
+	}
+	if name != "" && check.Host == "" {
+		check.Host = name
+	}
+	if name != "" && check.TLS != nil && check.TLS.ServerName == "" {
+		check.TLS.ServerName = name
 	}
 	return check
 }

@@ -66,7 +66,7 @@ func (c *Control) checkDest(ctx context.Context, field, text string, known []Rou
 	if slices.ContainsFunc(known, func(r Route) bool { return r.Dest == dest }) {
 		return dest, nil
 	}
-	addresses := lookup(ctx, host)
+	addresses := c.lookup(ctx, host)
 	if len(addresses) == 0 {
 		return dest, nil // a name that does not resolve may do so later; the dial asks again
 	}
@@ -79,11 +79,11 @@ func (c *Control) checkDest(ctx context.Context, field, text string, known []Rou
 }
 
 // lookup returns the addresses of a host, none when it does not resolve in time.
-func lookup(ctx context.Context, host string) []netip.Addr {
+func (c *Control) lookup(ctx context.Context, host string) []netip.Addr {
 	if ip, err := netip.ParseAddr(host); err == nil {
 		return []netip.Addr{ip}
 	}
-	addresses, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	addresses, err := c.cfg.Resolver.LookupNetIP(ctx, "ip", host)
 	if err != nil {
 		return nil
 	}

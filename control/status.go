@@ -40,6 +40,7 @@ type RouteStatus struct {
 	BytesOut    int64     // to clients
 	ClosesAt    time.Time // when a drain closes what is left; zero for never
 	ConnectTime time.Duration
+	Addresses   []RouteStatus // of a route with a name, each with its address as Dest; empty for others
 }
 
 // Sample is one point of a frontend's recent traffic; the rates are per second since the point before.
@@ -115,10 +116,35 @@ func (f *frontendState) status() Status {
 func (f *frontendState) routeStatuses(backends []lb.BackendStats) []RouteStatus {
 	all := make([]RouteStatus, 0, len(f.record.Routes))
 	for _, route := range f.record.Routes {
-		all = append(all, routeStatus(route, backends))
+		all = append(all, f.routeStatus(route, backends))
 	}
 	return all
 }
+
+// routeStatus sums up the addresses of a route that has a name.
+func (f *frontendState) routeStatus(route Route, backends []lb.BackendStats) RouteStatus {
+	found := f.addresses[route.Dest]
+	if nameOf(route.Dest) == "" || len(found) == 1 && found[0] == route.Dest {
+		return routeStatus(route, backends)
+	}
+	sum := RouteStatus{Route: route, State: StateUnknown}
+	for i, addr := range found {
+		one := route
+		one.Dest = addr
+		s := routeStatus(one, backends)
+		sum.Addresses = append(sum.Addresses, s)
+		sum.Active, sum.Total, sum.Failed = sum.Active+s.Active, sum.Total+s.Total, sum.Failed+s.Failed
+		sum.BytesIn, sum.BytesOut = sum.BytesIn+s.BytesIn, sum.BytesOut+s.BytesOut
+		sum.ConnectTime, sum.ClosesAt = max(sum.ConnectTime, s.ConnectTime), s.ClosesAt
+		if i == 0 || usability[s.State] > usability[sum.State] {
+			sum.State, sum.Reason, sum.Detail, sum.Since = s.State, s.Reason, s.Detail, s.Since
+		}
+	}
+	return sum
+}
+
+// usability orders states: a route with a name is as good as the best of its addresses.
+var usability = map[State]int{StateDown: 0, StateEjected: 1, StateMaintenance: 2, StateDraining: 3, StateUnknown: 4, StateUp: 5}
 
 func routeStatus(route Route, all []lb.BackendStats) RouteStatus {
 	status := RouteStatus{Route: route, State: StateUnknown}

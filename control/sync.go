@@ -22,6 +22,8 @@ type index struct {
 
 	watcher *store.RecordWatcher // set by load, read by follow
 
+	frontendMu sync.Mutex // held while a frontend changes: follow does that, and names that have new addresses
+
 	mu      sync.Mutex
 	applied uint64
 	moved   chan struct{} // closed and replaced when applied grows
@@ -39,6 +41,8 @@ type frontendState struct {
 	pool   *lb.Pool
 	limit  *lb.Limit
 	seen   *sightings
+
+	addresses addresses
 }
 
 type certificateState struct {
@@ -168,34 +172,43 @@ func (x *index) removeClient(id string) {
 }
 
 func (x *index) putFrontend(r store.Frontend) {
+	x.frontendMu.Lock()
+	defer x.frontendMu.Unlock()
 	record := frontendOf(r)
-	state := &frontendState{record: record}
+	state := &frontendState{record: record, addresses: x.c.expand(record)}
 	if old, known := x.frontends.get(record.ID); known {
 		state.pool, state.limit, state.seen = old.pool, old.limit, old.seen
-		state.pool.Update(record.pool())
+		state.pool.Update(record.pool(state.addresses))
 		if old.record.AccessKey != record.AccessKey {
 			x.byAccessKey.remove(old.record.AccessKey)
 		}
 	} else {
-		state.pool, state.limit, state.seen = lb.NewPool(record.pool()), &lb.Limit{}, &sightings{}
+		state.pool, state.limit, state.seen = lb.NewPool(record.pool(state.addresses)), &lb.Limit{}, &sightings{}
 	}
 	applyLimits(state.limit, &record.Options)
-	x.c.health.put(record, state.pool)
-	x.frontends.set(record.ID, state)
-	x.byAccessKey.set(record.AccessKey, state)
+	x.c.health.put(record, state.pool, state.addresses)
+	x.setFrontend(state)
 	if !record.Active {
 		x.c.dropBy(frontendKey(record.ID), &r.DrainUntil, lb.ReasonOff)
 	}
-	x.c.bus.mark(record.ClientID)
+}
+
+func (x *index) setFrontend(state *frontendState) {
+	x.frontends.set(state.record.ID, state)
+	x.byAccessKey.set(state.record.AccessKey, state)
+	x.c.bus.mark(state.record.ClientID)
 }
 
 func (x *index) removeFrontend(id string) {
+	x.frontendMu.Lock()
+	defer x.frontendMu.Unlock()
 	old, known := x.frontends.get(id)
 	if !known {
 		return
 	}
 	x.frontends.remove(id)
 	x.byAccessKey.remove(old.record.AccessKey)
+	x.c.names.Set(id, nil)
 	x.c.health.remove(id)
 	x.c.drop(frontendKey(id), lb.ReasonGone)
 	x.c.bus.mark(old.record.ClientID)

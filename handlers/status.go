@@ -26,18 +26,19 @@ type statusBody struct {
 }
 
 type routeStatusBody struct {
-	Dest        string     `json:"dest"`
-	State       string     `json:"state" doc:"unknown, up, down, ejected, draining or maintenance"`
-	Reason      string     `json:"reason" doc:"Why it is down or ejected"`
-	Detail      string     `json:"detail" doc:"The same in words"`
-	Since       *timestamp `json:"since" doc:"null when it is not known"`
-	Connections int        `json:"connections"`
-	Total       int64      `json:"total"`
-	Failed      int64      `json:"failed" doc:"Connects that failed"`
-	BytesIn     int64      `json:"bytesIn"`
-	BytesOut    int64      `json:"bytesOut"`
-	ConnectMs   float64    `json:"connectMs" doc:"Of the last connect"`
-	ClosesAt    *timestamp `json:"closesAt" doc:"When a drain closes the connections that are left; null when it does not drain"`
+	Dest        string            `json:"dest"`
+	State       string            `json:"state" doc:"unknown, up, down, ejected, draining or maintenance"`
+	Reason      string            `json:"reason" doc:"Why it is down or ejected"`
+	Detail      string            `json:"detail" doc:"The same in words"`
+	Since       *timestamp        `json:"since" doc:"null when it is not known"`
+	Connections int               `json:"connections"`
+	Total       int64             `json:"total"`
+	Failed      int64             `json:"failed" doc:"Connects that failed"`
+	BytesIn     int64             `json:"bytesIn"`
+	BytesOut    int64             `json:"bytesOut"`
+	ConnectMs   float64           `json:"connectMs" doc:"Of the last connect"`
+	Addresses   []routeStatusBody `json:"addresses,omitempty" doc:"Of a route with a name: what is behind it now. The route's own figures are their sums."`
+	ClosesAt    *timestamp        `json:"closesAt" doc:"When a drain closes the connections that are left; null when it does not drain"`
 }
 
 type statusOutput struct{ Body statusBody }
@@ -73,6 +74,9 @@ func routeStatusBodyOf(r control.RouteStatus) routeStatusBody {
 	body := routeStatusBody{
 		Dest: r.Dest, State: string(r.State), Reason: r.Reason, Detail: r.Detail, Connections: r.Active, Total: r.Total, Failed: r.Failed,
 		BytesIn: r.BytesIn, BytesOut: r.BytesOut, ConnectMs: float64(r.ConnectTime) / float64(time.Millisecond),
+	}
+	for _, address := range r.Addresses {
+		body.Addresses = append(body.Addresses, routeStatusBodyOf(address))
 	}
 	if !r.Since.IsZero() {
 		since := timestampOf(r.Since)

@@ -17,7 +17,8 @@ import (
 type NamesConfig struct {
 	// Resolver looks names up. Nil is net.DefaultResolver.
 	Resolver *net.Resolver
-	// Network is ip4 or ip6 to take addresses of that family only. Empty, or ip, takes both.
+	// Network is ip4 or ip6 to take addresses of that family only, or ip to take both. Empty takes those of
+	// IPv4 where a name has any, and those of IPv6 otherwise: mostly they are the same machines.
 	Network string
 	// Interval is the time between two look-ups of a name, give or take a tenth. 0 and negative are 30 s.
 	Interval time.Duration
@@ -41,7 +42,6 @@ func (c NamesConfig) withDefaults() NamesConfig {
 	if c.Resolver == nil {
 		c.Resolver = net.DefaultResolver
 	}
-	c.Network = cmp.Or(c.Network, "ip")
 	if c.Interval <= 0 {
 		c.Interval = defaultNamesInterval
 	}
@@ -218,7 +218,7 @@ func (n *Names) next(now time.Time) (string, *hostName, time.Duration) {
 func (n *Names) lookUp(ctx context.Context, host string, h *hostName) {
 	asking, cancel := context.WithTimeout(ctx, n.cfg.Timeout)
 	defer cancel()
-	found, err := n.cfg.Resolver.LookupNetIP(asking, n.cfg.Network, host)
+	found, err := n.cfg.Resolver.LookupNetIP(asking, cmp.Or(n.cfg.Network, "ip"), host)
 	if ctx.Err() != nil {
 		return // says nothing about the name
 	}
@@ -239,7 +239,7 @@ func (n *Names) answer(h *hostName, found []netip.Addr, err error) []string {
 		return nil
 	}
 	before := h.state.Addresses
-	h.state.Addresses, h.state.LastGood = tidy(found), now
+	h.state.Addresses, h.state.LastGood = tidy(found, n.cfg.Network == ""), now
 	if slices.Equal(before, h.state.Addresses) {
 		return nil
 	}
@@ -259,14 +259,17 @@ func (n *Names) poke() {
 	}
 }
 
-// tidy sorts, so that an answer in another order is no change.
-func tidy(found []netip.Addr) []netip.Addr {
+// tidy sorts, so that an answer in another order is no change. IPv4 comes first.
+func tidy(found []netip.Addr, oneFamily bool) []netip.Addr {
 	addresses := make([]netip.Addr, len(found))
 	for i, a := range found {
 		addresses[i] = a.Unmap()
 	}
 	slices.SortFunc(addresses, netip.Addr.Compare)
 	addresses = slices.Compact(addresses)
+	if oneFamily && len(addresses) > 0 && addresses[0].Is4() {
+		addresses = slices.DeleteFunc(addresses, netip.Addr.Is6)
+	}
 	return addresses[:min(len(addresses), maxNameAddresses)]
 }
 

@@ -199,7 +199,7 @@ func expands(t testing.TB, n *Names, route string, want ...string) {
 func TestNamesKeepUpWithTheZone(t *testing.T) {
 	zone, resolver := newZone(t)
 	zone.set("db.test", "10.0.0.2", "10.0.0.1", "10.0.0.1")
-	n, changed := runNames(t, NamesConfig{Resolver: resolver, Interval: 10 * time.Millisecond})
+	n, changed := runNames(t, NamesConfig{Network: "ip", Resolver: resolver, Interval: 10 * time.Millisecond})
 	n.Set("pool", []string{"DB.test:5432", "db.test:5433", "10.9.9.9:1", "[::1]:2", "nonsense", ":80"})
 	hears(t, changed, "pool")
 	expands(t, n, "db.test:5432", "10.0.0.1:5432", "10.0.0.2:5432")
@@ -276,7 +276,7 @@ func TestNamesAreSharedByKeysAndForgotten(t *testing.T) {
 func TestNamesOfOneFamily(t *testing.T) {
 	zone, resolver := newZone(t)
 	zone.set("db.test", "10.0.0.1", "2001:db8::1")
-	for network, want := range map[string]string{"ip4": "10.0.0.1:1", "ip6": "[2001:db8::1]:1"} {
+	for network, want := range map[string]string{"": "10.0.0.1:1", "ip4": "10.0.0.1:1", "ip6": "[2001:db8::1]:1"} {
 		n, changed := runNames(t, NamesConfig{Resolver: resolver, Network: network})
 		n.Set("pool", []string{"db.test:1"})
 		hears(t, changed, "pool")
@@ -317,7 +317,7 @@ func TestNamesBoundAnAnswer(t *testing.T) {
 	for i := range 2 * maxNameAddresses {
 		found = append(found, netip.AddrFrom4([4]byte{10, 0, 0, byte(i)}))
 	}
-	if got := len(tidy(found)); got != maxNameAddresses {
+	if got := len(tidy(found, false)); got != maxNameAddresses {
 		t.Error(got)
 	}
 	for range 1000 {

@@ -38,6 +38,11 @@ func echoes(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
+	serveEcho(t, l)
+	return l.Addr().String()
+}
+
+func serveEcho(t *testing.T, l net.Listener) {
 	var running sync.WaitGroup
 	running.Go(func() {
 		for {
@@ -49,7 +54,10 @@ func echoes(t *testing.T) string {
 		}
 	})
 	t.Cleanup(func() { l.Close(); running.Wait() })
-	return l.Addr().String()
+}
+
+func clientOf(cert tls.Certificate) *tls.Config {
+	return &tls.Config{InsecureSkipVerify: true, Certificates: []tls.Certificate{cert}}
 }
 
 // identity is a certificate of the frontend, through the API, and its serial.

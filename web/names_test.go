@@ -1,0 +1,178 @@
+package web
+
+import (
+	"context"
+	"encoding/binary"
+	"net"
+	"net/netip"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/xdire/xlb/control"
+)
+
+// zone is a DNS server on loopback that answers every question with the same addresses, of IPv4.
+type zone struct {
+	mu        sync.Mutex
+	addresses []netip.Addr // none: the name does not exist
+}
+
+func (z *zone) set(addresses ...string) {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	z.addresses = nil
+	for _, a := range addresses {
+		z.addresses = append(z.addresses, netip.MustParseAddr(a))
+	}
+}
+
+// newZone returns the zone and a resolver that asks nobody else.
+func newZone(t *testing.T) (*zone, *net.Resolver) {
+	t.Helper()
+	z := &zone{}
+	socket, err := net.ListenPacket("udp", "127.0.0.1:0")
+	must(t, err)
+	var running sync.WaitGroup
+	running.Go(func() {
+		packet := make([]byte, 512)
+		for {
+			size, from, err := socket.ReadFrom(packet)
+			if err != nil {
+				return
+			}
+			socket.WriteTo(z.reply(packet[:size]), from)
+		}
+	})
+	t.Cleanup(func() { socket.Close(); running.Wait() })
+	return z, &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "udp", socket.LocalAddr().String())
+	}}
+}
+
+// reply answers a query with one question (RFC 1035, section 4.1).
+func (z *zone) reply(query []byte) []byte {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	const header, typeA, nameError = 12, 1, 3
+	end := header
+	for query[end] != 0 {
+		end += 1 + int(query[end])
+	}
+	kind := binary.BigEndian.Uint16(query[end+1:])
+	answer := append([]byte{query[0], query[1], 0x84, 0, 0, 1, 0, 0, 0, 0, 0, 0}, query[header:end+5]...)
+	if len(z.addresses) == 0 {
+		answer[3] = nameError
+	}
+	for _, a := range z.addresses {
+		if kind == typeA {
+			answer[7]++
+			answer = append(answer, 0xC0, header, 0, typeA, 0, 1, 0, 0, 0, 0, 0, 4)
+			answer = append(answer, a.AsSlice()...)
+		}
+	}
+	return answer
+}
+
+// echoesAt is an upstream on several addresses of loopback with one port.
+func echoesAt(t *testing.T, hosts ...string) (port string) {
+	t.Helper()
+	for _, host := range hosts {
+		l, err := net.Listen("tcp", net.JoinHostPort(host, port))
+		must(t, err)
+		if port == "" {
+			_, port, _ = net.SplitHostPort(l.Addr().String())
+		}
+		serveEcho(t, l)
+	}
+	return port
+}
+
+// Every address of a name is a route of its own, and the zone may change.
+func TestRoutesByName(t *testing.T) {
+	names, resolver := newZone(t)
+	names.set("127.0.0.1", "127.0.0.2")
+	f := start(t, func(c *control.Config) { c.Resolver, c.NamesInterval = resolver, 50*time.Millisecond })
+	c, address := f.signUp("testuser"), f.balance()
+	port := echoesAt(t, "127.0.0.1", "127.0.0.2", "127.0.0.3")
+	dest := "db.test:" + port
+	id := c.frontend(dest)
+	cert, _ := c.identity(id, "program")
+	// holds waits until the name stands for the addresses.
+	holds := func(hosts ...string) (route map[string]any) {
+		t.Helper()
+		for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+			_, all := c.routes(id)
+			route = all[dest]
+			found, _ := route["addresses"].([]any)
+			same := len(found) == len(hosts)
+			for i := range hosts {
+				same = same && found[i].(map[string]any)["dest"] == net.JoinHostPort(hosts[i], port)
+			}
+			if same {
+				return route
+			}
+		}
+		t.Fatalf("the addresses are not %v but %v", hosts, route)
+		return nil
+	}
+	holds("127.0.0.1", "127.0.0.2")
+	programs := []program{f.connect(address, cert), f.connect(address, cert)}
+	route := holds("127.0.0.1", "127.0.0.2")
+	for _, one := range route["addresses"].([]any) {
+		if one.(map[string]any)["connections"] != 1.0 {
+			t.Errorf("%v", one)
+		}
+	}
+	if route["connections"] != 2.0 || route["state"] != "up" {
+		t.Errorf("%v", route)
+	}
+	names.set("127.0.0.2", "127.0.0.3")
+	holds("127.0.0.2", "127.0.0.3")
+	names.set() // the zone is gone: what was known stays
+	time.Sleep(200 * time.Millisecond)
+	holds("127.0.0.2", "127.0.0.3")
+	for i, p := range append(programs, f.connect(address, cert)) {
+		if !p.works() {
+			t.Errorf("connection %d was closed", i)
+		}
+	}
+	closed := c.call("DELETE", "/api/v1/client/frontend/"+id+"/connections?route="+dest, "").object(t)
+	if closed["closed"] != 2.0 { // the third is on an address that the name has no more
+		t.Errorf("%v", closed)
+	}
+}
+
+// A name that was good when it was saved may point to the inside later. The dial looks once more.
+func TestReboundNameIsNotDialled(t *testing.T) {
+	names, resolver := newZone(t)
+	names.set("127.0.0.1")
+	deny := netip.MustParsePrefix("127.0.0.2/32")
+	f := start(t, func(c *control.Config) {
+		c.Resolver, c.NamesInterval, c.DenyDest = resolver, 50*time.Millisecond, []netip.Prefix{deny}
+	})
+	c, address := f.signUp("testuser"), f.balance()
+	port := echoesAt(t, "127.0.0.1", "127.0.0.2")
+	id := c.frontend("db.test:" + port)
+	cert, _ := c.identity(id, "program")
+	f.connect(address, cert)
+	names.set("127.0.0.2")
+	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		_, all := c.routes(id)
+		found, _ := all["db.test:"+port]["addresses"].([]any)
+		if len(found) == 1 && found[0].(map[string]any)["dest"] == "127.0.0.2:"+port {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%v", all)
+		}
+	}
+	if _, err := f.echo(address, clientOf(cert)); err == nil {
+		t.Error("the inside was reached")
+	}
+	_, all := c.routes(id)
+	if found := all["db.test:"+port]["addresses"].([]any)[0].(map[string]any); found["reason"] != "route-policy" || found["total"] != 0.0 {
+		t.Errorf("%v", found)
+	}
+	wantProblem(t, c.call("POST", "/api/v1/client/frontend", `{"routes":[{"dest":"db.test:`+port+`"}]}`), 422, "body.routes[0].dest")
+}
