@@ -25,6 +25,8 @@ need curl curl
 need openssl openssl
 need redis-server redis-server
 need redis-cli redis-tools
+need psql postgresql-client
+compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || need initdb postgresql
 need chromium-headless-shell chromium-headless-shell
 
 step "format"
