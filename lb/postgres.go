@@ -68,19 +68,11 @@ func pgHelloOf(b []byte) pgHello {
 	return pgNone
 }
 
-// sniffPostgres answers a Postgres client that asks for TLS in plain text, and returns the connection on
-// which TLS begins; for every other client, that is the connection as it came. The error is a *Refusal
-// for a client that does not go on to TLS, or that of the connection. The caller sets the deadline.
-func sniffPostgres(conn net.Conn) (net.Conn, error) {
-	rest, err := answerPostgres(conn)
-	if err != nil || len(rest) == 0 {
-		return conn, err
-	}
-	return &replayed{Conn: conn, rest: rest}, nil
-}
-
-// answerPostgres does the same, and returns what it has read but not used: the beginning of the TLS
-// stream. Those bytes came in plain text and may only ever be read as TLS records; taken for decrypted
+// answerPostgres answers a Postgres client that asks for TLS in plain text, and returns what it has read
+// but not used: the beginning of the TLS stream, of every client. The error is a *Refusal for a client that
+// does not go on to TLS, or that of the connection. The caller sets the deadline.
+//
+// Those bytes came in plain text and may only ever be read as TLS records; taken for decrypted
 // ones they would let a stranger speak first in the client's name (CVE-2021-23222).
 func answerPostgres(conn net.Conn) (rest []byte, err error) {
 	b := make([]byte, 0, sniffSize)
@@ -137,23 +129,4 @@ func pgFatal(message, hint string) []byte {
 	fields := "SFATAL\x00VFATAL\x00C" + pgSQLState + "\x00M" + message + "\x00H" + hint + "\x00\x00"
 	b := binary.BigEndian.AppendUint32([]byte{'E'}, uint32(4+len(fields)))
 	return append(b, fields...)
-}
-
-// replayed is a connection of which the first bytes have been read already.
-type replayed struct {
-	net.Conn
-	rest []byte
-}
-
-// Read implements net.Conn.
-func (r *replayed) Read(p []byte) (int, error) {
-	if len(r.rest) == 0 {
-		return r.Conn.Read(p)
-	}
-	n := copy(p, r.rest)
-	r.rest = r.rest[n:]
-	if len(r.rest) == 0 {
-		r.rest = nil // frees the buffer
-	}
-	return n, nil
 }

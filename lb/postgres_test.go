@@ -237,3 +237,31 @@ func TestPsql(t *testing.T) {
 		}
 	}
 }
+
+// sniffPostgres is what a server of crypto/tls would do with answerPostgres.
+func sniffPostgres(conn net.Conn) (net.Conn, error) {
+	rest, err := answerPostgres(conn)
+	if err != nil || len(rest) == 0 {
+		return conn, err
+	}
+	return &replayed{Conn: conn, rest: rest}, nil
+}
+
+// replayed is a connection of which the first bytes have been read already.
+type replayed struct {
+	net.Conn
+	rest []byte
+}
+
+// Read implements net.Conn.
+func (r *replayed) Read(p []byte) (int, error) {
+	if len(r.rest) == 0 {
+		return r.Conn.Read(p)
+	}
+	n := copy(p, r.rest)
+	r.rest = r.rest[n:]
+	if len(r.rest) == 0 {
+		r.rest = nil // frees the buffer
+	}
+	return n, nil
+}
