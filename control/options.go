@@ -85,6 +85,18 @@ func ranges(o *Options) []struct {
 	}
 }
 
+// Bound is the least and the most of an option that is a number.
+type Bound struct{ Low, High int64 }
+
+// OptionBounds are the bounds of options, by their fields in the API.
+func OptionBounds() map[string]Bound {
+	all := map[string]Bound{"check.statusLow": {100, 599}, "check.statusHigh": {100, 599}}
+	for _, r := range ranges(&Options{}) {
+		all[r.field] = Bound{r.low, r.high}
+	}
+	return all
+}
+
 // checkOptions returns all that is wrong with the options.
 func checkOptions(o *Options) (problems []error) {
 	for _, r := range ranges(o) {

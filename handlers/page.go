@@ -77,6 +77,7 @@ func (p *Pages) Routes() []Route {
 		post("/frontends/new", p.create),
 		post("/frontends/check-route", p.checkRoute),
 		get("/frontends/{uuid}", p.frontend),
+		post("/frontends/{uuid}/route", p.setRoute),
 		get("/frontends/{uuid}/certificate", p.certificateForm),
 		post("/frontends/{uuid}/certificate", p.downloadBundle),
 		get("/frontends/{uuid}/connect", p.connect),

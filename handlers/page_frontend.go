@@ -14,17 +14,19 @@ import (
 func frontendRow(s control.Status, issued []control.Certificate, now time.Time) views.Frontend {
 	f := views.Frontend{
 		ID: s.ID, Name: s.Name, AccessKey: s.AccessKey, Active: s.Active, State: string(s.State),
-		RouteTimeoutSec: s.RouteTimeoutSec, Connections: s.Connections, Waiting: s.Waiting, Total: s.Total,
+		RouteTimeoutSec: s.RouteTimeoutSec, Connections: s.Connections, Waiting: s.Waiting, Panic: s.Panic, Total: s.Total,
 		BytesIn: s.BytesIn, BytesOut: s.BytesOut, CreatedAt: s.CreatedAt, UpdatedAt: s.UpdatedAt,
 	}
 	if n := int(s.Strategy); n >= 0 && n < len(views.Strategies) {
 		f.Strategy = views.Strategies[n]
 	}
 	for _, r := range s.Routes {
-		f.Routes = append(f.Routes, views.Route{
-			Dest: r.Dest, Capacity: r.Capacity, State: string(r.State), Reason: views.RouteReason(r.Reason), Since: r.Since,
-			Active: r.Active, Total: r.Total, Failed: r.Failed, BytesIn: r.BytesIn, BytesOut: r.BytesOut, ConnectTime: r.ConnectTime,
-		})
+		f.Routes = append(f.Routes, routeRow(r))
+	}
+	for _, r := range s.Removed {
+		row := routeRow(r)
+		row.Removed = true
+		f.Routes = append(f.Routes, row)
 	}
 	for _, point := range s.Samples {
 		f.ConnSamples = append(f.ConnSamples, float64(point.Active))
@@ -45,6 +47,37 @@ func frontendRow(s control.Status, issued []control.Certificate, now time.Time) 
 		}
 	}
 	return f
+}
+
+func routeRow(r control.RouteStatus) views.Route {
+	return views.Route{
+		Dest: r.Dest, Capacity: r.Capacity, State: string(r.State), Reason: views.RouteReason(r.Reason), Since: r.Since,
+		Active: r.Active, Total: r.Total, Failed: r.Failed, BytesIn: r.BytesIn, BytesOut: r.BytesOut, ConnectTime: r.ConnectTime,
+		ClosesAt: r.ClosesAt, Weight: max(1, r.Weight), Backup: r.Backup, Addresses: len(r.Addresses),
+	}
+}
+
+// setRoute drains a route, takes it out or lets it take connections again.
+func (p *Pages) setRoute(w http.ResponseWriter, r *http.Request) error {
+	id, dest, verb := idOf(r), r.PostForm.Get("dest"), r.PostForm.Get("state")
+	state := verb
+	if state == "ready" {
+		state = ""
+	}
+	_, err := p.Control.UpdateFrontend(r.Context(), id, control.Update{Edit: func(spec *control.FrontendSpec) error {
+		for i := range spec.Routes {
+			if spec.Routes[i].Dest == dest {
+				spec.Routes[i].State = state
+				return nil
+			}
+		}
+		return &control.Error{Kind: control.KindNotFound, Message: "That route is not in the frontend any more."}
+	}})
+	if err != nil {
+		return err
+	}
+	http.Redirect(w, r, "/frontends/"+id+"?done=route-"+verb, http.StatusSeeOther)
+	return nil
 }
 
 func frontendRows(all []control.Status, issued []control.Certificate, now time.Time) []views.Frontend {
@@ -121,14 +154,7 @@ func (p *Pages) settingsForm(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	form := newForm{name: f.Name, active: f.Active, strategy: int(f.Strategy), timeout: strconv.Itoa(f.RouteTimeoutSec)}
-	for _, route := range f.Routes {
-		row := views.RouteRow{Dest: route.Dest}
-		if route.Capacity > 0 {
-			row.Capacity = strconv.Itoa(route.Capacity)
-		}
-		form.routes = append(form.routes, row)
-	}
+	form := formOf(f)
 	return p.show(w, r, http.StatusOK, views.Settings(p.settingsProps(r, f, form)))
 }
 
@@ -137,7 +163,7 @@ func (p *Pages) settingsProps(r *http.Request, saved control.Frontend, form newF
 	props := views.SettingsProps{
 		Page: p.base(r, views.TitleSettings(saved.Name), "frontends"), FrontendID: saved.ID, FrontendName: saved.Name,
 		Revision: strconv.FormatUint(saved.Revision, 10), Name: form.name, Active: form.active, Strategy: form.strategy,
-		RouteTimeoutSec: form.timeout, Routes: form.routes,
+		RouteTimeoutSec: form.timeout, Routes: form.routes, Options: form.options.shown(),
 	}
 	if s, err := p.Control.Status(r.Context(), saved.ID); err == nil {
 		props.Connections = s.Connections
@@ -177,6 +203,9 @@ func (p *Pages) saveSettings(w http.ResponseWriter, r *http.Request) error {
 	errors := form.place(wrong, rows)
 	props := p.settingsProps(r, saved, form)
 	props.Errors, props.Conflict = errors, conflict
+	if conflict {
+		props.Differences = form.differences(saved)
+	}
 	return p.show(w, r, status, views.Settings(props))
 }
 

@@ -17,6 +17,7 @@ type newForm struct {
 	timeout  string
 	active   bool
 	routes   []views.RouteRow
+	options  optionForm
 }
 
 func defaultTimeout() string { return strconv.Itoa(control.DefaultFrontend().RouteTimeoutSec) }
@@ -25,12 +26,17 @@ func defaultTimeout() string { return strconv.Itoa(control.DefaultFrontend().Rou
 func readForm(r *http.Request) newForm {
 	f := newForm{name: r.PostForm.Get("name"), timeout: r.PostForm.Get("routeTimeoutSec"), active: r.PostForm.Has("active")}
 	f.strategy = atoi(r.PostForm.Get("strategy"), 0)
-	capacities := r.PostForm["capacity"]
+	f.options = readOptions(r.PostForm)
+	capacities, weights, roles := r.PostForm["capacity"], r.PostForm["weight"], r.PostForm["role"]
 	for i, dest := range r.PostForm["route"] {
 		row := views.RouteRow{Dest: strings.TrimSpace(dest)}
 		if i < len(capacities) {
 			row.Capacity = strings.TrimSpace(capacities[i])
 		}
+		if i < len(weights) {
+			row.Weight = strings.TrimSpace(weights[i])
+		}
+		row.Backup = i < len(roles) && roles[i] == "backup"
 		f.routes = append(f.routes, row)
 	}
 	return f
@@ -59,22 +65,24 @@ func (f newForm) spec(base control.FrontendSpec) (spec control.FrontendSpec, row
 	base.Routes = nil
 	for i, row := range f.routes {
 		if row.Dest != "" {
-			base.Routes = append(base.Routes, routeLike(known, row.Dest, atoi(row.Capacity, 0)))
+			base.Routes = append(base.Routes, routeLike(known, row))
 			rows = append(rows, i)
 		}
 	}
+	f.options.into(&base.Options)
 	return base, rows
 }
 
 // routeLike is a route as it was, with what the form has of it.
-func routeLike(known []control.Route, dest string, capacity int) control.Route {
+func routeLike(known []control.Route, row views.RouteRow) control.Route {
+	route := control.Route{Dest: row.Dest}
 	for _, r := range known {
-		if r.Dest == dest {
-			r.Capacity = capacity
-			return r
+		if r.Dest == row.Dest {
+			route = r
 		}
 	}
-	return control.Route{Dest: dest, Capacity: capacity}
+	route.Capacity, route.Weight, route.Backup = atoi(row.Capacity, 0), atoi(row.Weight, 1), row.Backup
+	return route
 }
 
 var routeField = regexp.MustCompile(`^routes\[(\d+)\]`)

@@ -1,5 +1,7 @@
 package views
 
+import "strings"
+
 func frontendStats(f Frontend) []stat {
 	traffic, unit := scaled(f.InPerSec + f.OutPerSec)
 	waiting := statWaitingNone
@@ -15,7 +17,9 @@ func frontendStats(f Frontend) []stat {
 }
 
 // hasSince is whether the time since when a route is in its state says something.
-func hasSince(r Route) bool { return r.Reason != "" && r.State != "up" && !r.Since.IsZero() }
+func hasSince(r Route) bool {
+	return r.State != "draining" && r.Reason != "" && r.State != "up" && !r.Since.IsZero()
+}
 
 // fillTone turns a meter amber from nine tenths.
 func fillTone(used, max int64) string {
@@ -27,3 +31,22 @@ func fillTone(used, max int64) string {
 
 // full is whether a client can have no more frontends.
 func full(p FrontendTableProps) bool { return p.Limit > 0 && p.Total >= p.Limit }
+
+func routeURL(frontendID string) string { return frontendURL(frontendID) + "/route" }
+
+func routeMarkText(r Route) string {
+	var all []string
+	if r.Removed {
+		all = append(all, removedWord)
+	}
+	if r.Backup {
+		all = append(all, backupWord)
+	}
+	if r.Weight > 1 {
+		all = append(all, weightOf(r.Weight))
+	}
+	if r.Addresses > 0 {
+		all = append(all, addressCount(r.Addresses))
+	}
+	return strings.Join(all, ", ")
+}

@@ -47,6 +47,8 @@ type LoginProps struct {
 type RouteRow struct {
 	Dest     string
 	Capacity string // as typed; "" is 0, no bound
+	Weight   string // as typed; "" is 1
+	Backup   bool
 	Error    string
 	Caution  string
 	Good     string
@@ -136,6 +138,11 @@ type Route struct {
 	BytesIn     int64 // from clients
 	BytesOut    int64 // to clients
 	ConnectTime time.Duration
+	ClosesAt    time.Time // when a drain closes what is left; zero: it does not
+	Weight      int       // 1 is the usual
+	Backup      bool
+	Removed     bool // it is not in the frontend any more
+	Addresses   int  // of a name that has several; 0 for others
 }
 
 // Frontend is one frontend with what is known about it now.
@@ -148,6 +155,7 @@ type Frontend struct {
 	Routes              []Route
 	Connections         int
 	Waiting             int
+	Panic               bool // health is ignored
 	Total               int64
 	BytesIn, BytesOut   int64
 	NewPerSec           float64
@@ -259,6 +267,8 @@ type SettingsProps struct {
 	Routes          []RouteRow
 	Errors          map[string]string // by field; "" is the whole form
 	Conflict        bool              // somebody else saved meanwhile
+	Differences     []Difference      // in a conflict: what they saved and this form has otherwise
+	Options         []Option
 	Connections     int
 }
 

@@ -55,6 +55,12 @@ func Done(code string) string {
 		return "The frontend is deleted."
 	case "closed":
 		return "Closed 1 connection."
+	case "route-drain":
+		return "The route drains: it takes no new connections, and those it has may finish."
+	case "route-maintenance":
+		return "The route is in maintenance: its connections are closed."
+	case "route-ready":
+		return "The route takes connections again."
 	case "ended":
 		return "That connection had ended already."
 	}

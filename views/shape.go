@@ -17,8 +17,10 @@ func markOf(state string) mark {
 		return mark{"m-tri", "warn", "warn"}
 	case "ejected":
 		return mark{"m-tri", "warn", "warn"}
-	case "draining", "maintenance":
-		return mark{"m-dash", "", ""}
+	case "draining":
+		return mark{"m-half", "", ""}
+	case "maintenance":
+		return mark{"m-sq", "", ""}
 	case "down", "expired":
 		return mark{"m-dia", "down", "bad"}
 	case "waiting":

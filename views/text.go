@@ -112,13 +112,58 @@ const (
 	newNext          = "Next: download the certificate"
 	strategyHint     = "Least connections suits long sessions such as databases."
 	timeoutWord      = "Time-out of a route"
+	timeoutDefault   = "Default 30 seconds, from 1 to 300."
 	timeoutHint      = "How long XLB waits for a route to answer before it tries the next one."
 	secondsUnit      = "seconds"
 )
 
+// Names of fields that are no options.
+const (
+	FieldName     = nameWord
+	FieldActive   = settingsActive
+	FieldStrategy = strategyWord
+	FieldTimeout  = timeoutWord
+	FieldRoutes   = routesWord
+)
+
+// OnOff is the word for a switch.
+func OnOff(on bool) string {
+	if on {
+		return "On"
+	}
+	return "Off"
+}
+
+const (
+	roleRoute  = "Normal"
+	roleBackup = "Backup"
+	weightWord = "Weight"
+)
+
+func weightLabel(n int) string {
+	if n == 0 {
+		return "Weight of the added route"
+	}
+	return fmt.Sprintf("Weight of route %d", n)
+}
+
+func roleLabel(n int) string {
+	if n == 0 {
+		return "Use of the added route"
+	}
+	return fmt.Sprintf("Use of route %d", n)
+}
+
 // Strategies has the name of each strategy by its number.
 var Strategies = [...]string{
 	"Round robin", "Least connections", "Weighted round robin", "Two choices", "Random", "By client address", "By certificate",
+}
+
+func strategyText(number int) string {
+	if number < 0 || number >= len(StrategyTexts) {
+		return strategyHint
+	}
+	return StrategyTexts[number]
 }
 
 func routeLabel(n int) string { return fmt.Sprintf("Route %d", n) }
@@ -277,7 +322,7 @@ func stateWord(state string) string {
 	case "down":
 		return "Down"
 	case "ejected":
-		return "Resting"
+		return "Ejected"
 	case "draining":
 		return "Draining"
 	case "maintenance":
@@ -350,6 +395,10 @@ func routesOf(name string) string { return "Routes of " + name }
 // reasonText joins the reason of a route's state and the time it has lasted.
 func reasonText(r Route) string {
 	switch {
+	case r.State == "draining" && r.ClosesAt.IsZero():
+		return count(r.Active) + " left"
+	case r.State == "draining":
+		return plural(r.Active, "connection") + " left, closes at "
 	case r.Reason == "" && r.State == "unknown":
 		return "Not checked yet"
 	case r.Reason == "":
@@ -365,6 +414,26 @@ func expiryText(now, at time.Time) string {
 		return "Expired " + ago(now, at)
 	}
 	return "Expires in " + span(at.Sub(now))
+}
+
+// What the owner of a frontend does with a route.
+const (
+	verbDrain       = "Drain"
+	verbReady       = "Ready"
+	verbMaintenance = "Maintenance"
+	backupWord      = "backup"
+	removedWord     = "removed"
+	panicHeading    = "Too few routes are up"
+	panicText       = "So few routes are healthy that health is ignored and all of them are used."
+)
+
+func verbLabel(verb, route string) string { return verb + " " + route }
+func weightOf(n int) string               { return fmt.Sprintf("weight %d", n) }
+func addressCount(n int) string {
+	if n == 1 {
+		return "1 address"
+	}
+	return count(n) + " addresses"
 }
 
 // Live connections of one frontend.
@@ -404,7 +473,7 @@ const (
 	groupBalancing    = "Balancing"
 	groupBalancingHow = "How a route is chosen for each new connection."
 	groupRoutes       = routesWord
-	groupRoutesHow    = "Where the connections go. Capacity bounds how many one route has at a time; empty or 0 is no bound."
+	groupRoutesHow    = "Where the connections go. Capacity bounds how many one route has at a time; empty or 0 is no bound. A route of weight 2 gets twice as many as one of weight 1, where the strategy goes by weight. Backups are used only while no other route is usable."
 	groupTimeouts     = "Time-outs"
 	groupDanger       = "Danger zone"
 	settingsName      = nameWord
@@ -413,6 +482,9 @@ const (
 	settingsActiveHow = "Switched off, new connections are refused."
 	settingsDefault   = "Round robin is the default."
 	capacityWord      = "Capacity"
+	conflictField     = "Setting"
+	conflictMine      = "In this form"
+	conflictSaved     = "Saved now"
 	conflictHeading   = "These settings changed in the meantime"
 	conflictText      = "Your changes are kept in this form and not saved. Saving now replaces what was saved before. "
 	conflictLink      = "Show what is saved now"

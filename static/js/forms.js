@@ -92,3 +92,15 @@ if (secret && instead) {
 }
 
 document.querySelector("[aria-invalid=true]")?.focus();
+
+// Reset puts one option back to its default; it is saved with the form.
+for (const button of document.querySelectorAll("button[data-reset]")) {
+	button.hidden = false;
+	button.addEventListener("click", () => {
+		const input = document.getElementById(button.dataset.for);
+		input.value = button.dataset.reset;
+		input.dispatchEvent(new Event("change", { bubbles: true }));
+		input.focus();
+		button.hidden = true;
+	});
+}

@@ -20,16 +20,21 @@ type testCase struct {
 
 func cases(scale float64) []testCase {
 	times := func(n int) int { return max(1, int(float64(n)*scale)) }
-	return []testCase{
-		{"full handshake + first byte, RSA 3072 client", "µs", "0.60", func(b *balancer, f *field) (float64, error) {
-			return handshakes(b, f.rsa, times(2000), false)
-		}},
-		{"full handshake + first byte, ECDSA P-256 client", "µs", "0.38", func(b *balancer, f *field) (float64, error) {
-			return handshakes(b, f.ecdsa, times(3000), false)
-		}},
-		{"resumed handshake, RSA client", "µs", "0.42", func(b *balancer, f *field) (float64, error) {
-			return handshakes(b, f.rsa, times(3000), true)
-		}},
+	var all []testCase
+	for _, curve := range []tls.CurveID{tls.X25519, tls.CurveP256} {
+		over := ", " + curve.String()
+		all = append(all,
+			testCase{"full handshake + first byte, RSA 3072 client" + over, "µs", "0.60", func(b *balancer, f *field) (float64, error) {
+				return handshakes(b, f.rsa, curve, times(2000), false)
+			}},
+			testCase{"full handshake + first byte, ECDSA P-256 client" + over, "µs", "0.38", func(b *balancer, f *field) (float64, error) {
+				return handshakes(b, f.ecdsa, curve, times(3000), false)
+			}},
+			testCase{"resumed handshake, RSA client" + over, "µs", "0.42", func(b *balancer, f *field) (float64, error) {
+				return handshakes(b, f.rsa, curve, times(3000), true)
+			}})
+	}
+	return append(all, []testCase{
 		{"download, 4 connections, CPU per MB", "µs", "0.55", func(b *balancer, f *field) (float64, error) {
 			return bulk(b, f, opDownload, times(64))
 		}},
@@ -49,13 +54,13 @@ func cases(scale float64) []testCase {
 		{"9,000 held, 100 busy at 5,000 a second: p99 to alone", "x", "3 max", func(b *balancer, f *field) (float64, error) {
 			return crowd(b, f, times(9000))
 		}},
-	}
+	}...)
 }
 
 // connect opens a connection and waits for the first byte back, which alone proves that it is served.
-func connect(b *balancer, cert *tls.Certificate, cache tls.ClientSessionCache) (*tls.Conn, error) {
+func connect(b *balancer, cert *tls.Certificate, curve tls.CurveID, cache tls.ClientSessionCache) (*tls.Conn, error) {
 	cfg := &tls.Config{RootCAs: b.roots, ServerName: "localhost", Certificates: []tls.Certificate{*cert}, ClientSessionCache: cache, MinVersion: tls.VersionTLS13,
-		CurvePreferences: []tls.CurveID{tls.X25519}} // both do the same: HAProxy with OpenSSL 3.0 knows no hybrid key exchange
+		CurvePreferences: []tls.CurveID{curve}} // both do the same: HAProxy with OpenSSL 3.0 knows no hybrid key exchange
 	conn, err := tls.DialWithDialer(&net.Dialer{Timeout: 20 * time.Second}, "tcp", b.address, cfg)
 	if err != nil {
 		return nil, err
@@ -64,8 +69,8 @@ func connect(b *balancer, cert *tls.Certificate, cache tls.ClientSessionCache) (
 	return conn, nil
 }
 
-func open(b *balancer, cert *tls.Certificate, cache tls.ClientSessionCache) (*tls.Conn, error) {
-	conn, err := connect(b, cert, cache)
+func open(b *balancer, cert *tls.Certificate, curve tls.CurveID, cache tls.ClientSessionCache) (*tls.Conn, error) {
+	conn, err := connect(b, cert, curve, cache)
 	if err != nil {
 		return nil, err
 	}
@@ -118,12 +123,12 @@ func perUnit(b *balancer, do func() (units int, err error)) (float64, error) {
 	return float64(used.Microseconds()) / float64(units), nil
 }
 
-func handshakes(b *balancer, cert *tls.Certificate, n int, resume bool) (float64, error) {
+func handshakes(b *balancer, cert *tls.Certificate, curve tls.CurveID, n int, resume bool) (float64, error) {
 	caches := make([]tls.ClientSessionCache, 8)
 	if resume {
 		for i := range caches {
 			caches[i] = tls.NewLRUClientSessionCache(4)
-			conn, err := open(b, cert, caches[i])
+			conn, err := open(b, cert, curve, caches[i])
 			if err != nil {
 				return 0, err
 			}
@@ -132,7 +137,7 @@ func handshakes(b *balancer, cert *tls.Certificate, n int, resume bool) (float64
 	}
 	return perUnit(b, func() (int, error) {
 		return n, workers(n, func(w, _ int) error {
-			conn, err := open(b, cert, caches[w])
+			conn, err := open(b, cert, curve, caches[w])
 			if err != nil {
 				return err
 			}
@@ -150,7 +155,7 @@ func bulk(b *balancer, f *field, op byte, megabytes int) (float64, error) {
 	size := int64(megabytes) << 20
 	conns := make([]*tls.Conn, connections)
 	for i := range conns {
-		conn, err := connect(b, f.ecdsa, nil)
+		conn, err := connect(b, f.ecdsa, tls.X25519, nil)
 		if err != nil {
 			return 0, err
 		}
@@ -201,7 +206,7 @@ func trip(conn net.Conn, buf []byte) error {
 func openMany(b *balancer, f *field, n int) ([]*tls.Conn, error) {
 	conns := make([]*tls.Conn, n)
 	err := workers(n, func(_, i int) (err error) {
-		conns[i], err = open(b, f.rsa, nil)
+		conns[i], err = open(b, f.rsa, tls.X25519, nil)
 		return err
 	})
 	if err != nil {

@@ -56,7 +56,7 @@ func run(rounds int, only string, scale float64, profiles string) error {
 	defer field.stop()
 	fmt.Printf("%s, %s, %d processors, %s, %s, %d rounds\n\n", time.Now().UTC().Format(time.DateOnly),
 		cpuModel(), runtime.NumCPU(), runtime.Version(), haproxyVersion(), rounds)
-	fmt.Printf("| %-52s | %12s | %12s | %9s | %8s | %9s |\n", "case", "HAProxy", "XLB", "XLB/HAP", "goal", "spread")
+	fmt.Printf("| %-58s | %12s | %12s | %9s | %8s | %9s |\n", "case", "HAProxy", "XLB", "XLB/HAP", "goal", "spread")
 	fmt.Printf("|%s|\n", strings.Repeat("---|", 6))
 	failed := false
 	field.profiles = profiles
@@ -80,7 +80,7 @@ func measure(c testCase, f *field, rounds int) bool {
 			value, err := c.run(b, f)
 			profiled()
 			if err != nil {
-				fmt.Printf("| %-52s | no ratio: %s: %v\n", c.name, b.name, err)
+				fmt.Printf("| %-58s | no ratio: %s: %v\n", c.name, b.name, err)
 				return false
 			}
 			figures[b] = append(figures[b], value)
@@ -91,7 +91,7 @@ func measure(c testCase, f *field, rounds int) bool {
 	for i := range ratios {
 		ratios[i] = xlb[i] / haproxy[i]
 	}
-	fmt.Printf("| %-52s | %8.1f %-3s | %8.1f %-3s | %9.2f | %8s | %4.2f-%4.2f |\n", c.name, median(haproxy), c.unit, median(xlb), c.unit,
+	fmt.Printf("| %-58s | %8.1f %-3s | %8.1f %-3s | %9.2f | %8s | %4.2f-%4.2f |\n", c.name, median(haproxy), c.unit, median(xlb), c.unit,
 		median(ratios), c.goal, slices.Min(ratios), slices.Max(ratios))
 	return true
 }

@@ -1,0 +1,183 @@
+package web
+
+import (
+	"net/url"
+	"strings"
+	"testing"
+
+	"golang.org/x/net/html"
+)
+
+// inputsOf is what a browser would send of the form on a page that has a revision, as pairs.
+func inputsOf(t *testing.T, page string) (fields [][2]string) {
+	t.Helper()
+	doc, err := html.Parse(strings.NewReader(page))
+	must(t, err)
+	var walk func(n *html.Node, inTemplate bool)
+	walk = func(n *html.Node, inTemplate bool) {
+		attr := map[string]string{}
+		for _, a := range n.Attr {
+			attr[a.Key] = a.Val
+		}
+		_, checked := attr["checked"]
+		switch {
+		case n.Type != html.ElementNode || inTemplate || attr["name"] == "" || attr["name"] == "q" || attr["name"] == "theme":
+		case n.Data == "input" && (attr["type"] != "checkbox" || checked):
+			fields = append(fields, [2]string{attr["name"], attr["value"]})
+		case n.Data == "textarea":
+			text := ""
+			if n.FirstChild != nil {
+				text = n.FirstChild.Data
+			}
+			fields = append(fields, [2]string{attr["name"], text})
+		case n.Data == "select":
+			fields = append(fields, [2]string{attr["name"], selectedOf(n)})
+		}
+		for child := n.FirstChild; child != nil; child = child.NextSibling {
+			walk(child, inTemplate || n.Data == "template")
+		}
+	}
+	walk(doc, false)
+	return fields
+}
+
+func selectedOf(n *html.Node) (value string) {
+	first := true
+	for child := n.FirstChild; child != nil; child = child.NextSibling {
+		if child.Data != "option" {
+			continue
+		}
+		own, selected := "", false
+		for _, a := range child.Attr {
+			if a.Key == "value" {
+				own = a.Val
+			}
+			selected = selected || a.Key == "selected"
+		}
+		if first || selected {
+			value = own
+		}
+		if first = false; selected {
+			return own
+		}
+	}
+	return value
+}
+
+// settings is the form of the settings page as a browser without scripts would send it, with changes.
+func (f *fixture) settings(frontend string, cookie []string, changes map[string]string) url.Values {
+	f.Helper()
+	page := f.do("GET", "/frontends/"+frontend+"/settings", nil, cookie...)
+	if page.status != 200 {
+		f.Fatalf("settings: %d", page.status)
+	}
+	form := url.Values{}
+	for _, field := range inputsOf(f.T, page.body) {
+		if field[0] == "route" && field[1] == "" {
+			continue
+		}
+		form.Add(field[0], field[1])
+	}
+	for name, value := range changes {
+		form.Set(name, value)
+	}
+	return form
+}
+
+func TestSettingsWithoutScripts(t *testing.T) {
+	f := start(t)
+	c := f.signUp("testuser")
+	cookie := []string{"Cookie", f.cookieOf(c)}
+	id := c.frontend("10.0.0.1:80")
+	path := "/frontends/" + id + "/settings"
+	form := f.settings(id, cookie, map[string]string{
+		"idleTimeoutSec": "90", "check.kind": "http", "check.path": "/healthz", "weight": "7", "role": "backup", "closeOnDown": "on",
+		"strategy": "4", "proxyProtocol": "2", "routeTls.mode": "verify",
+	})
+	if a := f.postForm(path, form.Encode(), cookie...); a.status != 303 {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	v := c.call("GET", "/api/v1/client/frontend/"+id, "").object(t)
+	check, route := v["check"].(map[string]any), v["routes"].([]any)[0].(map[string]any)
+	if v["idleTimeoutSec"] != 90.0 || check["kind"] != "http" || check["path"] != "/healthz" || v["closeOnDown"] != true || v["strategy"] != 4.0 ||
+		route["weight"] != 7.0 || route["backup"] != true || v["proxyProtocol"] != 2.0 || v["routeTls"].(map[string]any)["mode"] != "verify" {
+		t.Errorf("%v", v)
+	}
+	if v["keepAliveSec"] != 60.0 || v["ejectAfter"] != 5.0 || v["queueLimit"] != 1024.0 {
+		t.Errorf("what was not touched has changed: %v", v)
+	}
+	page := f.do("GET", path, nil, cookie...).body
+	for _, words := range []string{"Changed from 3600 seconds, the default.", "Default 60 seconds, from 0 to 7200. 0 is off.", `value="/healthz"`} {
+		if !strings.Contains(page, words) {
+			t.Errorf("the page does not say %q", words)
+		}
+	}
+	wrong := f.settings(id, cookie, map[string]string{"idleTimeoutSec": "soon", "check.path": "nowhere", "name": "kept"})
+	a := f.postForm(path, wrong.Encode(), cookie...)
+	if a.status != 422 || !strings.Contains(a.body, `value="soon"`) || !strings.Contains(a.body, "Use 1 to 604800.") ||
+		!strings.Contains(a.body, "Begin with / and use no spaces") || !strings.Contains(a.body, `value="kept"`) {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+}
+
+// Two people edit the same frontend: the second one sees what the first one saved, beside what is in the form.
+func TestSettingsConflict(t *testing.T) {
+	f := start(t)
+	c := f.signUp("testuser")
+	cookie := []string{"Cookie", f.cookieOf(c)}
+	id := c.frontend("10.0.0.1:80")
+	path := "/frontends/" + id + "/settings"
+	mine := f.settings(id, cookie, map[string]string{"idleTimeoutSec": "90"})
+	c.call("PATCH", "/api/v1/client/frontend/"+id, `{"keepAliveSec":17}`)
+	a := f.postForm(path, mine.Encode(), cookie...)
+	if a.status != 409 || !strings.Contains(a.body, "TCP keep-alive") || !strings.Contains(a.body, ">17<") || !strings.Contains(a.body, ">90<") {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	again := url.Values{}
+	for _, field := range inputsOf(t, a.body) {
+		if field[0] != "route" || field[1] != "" {
+			again.Add(field[0], field[1])
+		}
+	}
+	if a := f.postForm(path, again.Encode(), cookie...); a.status != 303 {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	if v := c.call("GET", "/api/v1/client/frontend/"+id, "").object(t); v["idleTimeoutSec"] != 90.0 || v["keepAliveSec"] != 60.0 {
+		t.Errorf("%v", v)
+	}
+}
+
+func TestRouteVerbs(t *testing.T) {
+	f := start(t)
+	c, stranger := f.signUp("testuser"), f.signUp("stranger")
+	cookie := []string{"Cookie", f.cookieOf(c)}
+	id := c.frontend("10.0.0.1:80", "10.0.0.2:80")
+	post := func(cookie []string, dest, state string) answer {
+		return f.postForm("/frontends/"+id+"/route", url.Values{"dest": {dest}, "state": {state}}.Encode(), cookie...)
+	}
+	for _, step := range []struct{ verb, state, word string }{
+		{"drain", "draining", "Draining"}, {"maintenance", "maintenance", "Maintenance"}, {"ready", "unknown", "Unknown"},
+	} {
+		if a := post(cookie, "10.0.0.2:80", step.verb); a.status != 303 {
+			t.Fatalf("%s: %d %s", step.verb, a.status, a.body)
+		}
+		_, all := c.routes(id)
+		if all["10.0.0.2:80"]["state"] != step.state || all["10.0.0.1:80"]["state"] != "unknown" {
+			t.Errorf("after %s: %v", step.verb, all)
+		}
+		if page := f.do("GET", "/frontends/"+id, nil, cookie...).body; !strings.Contains(page, step.word) {
+			t.Errorf("the page does not say %q", step.word)
+		}
+	}
+	for _, wrong := range []struct {
+		cookie      []string
+		dest, state string
+		status      int
+	}{
+		{cookie, "10.0.0.9:80", "drain", 404}, {cookie, "10.0.0.1:80", "explode", 422}, {[]string{"Cookie", f.cookieOf(stranger)}, "10.0.0.1:80", "drain", 404},
+	} {
+		if a := post(wrong.cookie, wrong.dest, wrong.state); a.status != wrong.status {
+			t.Errorf("%s %s: %d, want %d", wrong.state, wrong.dest, a.status, wrong.status)
+		}
+	}
+}
