@@ -198,6 +198,7 @@ func (c *Control) Tasks() []Task {
 		{"look names up", func(ctx context.Context) error { c.names.Run(ctx); return nil }},
 		{"check routes", c.health.run},
 		{"end ejections", c.health.endEjections},
+		{"hand memory back", c.handBack},
 	}
 }
 

@@ -31,7 +31,8 @@ type balancer struct {
 	name    string
 	pid     int
 	address string
-	ops     string // of XLB's operations port
+	ops     string  // of XLB's operations port
+	fresh   float64 // resident bytes before the first connection
 	roots   *x509.CertPool
 }
 
@@ -75,6 +76,12 @@ func setUp(dir string) (_ *field, err error) {
 		return nil, err
 	}
 	f.balancers = []*balancer{haproxy, xlb}
+	time.Sleep(settle) // what the start has left
+	for _, b := range f.balancers {
+		if b.fresh, err = b.resident(); err != nil {
+			return nil, err
+		}
+	}
 	return f, nil
 }
 
