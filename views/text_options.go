@@ -1,5 +1,7 @@
 package views
 
+import "strconv"
+
 // Groups of options.
 const (
 	groupHealth      = "Health checks"
@@ -92,19 +94,26 @@ func defaultText(o Option, t optionText) string {
 		return "Changed from " + withUnit(value, t) + ", the default."
 	}
 	text := "Default " + withUnit(value, t)
-	if o.Low != "" {
-		text += ", from " + o.Low + " to " + o.High
+	if t.kind == "number" && o.Low != "" {
+		text += ", from " + grouped(o.Low) + " to " + grouped(o.High)
 	}
-	text += "."
-	if t.zero != "" {
-		text += " 0 is " + t.zero + "."
+	return text + "."
+}
+
+// grouped sets the digits of a long number apart.
+func grouped(digits string) string {
+	if n, err := strconv.Atoi(digits); err == nil {
+		return count(n)
 	}
-	return text
+	return digits
 }
 
 func withUnit(value string, t optionText) string {
-	if t.kind == "number" && t.unit != "" {
-		return value + " " + t.unit
+	switch {
+	case value == "0" && t.zero != "":
+		return "0, " + t.zero
+	case t.kind == "number" && t.unit != "":
+		return grouped(value) + " " + t.unit
 	}
 	return value
 }

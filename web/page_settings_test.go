@@ -107,7 +107,7 @@ func TestSettingsWithoutScripts(t *testing.T) {
 		t.Errorf("what was not touched has changed: %v", v)
 	}
 	page := f.do("GET", path, nil, cookie...).body
-	for _, words := range []string{"Changed from 3600 seconds, the default.", "Default 60 seconds, from 0 to 7200. 0 is off.", `value="/healthz"`} {
+	for _, words := range []string{"Changed from 3,600 seconds, the default.", "Default 60 seconds, from 0 to 7,200.", "Default 0, no bound, from 0 to 1,000,000.", `value="/healthz"`} {
 		if !strings.Contains(page, words) {
 			t.Errorf("the page does not say %q", words)
 		}
