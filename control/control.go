@@ -91,6 +91,7 @@ type Control struct {
 	balancer *lb.Server
 	signer   *tokenSigner
 	cookies  [][]byte
+	sealer   *sealer
 	bus      *bus
 	journal  *journal
 	health   *health

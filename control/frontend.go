@@ -62,6 +62,9 @@ type FrontendSpec struct {
 	RouteTimeoutSec int // one budget for waiting and all dials, 1 to 300
 	Routes          []Route
 	Options         Options
+	// RouteKey is a new key for Options.RouteTLS.Certificate, PEM. It is sealed into the options when the
+	// frontend is saved. Empty keeps the one that is there.
+	RouteKey string
 }
 
 // DefaultFrontend is what an omitted field means.
@@ -110,19 +113,19 @@ func (s FrontendSpec) into(r *store.Frontend) {
 var routeStates = map[string]lb.State{"": lb.Ready, "drain": lb.Drain, "maintenance": lb.Maintenance}
 
 // pool is the frontend as the balancer knows it: every address of a name is a backend of its own.
-func (f Frontend) pool(all addresses) lb.PoolConfig {
+func (c *Control) pool(f Frontend, all addresses) lb.PoolConfig {
 	cfg := lb.PoolConfig{
 		Strategy: lb.Strategy(f.Strategy), Budget: time.Duration(f.RouteTimeoutSec) * time.Second,
 		PanicPercent: orOff(f.Options.PanicPercent), SlowStart: seconds(f.Options.SlowStartSec),
 		QueueLimit: orOff(f.Options.QueueLimit), DrainTimeout: max(seconds(f.Options.DrainTimeoutSec), time.Nanosecond),
 	}
-	shared := backendTLS(f.Options.RouteTLS)
+	shared := c.backendTLS(f.Options.RouteTLS)
 	for _, r := range f.Routes {
 		over := shared
 		if name := nameOf(r.Dest); name != "" && over != nil && over.ServerName == "" {
 			named := f.Options.RouteTLS
 			named.ServerName = name
-			over = backendTLS(named)
+			over = c.backendTLS(named)
 		}
 		for _, addr := range all[r.Dest] {
 			cfg.Backends = append(cfg.Backends, lb.Backend{
@@ -306,5 +309,8 @@ func (c *Control) checkFrontend(ctx context.Context, spec FrontendSpec, known []
 		problems = append(problems, invalid("routeTimeoutSec", "Use 1 to %d seconds.", maxRouteTimeout))
 	}
 	problems = append(problems, checkOptions(&spec.Options)...)
+	if problem := c.checkRouteKey(&spec); problem != nil {
+		problems = append(problems, problem)
+	}
 	return spec, errors.Join(problems...)
 }

@@ -53,7 +53,7 @@ func (h *health) put(f Frontend, pool *lb.Pool, all addresses) {
 	var targets []lb.Target
 	addrs := make([]string, 0, len(f.Routes))
 	for _, r := range f.Routes {
-		check := checkOf(f.Options, nameOf(r.Dest))
+		check := h.c.checkOf(f.Options, nameOf(r.Dest))
 		for _, addr := range all[r.Dest] {
 			addrs = append(addrs, addr)
 			if check.Kind != lb.CheckNone && f.Active {
@@ -219,15 +219,18 @@ func (h *health) endEjections(ctx context.Context) error {
 }
 
 // checkOf is the check that a frontend's options ask for, of routes with that name, if they have one.
-func checkOf(o Options, name string) lb.Check {
+func (c *Control) checkOf(o Options, name string) lb.Check {
 	k := o.Check
 	check := lb.Check{
 		Kind: checkKinds[k.Kind], Interval: seconds(k.IntervalSec), Timeout: seconds(k.TimeoutSec), Rise: k.Rise, Fall: k.Fall,
 		Send: []byte(k.Send), Expect: []byte(k.Expect), Method: k.Method, Path: k.Path, Host: k.Host,
 		Statuses: []lb.StatusRange{{From: k.StatusLow, To: k.StatusHigh}},
 	}
-	if over := backendTLS(o.RouteTLS); over != nil {
+	if over := c.backendTLS(o.RouteTLS); over != nil {
 		check.TLS = &tls.Config{ServerName: over.ServerName, RootCAs: over.RootCAs, InsecureSkipVerify: over.InsecureSkipVerify}
+		if over.Certificate != nil {
+			check.TLS.Certificates = []tls.Certificate{*over.Certificate}
+		}
 	}
 	if name != "" && check.Host == "" {
 		check.Host = name

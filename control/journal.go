@@ -84,8 +84,8 @@ func (r *ring) add(a Attempt, most int) {
 		return
 	}
 	a.Count = 1
-	if len(r.entries) >= most {
-		r.entries = append(r.entries[:0], r.entries[len(r.entries)-most+most/4:]...)
+	if len(r.entries) >= most+most/4 { // at once, so that not every entry moves all others
+		r.entries = append(r.entries[:0], r.entries[len(r.entries)-most+1:]...)
 	}
 	r.entries = append(r.entries, a)
 }

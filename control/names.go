@@ -51,7 +51,7 @@ func (x *index) readdress(id string) {
 	}
 	state := *old
 	state.addresses = x.c.expand(state.record)
-	state.pool.Update(state.record.pool(state.addresses))
+	state.pool.Update(x.c.pool(state.record, state.addresses))
 	x.c.health.put(state.record, state.pool, state.addresses)
 	x.setFrontend(&state)
 }

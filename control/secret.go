@@ -25,6 +25,7 @@ func (c *Control) loadSecrets(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	c.sealer = sealer
 	der, err := c.secret(ctx, sealer, secretTokenKey, pki.NewTokenKey)
 	if err != nil {
 		return err

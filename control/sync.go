@@ -178,12 +178,12 @@ func (x *index) putFrontend(r store.Frontend) {
 	state := &frontendState{record: record, addresses: x.c.expand(record)}
 	if old, known := x.frontends.get(record.ID); known {
 		state.pool, state.limit, state.seen = old.pool, old.limit, old.seen
-		state.pool.Update(record.pool(state.addresses))
+		state.pool.Update(x.c.pool(record, state.addresses))
 		if old.record.AccessKey != record.AccessKey {
 			x.byAccessKey.remove(old.record.AccessKey)
 		}
 	} else {
-		state.pool, state.limit, state.seen = lb.NewPool(record.pool(state.addresses)), &lb.Limit{}, &sightings{}
+		state.pool, state.limit, state.seen = lb.NewPool(x.c.pool(record, state.addresses)), &lb.Limit{}, &sightings{}
 	}
 	applyLimits(state.limit, &record.Options)
 	x.c.health.put(record, state.pool, state.addresses)

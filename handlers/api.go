@@ -67,6 +67,7 @@ func RegisterAPI(api huma.API, c *control.Control, log *slog.Logger) {
 	a.registerToken()
 	a.registerFrontend()
 	a.registerStatus()
+	a.registerRefused()
 	a.registerCertificate()
 	a.registerConnection()
 	a.registerAuthority()

@@ -82,6 +82,7 @@ func (in frontendInput) into(spec *control.FrontendSpec) {
 		}
 	}
 	in.OptionsInput.into(&spec.Options)
+	in.RouteTLS.value.Key.into(&spec.RouteKey, "")
 }
 
 // strategyNumber is a strategy by its number or its name.

@@ -34,6 +34,9 @@ type routeTLSInput struct {
 	Mode       optional[none]   `json:"mode,omitempty" doc:"off (default), verify or insecure"`
 	ServerName optional[string] `json:"serverName,omitempty" doc:"The name in the routes' certificates. Default: the host of the route"`
 	CA         optional[string] `json:"ca,omitempty" doc:"Whom to trust, PEM. Default: what the system trusts"`
+
+	Certificate optional[string] `json:"certificate,omitempty" doc:"Shown to routes that ask for one, PEM. Default: none"`
+	Key         optional[string] `json:"key,omitempty" doc:"Its private key, PEM. It is stored sealed and never returned; absent keeps the one that is there"`
 }
 
 type checkInput struct {
@@ -119,6 +122,7 @@ func (in routeTLSInput) into(t *control.RouteTLS) {
 	t.Mode = string(mode)
 	in.ServerName.into(&t.ServerName, "")
 	in.CA.into(&t.CA, "")
+	in.Certificate.into(&t.Certificate, "")
 }
 
 func (in checkInput) into(c *control.Check) {
@@ -163,6 +167,9 @@ type routeTLSBody struct {
 	Mode       string `json:"mode"`
 	ServerName string `json:"serverName"`
 	CA         string `json:"ca"`
+
+	Certificate string `json:"certificate"`
+	HasKey      bool   `json:"hasKey" doc:"Whether there is a private key for the certificate"`
 }
 
 type checkBody struct {
@@ -186,7 +193,8 @@ func optionsBodyOf(o control.Options) OptionsBody {
 		IdleTimeoutSec: o.IdleTimeoutSec, HalfCloseTimeoutSec: o.HalfCloseTimeoutSec, MaxLifetimeSec: o.MaxLifetimeSec,
 		KeepAliveSec: o.KeepAliveSec, QueueLimit: o.QueueLimit, DrainTimeoutSec: o.DrainTimeoutSec, EjectAfter: o.EjectAfter,
 		PanicPercent: o.PanicPercent, SlowStartSec: o.SlowStartSec, CloseOnDown: o.CloseOnDown, ProxyProtocol: o.Proxy,
-		RouteTLS: routeTLSBody{Mode: named(o.RouteTLS.Mode, "off"), ServerName: o.RouteTLS.ServerName, CA: o.RouteTLS.CA},
+		RouteTLS: routeTLSBody{Mode: named(o.RouteTLS.Mode, "off"), ServerName: o.RouteTLS.ServerName, CA: o.RouteTLS.CA,
+			Certificate: o.RouteTLS.Certificate, HasKey: o.RouteTLS.Key != nil},
 		Check: checkBody{
 			Kind: named(o.Check.Kind, "none"), IntervalSec: o.Check.IntervalSec, TimeoutSec: o.Check.TimeoutSec, Rise: o.Check.Rise, Fall: o.Check.Fall,
 			Send: o.Check.Send, Expect: o.Check.Expect, Method: o.Check.Method, Path: o.Check.Path, Host: o.Check.Host,

@@ -122,7 +122,7 @@ type Event struct {
 	Detail string // for people
 	Err    error
 
-	Route     string // address of the backend, in Dialled of the one that was tried
+	Route     string // address of the backend; in Dialled, and when none took the connection, of the last one that was tried
 	BytesIn   int64  // from the client
 	BytesOut  int64  // to the client
 	Handshake time.Duration

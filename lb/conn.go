@@ -29,6 +29,7 @@ type conn struct {
 	handshake time.Duration
 	wait      time.Duration
 	connect   time.Duration
+	tried     string // the last backend that did not take it
 
 	lastMove atomic.Int64 // since start, nanoseconds: when a byte last moved
 	half     atomic.Bool  // one direction has ended
@@ -168,6 +169,7 @@ func (c *conn) reach() (*backend, net.Conn, error) {
 		}
 		c.admission.Pool.release(b)
 		tried, failed = append(tried, b), err
+		c.tried = b.addr
 	}
 }
 
@@ -328,6 +330,8 @@ func (c *conn) tell(kind EventKind) {
 	c.mu.Lock()
 	if c.lease != nil {
 		e.Route = c.lease.addr
+	} else {
+		e.Route = c.tried
 	}
 	if kind == Refused || kind == Closed {
 		e.Reason, e.Detail, e.Err = c.end.reason, c.end.detail, c.end.err

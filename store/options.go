@@ -45,4 +45,7 @@ type RouteTLS struct {
 	Mode       string `json:"mode"` // "" for off, verify, or insecure
 	ServerName string `json:"servername,omitempty"`
 	CA         string `json:"ca,omitempty"` // PEM; empty: the system's
+
+	Certificate string `json:"certificate,omitempty"` // PEM, shown to routes; empty: none
+	Key         []byte `json:"key,omitempty"`         // its key, sealed
 }
