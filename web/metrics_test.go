@@ -61,16 +61,6 @@ func (s scrape) ours() (n int) {
 	return n
 }
 
-// exports tells whether any series has the name.
-func (s scrape) exports(name string) bool {
-	for series := range s {
-		if series == name || strings.HasPrefix(series, name+"{") {
-			return true
-		}
-	}
-	return false
-}
-
 // busy is a balancer that has seen traffic of every kind.
 type busy struct {
 	*tenant
