@@ -149,3 +149,28 @@ func TestRecordLength(t *testing.T) {
 		t.Error("a record in plain text was taken")
 	}
 }
+
+// When crypto/tls goes on by itself, what was read ahead of the handshake's end is still handed out.
+func TestWirePassesOnWhatWasReadAhead(t *testing.T) {
+	server, client := tcpPair(t)
+	w := &wire{Conn: server}
+	record := []byte{typeApplication, 3, 3, 0, 1, 'x'}
+	w.begin(append(bytes.Clone(record), record...))
+	w.Write([]byte("flight"))
+	got := make([]byte, len(record))
+	for i := range 2 {
+		if _, err := io.ReadFull(w, got); err != nil || !bytes.Equal(got, record) {
+			t.Fatalf("record %d: %q, %v", i, got, err)
+		}
+		if i == 0 {
+			w.Write([]byte("ticket"))
+			if err := w.pass(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	sent := make([]byte, len("flightticket"))
+	if _, err := io.ReadFull(client, sent); err != nil || string(sent) != "flightticket" {
+		t.Errorf("%q, %v", sent, err)
+	}
+}

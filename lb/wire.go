@@ -137,7 +137,7 @@ func (k keyLog) Write(line []byte) (int, error) {
 // pass ends overhearing; crypto/tls goes on.
 func (w *wire) pass() error {
 	err := w.flush()
-	w.through, w.written, w.client, w.server = true, nil, nil, nil
+	w.through, w.written, w.sent, w.client, w.server = true, nil, 0, nil, nil
 	return err
 }
 
@@ -150,7 +150,7 @@ func (w *wire) finish() (beyond, tickets []byte) {
 	w.in.free()
 	w.in, w.start, w.end, w.left = nil, 0, 0, 0
 	tickets = bytes.Clone(w.written[w.sent:])
-	w.through, w.written, w.client, w.server = true, nil, nil, nil
+	w.through, w.written, w.sent, w.client, w.server = true, nil, 0, nil, nil
 	return beyond, tickets
 }
 
