@@ -58,6 +58,10 @@ type Check struct {
 	// unless it has one. Nil is a handshake for CheckTLS that does not verify the certificate, which tells
 	// that somebody speaks TLS there and not who, and plain HTTP for CheckHTTP.
 	TLS *tls.Config
+
+	// ProxyProtocol is the version of the PROXY header to send first, 1 or 2: one that tells that the
+	// connection is the balancer's own. 0 is none.
+	ProxyProtocol int
 }
 
 // StatusRange is the HTTP statuses from From to To, both included. To 0 is From alone.
@@ -100,7 +104,7 @@ func (c Check) withDefaults() Check {
 func (c Check) equal(o Check) bool {
 	return c.Kind == o.Kind && c.Interval == o.Interval && c.Timeout == o.Timeout && c.Rise == o.Rise && c.Fall == o.Fall &&
 		c.Jitter == o.Jitter && bytes.Equal(c.Send, o.Send) && bytes.Equal(c.Expect, o.Expect) && c.Method == o.Method &&
-		c.Path == o.Path && c.Host == o.Host && slices.Equal(c.Statuses, o.Statuses) && c.TLS == o.TLS
+		c.Path == o.Path && c.Host == o.Host && slices.Equal(c.Statuses, o.Statuses) && c.TLS == o.TLS && c.ProxyProtocol == o.ProxyProtocol
 }
 
 // Validate tells in words what makes the check impossible to do: an unknown kind, more than 4 KB to send or
@@ -147,6 +151,11 @@ func (c Check) Probe(ctx context.Context, d *Dialer, addr string) error {
 	// Closing is what ends every read and write in time, also the last alert of TLS, which sets a deadline
 	// of its own.
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
+	if c.ProxyProtocol != 0 {
+		if err := sendPreface(ctx, conn, AppendProxyHeader(nil, c.ProxyProtocol, ProxyHeader{})); err != nil {
+			return p.brokeOff(err)
+		}
+	}
 	return p.talk(conn)
 }
 

@@ -25,20 +25,27 @@ func TestConnectionsSurviveChangesAroundThem(t *testing.T) {
 	cfg := r.clientConfig(t, "client")
 	cfg.ClientSessionCache = tls.NewLRUClientSessionCache(8)
 
-	over := time.Now().Add(length)
 	lost := make(chan error, programs)
-	var running sync.WaitGroup
-	for i := range programs {
-		running.Go(func() {
-			// Half of them come before the others exist, so they are on routes that stay.
-			if err := chat(r, cfg, over, i%2 == 0, &ends); err != nil {
-				lost <- fmt.Errorf("program %d: %w", i, err)
+	var running, talking sync.WaitGroup
+	over := make(chan struct{})
+	begin := func(from int, stay bool) {
+		for i := from; i < from+programs/2; i++ {
+			if stay {
+				talking.Add(1)
 			}
-		})
+			running.Go(func() {
+				if err := chat(r, cfg, over, stay, sync.OnceFunc(talking.Done), &ends); err != nil {
+					lost <- fmt.Errorf("program %d: %w", i, err)
+				}
+			})
+		}
 	}
-	eventually(t, "half of them talk", func() bool { return pool.Stats().Total >= programs/2 })
+	begin(0, true) // they come before the other routes exist, so they are on routes that stay
+	talking.Wait()
+	begin(programs/2, false)
+	time.AfterFunc(length, func() { close(over) })
 	changes := 0
-	for time.Now().Before(over) {
+	for !isOver(over) {
 		changed := steady
 		changed.Strategy = Strategy(rand.IntN(int(IdentityHash) + 1))
 		changed.Backends = append([]Backend(nil), steady.Backends...)
@@ -61,13 +68,25 @@ func TestConnectionsSurviveChangesAroundThem(t *testing.T) {
 	t.Logf("%d changes, %d connections of those that moved ended early", changes, ends.Load())
 }
 
-// chat echoes until over. One that stays must not lose its connection; another opens a new one.
-func chat(r *rig, cfg *tls.Config, over time.Time, stay bool, ends *atomic.Int64) error {
-	if !stay {
-		time.Sleep(500 * time.Millisecond)
+func isOver(over <-chan struct{}) bool {
+	select {
+	case <-over:
+		return true
+	default:
+		return false
 	}
-	for time.Now().Before(over) {
-		err := echoUntil(r, cfg, over)
+}
+
+// chat echoes until over. One that stays must not lose its connection, and says when it has one; another
+// opens a new one.
+func chat(r *rig, cfg *tls.Config, over <-chan struct{}, stay bool, talks func(), ends *atomic.Int64) error {
+	if stay {
+		defer talks()
+	} else {
+		talks = func() {}
+	}
+	for !isOver(over) {
+		err := echoUntil(r, cfg, over, talks)
 		if err == nil {
 			return nil
 		}
@@ -79,19 +98,19 @@ func chat(r *rig, cfg *tls.Config, over time.Time, stay bool, ends *atomic.Int64
 	return nil
 }
 
-func echoUntil(r *rig, cfg *tls.Config, over time.Time) error {
+func echoUntil(r *rig, cfg *tls.Config, over <-chan struct{}, talks func()) error {
 	raw, err := net.DialTimeout("tcp", r.addr, patience)
 	if err != nil {
 		return err
 	}
 	defer raw.Close()
-	raw.SetDeadline(time.Now().Add(patience))
+	raw.SetDeadline(time.Now().Add(3 * patience))
 	conn := tls.Client(raw, cfg)
 	message, got := make([]byte, 1+rand.IntN(3000)), make([]byte, 3000)
 	for i := range message {
 		message[i] = byte(rand.Uint32())
 	}
-	for n := 0; time.Now().Before(over); n++ {
+	for !isOver(over) {
 		if _, err := conn.Write(message); err != nil {
 			return err
 		}
@@ -105,6 +124,7 @@ func echoUntil(r *rig, cfg *tls.Config, over time.Time) error {
 		if string(got[:len(message)]) != string(message) {
 			return errors.New("another text came back")
 		}
+		talks()
 		time.Sleep(time.Duration(rand.IntN(20)) * time.Millisecond)
 	}
 	return nil

@@ -185,8 +185,11 @@ func TestRemovedRouteDrains(t *testing.T) {
 		t.Error("its connection was closed at once")
 	}
 	p.ends(t)
-	if removed := c.call("GET", "/api/v1/client/frontend/"+id+"/status", "").object(t)["removed"].([]any); len(removed) != 0 {
-		t.Errorf("still there: %v", removed)
+	for deadline := time.Now().Add(5 * time.Second); len(removed) > 0; time.Sleep(10 * time.Millisecond) {
+		removed = c.call("GET", "/api/v1/client/frontend/"+id+"/status", "").object(t)["removed"].([]any)
+		if time.Now().After(deadline) {
+			t.Fatalf("still there: %v", removed)
+		}
 	}
 }
 
