@@ -40,6 +40,10 @@ const (
 	actClientCreate       action = "client.create"
 	actClientAuth         action = "client.authenticate"
 	actClientRead         action = "client.read"
+	actClientUpdate       action = "client.update"
+	actClientDelete       action = "client.delete"
+	actClientRotate       action = "client.rotate-key"
+	actTokenRevoke        action = "token.revoke"
 	actSessionCreate      action = "session.create"
 	actSessionEnd         action = "session.end"
 	actFrontendCreate     action = "frontend.create"
@@ -53,14 +57,22 @@ const (
 	actConnectionActivity action = "connection.read"
 	actConnectionList     action = "connection.list"
 	actConnectionClose    action = "connection.close"
+
+	actAdminRead    action = "admin.read"
+	actAdminDisable action = "admin.disable-client"
+	actAdminDelete  action = "admin.delete-client"
+	actAdminReset   action = "admin.reset-key"
 )
+
+// administers lists what only the administrator may do.
+var administers = map[action]bool{actAdminRead: true, actAdminDisable: true, actAdminDelete: true, actAdminReset: true}
 
 // open lists what nobody may do; everything else needs a client.
 var open = map[action]bool{actClientCreate: true, actClientAuth: true, actSessionCreate: true}
 
 // reads lists what changes nothing and is therefore not logged.
 var reads = map[action]bool{
-	actClientRead: true, actFrontendRead: true, actCertificateRead: true,
+	actClientRead: true, actAdminRead: true, actFrontendRead: true, actCertificateRead: true,
 	actRouteCheck: true, actConnectionActivity: true, actConnectionList: true,
 }
 
@@ -88,6 +100,9 @@ func (c *Control) permitted(a Actor, act action) error {
 	}
 	if c.index.clientOff(a.ClientID) {
 		return &Error{Kind: KindForbidden, Message: "This client is disabled. Ask the administrator."}
+	}
+	if admin, _ := c.index.client(a.ClientID); administers[act] && !admin {
+		return &Error{Kind: KindForbidden, Message: "Only the administrator may do that."}
 	}
 	return nil
 }

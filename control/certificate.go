@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"crypto"
 	"errors"
 	"fmt"
 	"slices"
@@ -59,6 +60,9 @@ type IssueRequest struct {
 	KeyType  string        // empty: rsa-3072
 	Lifetime time.Duration // from a minute to 397 days; zero: 90 days
 	Name     string        // a label, need not be unique; empty: none
+	// CSR is a certificate request in PEM whose public key is used, and nothing else of it. Empty: a new key
+	// pair is made, of KeyType.
+	CSR string
 }
 
 const minLifetime = time.Minute
@@ -66,6 +70,9 @@ const minLifetime = time.Minute
 // check returns the request with its defaults filled in, or all that is wrong with it.
 func (r IssueRequest) check() (IssueRequest, error) {
 	var problems []error
+	if r.CSR != "" && r.KeyType != "" {
+		problems = append(problems, invalid("keyType", "Leave it out: the request has a key already."))
+	}
 	if r.KeyType == "" {
 		r.KeyType = string(pki.RSA3072)
 	}
@@ -108,15 +115,13 @@ func (c *Control) IssueCertificate(ctx context.Context, frontendID string, r Iss
 }
 
 func (c *Control) issue(ctx context.Context, f store.Frontend, r IssueRequest) (Issued, error) {
-	wait, cancel := context.WithTimeout(ctx, issueTimeout)
-	defer cancel()
-	key, err := c.keys.Generate(wait, pki.KeyType(r.KeyType))
+	public, keyType, keyPEM, err := c.keyFor(ctx, r)
 	if err != nil {
-		return Issued{}, &Error{Kind: KindUnavailable, Message: "Too many keys are being made. Try again in a minute.", Err: err}
+		return Issued{}, err
 	}
 	now := c.cfg.Now()
 	cert, err := c.cfg.Authority.IssueClient(pki.ClientRequest{
-		ClientID: f.ClientID, FrontendID: f.UUID, AccessKey: f.AccessKey, PublicKey: key.Public(), Lifetime: r.Lifetime, Now: now,
+		ClientID: f.ClientID, FrontendID: f.UUID, AccessKey: f.AccessKey, PublicKey: public, Lifetime: r.Lifetime, Now: now,
 	})
 	if errors.Is(err, pki.ErrAuthorityDates) {
 		return Issued{}, &Error{Kind: KindUnavailable, Message: "The server's authority has expired or is not valid yet. Ask the administrator.", Err: err}
@@ -124,13 +129,9 @@ func (c *Control) issue(ctx context.Context, f store.Frontend, r IssueRequest) (
 	if err != nil {
 		return Issued{}, fmt.Errorf("issue a certificate: %w", err)
 	}
-	keyPEM, err := pki.EncodeKey(key)
-	if err != nil {
-		return Issued{}, fmt.Errorf("encode a key: %w", err)
-	}
 	record := store.Certificate{
 		Serial: pki.FormatSerial(cert.SerialNumber), Authority: c.cfg.Authority.ID(), Fingerprint: pki.Fingerprint(cert),
-		ClientID: f.ClientID, FrontendID: f.UUID, Name: r.Name, KeyType: r.KeyType,
+		ClientID: f.ClientID, FrontendID: f.UUID, Name: r.Name, KeyType: keyType,
 		NotBefore: cert.NotBefore, NotAfter: cert.NotAfter, IssuedAt: now.UTC(),
 	}
 	rev, err := c.store.PutCertificate(ctx, record)
@@ -141,6 +142,33 @@ func (c *Control) issue(ctx context.Context, f store.Frontend, r IssueRequest) (
 		Certificate: certificateOf(record), CertificatePEM: pki.EncodeCertificate(cert), KeyPEM: keyPEM, AuthorityPEM: c.AuthorityPEM(),
 	}
 	return issued, c.index.waitFor(ctx, rev)
+}
+
+// keyFor is the public key to certify, with the private one in PEM when it was made here.
+func (c *Control) keyFor(ctx context.Context, r IssueRequest) (public crypto.PublicKey, keyType string, keyPEM []byte, err error) {
+	if r.CSR != "" {
+		public, keyType, err = pki.ParseRequest([]byte(r.CSR))
+		if err != nil {
+			return nil, "", nil, invalid("csr", "%s.", sentence(err))
+		}
+		return public, keyType, nil, nil
+	}
+	wait, cancel := context.WithTimeout(ctx, issueTimeout)
+	defer cancel()
+	key, err := c.keys.Generate(wait, pki.KeyType(r.KeyType))
+	if err != nil {
+		return nil, "", nil, &Error{Kind: KindUnavailable, Message: "Too many keys are being made. Try again in a minute.", Err: err}
+	}
+	if keyPEM, err = pki.EncodeKey(key); err != nil {
+		return nil, "", nil, fmt.Errorf("encode a key: %w", err)
+	}
+	return key.Public(), r.KeyType, keyPEM, nil
+}
+
+// sentence begins an error's text with a capital letter.
+func sentence(err error) string {
+	text := err.Error()
+	return strings.ToUpper(text[:1]) + text[1:]
 }
 
 // Download is a file for the client to keep.

@@ -21,11 +21,17 @@ type Client struct {
 	ID        string
 	Name      string
 	Admin     bool
+	Disabled  bool
 	CreatedAt time.Time
+	Revision  uint64
+
+	OldKeyUntil time.Time // how long the key before the last rotation goes on; zero: it does not
 }
 
 func clientOf(r store.Client) Client {
-	return Client{ID: r.UUID, Name: r.Name, Admin: r.Admin, CreatedAt: r.CreatedAt}
+	return Client{
+		ID: r.UUID, Name: r.Name, Admin: r.Admin, Disabled: r.Disabled, CreatedAt: r.CreatedAt, Revision: r.Revision, OldKeyUntil: r.OldKeyUntil,
+	}
 }
 
 // NewClient is a client that has just signed up, with the key that is shown this once.
@@ -122,12 +128,7 @@ func (c *Control) Authenticate(ctx context.Context, clientID, key string) (Clien
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return Client{}, fromStore(err, "client")
 	}
-	want := record.KeyHash
-	if err != nil {
-		want = c.dummyHash
-	}
-	match := subtle.ConstantTimeCompare(hashKey(strings.TrimSpace(key)), want) == 1
-	if err != nil || !match {
+	if err != nil || !c.matches(record, key, err == nil) {
 		c.authByAddress.take(a.Address.String(), now)
 		c.authByClient.take(id, now)
 		return Client{}, &Error{Kind: KindUnauthenticated, Message: "That id and key do not match. Check that both come from the same file."}
@@ -136,6 +137,20 @@ func (c *Control) Authenticate(ctx context.Context, clientID, key string) (Clien
 		return Client{}, &Error{Kind: KindForbidden, Message: "This client is disabled. Ask the administrator."}
 	}
 	return clientOf(record), nil
+}
+
+// matches compares a key with the client's, and with its old one while that goes on. It does the same work
+// for a client that does not exist.
+func (c *Control) matches(record store.Client, key string, exists bool) bool {
+	want, old := c.dummyHash, c.dummyHash
+	if exists {
+		want = record.KeyHash
+		if c.cfg.Now().Before(record.OldKeyUntil) {
+			old = record.OldKeyHash
+		}
+	}
+	got := hashKey(strings.TrimSpace(key))
+	return subtle.ConstantTimeCompare(got, want)|subtle.ConstantTimeCompare(got, old) == 1 && exists
 }
 
 // OwnClient is the actor's own record.

@@ -96,6 +96,7 @@ type Control struct {
 	journal  *journal
 	health   *health
 	names    *lb.Names
+	crl      revocationList
 	meter    serverMeter
 	firsts   chan string // frontends whose first byte has just arrived
 

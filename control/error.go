@@ -28,6 +28,8 @@ const (
 	KindTooMany
 	// KindPrecondition is a record that changed since the caller read it.
 	KindPrecondition
+	// KindNoPrecondition is a change that has to say which state it was made for, and does not.
+	KindNoPrecondition
 	// KindUnavailable is a server that cannot do it now: the disk is full, or it is stopping.
 	KindUnavailable
 )

@@ -25,6 +25,7 @@ type poolHealth struct {
 	clientID    string
 	pool        *lb.Pool
 	closeOnDown bool
+	proxy       int // version of the PROXY header that the routes expect
 	ejector     lb.Ejector
 	checks      map[string]lb.Result // the last verdict of each route
 	passive     map[string]lb.Health // of routes that are ejected, or were and have answered a probe since
@@ -50,6 +51,7 @@ func (h *health) put(f Frontend, pool *lb.Pool, all addresses) {
 		h.pools[f.ID] = p
 	}
 	p.clientID, p.pool, p.closeOnDown = f.ClientID, pool, f.Options.CloseOnDown
+	p.proxy = f.Options.Proxy
 	var targets []lb.Target
 	addrs := make([]string, 0, len(f.Routes))
 	for _, r := range f.Routes {
@@ -188,7 +190,7 @@ func (h *health) probe(id string, p *poolHealth) {
 		if verdict.State != lb.Ejected {
 			continue
 		}
-		targets = append(targets, lb.Target{Addr: addr, Check: lb.Check{Kind: lb.CheckTCP, Interval: 2 * time.Second, Timeout: 2 * time.Second, Rise: 1}})
+		targets = append(targets, lb.Target{Addr: addr, Check: lb.Check{Kind: lb.CheckTCP, Interval: 2 * time.Second, Timeout: 2 * time.Second, Rise: 1, ProxyProtocol: p.proxy}})
 	}
 	p.probed = len(targets)
 	h.checker.Set(probeOwner+id, targets)
@@ -224,7 +226,7 @@ func (c *Control) checkOf(o Options, name string) lb.Check {
 	check := lb.Check{
 		Kind: checkKinds[k.Kind], Interval: seconds(k.IntervalSec), Timeout: seconds(k.TimeoutSec), Rise: k.Rise, Fall: k.Fall,
 		Send: []byte(k.Send), Expect: []byte(k.Expect), Method: k.Method, Path: k.Path, Host: k.Host,
-		Statuses: []lb.StatusRange{{From: k.StatusLow, To: k.StatusHigh}},
+		Statuses: []lb.StatusRange{{From: k.StatusLow, To: k.StatusHigh}}, ProxyProtocol: o.Proxy,
 	}
 	if over := c.backendTLS(o.RouteTLS); over != nil {
 		check.TLS = &tls.Config{ServerName: over.ServerName, RootCAs: over.RootCAs, InsecureSkipVerify: over.InsecureSkipVerify}

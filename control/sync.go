@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/xdire/xlb/lb"
@@ -24,6 +25,8 @@ type index struct {
 
 	frontendMu sync.Mutex // held while a frontend changes: follow does that, and names that have new addresses
 
+	revocations atomic.Uint64 // seen so far
+
 	mu      sync.Mutex
 	applied uint64
 	moved   chan struct{} // closed and replaced when applied grows
@@ -33,6 +36,7 @@ type certificateKey struct{ authority, serial string }
 
 type clientState struct {
 	admin, disabled bool
+	tokensFrom      time.Time
 	connections     *lb.Limit // shared by all pools of the client
 }
 
@@ -49,6 +53,8 @@ type certificateState struct {
 	clientID, frontendID, name string
 	notAfter                   time.Time
 	revoked                    bool
+	revokedAt                  time.Time
+	reason                     string
 	closed                     int // connections that its revocation has closed here, or given a time to end
 }
 
@@ -151,7 +157,7 @@ func (x *index) apply(change store.Record) {
 }
 
 func (x *index) putClient(r store.Client) {
-	state := &clientState{admin: r.Admin, disabled: r.Disabled}
+	state := &clientState{admin: r.Admin, disabled: r.Disabled, tokensFrom: r.TokensFrom}
 	if old, known := x.clients.get(r.UUID); known {
 		state.connections = old.connections
 	} else {
@@ -215,7 +221,11 @@ func (x *index) removeFrontend(id string) {
 }
 
 func (x *index) putCertificate(r store.Certificate) {
-	state := &certificateState{clientID: r.ClientID, frontendID: r.FrontendID, name: r.Name, notAfter: r.NotAfter, revoked: r.RevokedAt != nil}
+	state := &certificateState{clientID: r.ClientID, frontendID: r.FrontendID, name: r.Name, notAfter: r.NotAfter, revoked: r.RevokedAt != nil, reason: r.RevokedReason}
+	if state.revoked {
+		state.revokedAt = *r.RevokedAt
+		x.revocations.Add(1)
+	}
 	key := certificateKey{r.Authority, r.Serial}
 	if old, known := x.certificates.get(key); known {
 		state.closed = old.closed
@@ -276,6 +286,14 @@ func (x *index) client(id string) (admin, known bool) {
 		return false, false
 	}
 	return state.admin, true
+}
+
+// tokensFrom is the moment before which tokens of a client are refused.
+func (x *index) tokensFrom(id string) time.Time {
+	if state, known := x.clients.get(id); known {
+		return state.tokensFrom
+	}
+	return time.Time{}
 }
 
 // clientOff tells whether a client is gone or disabled.

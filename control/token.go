@@ -3,8 +3,10 @@ package control
 import (
 	"context"
 	"crypto/rsa"
+	"encoding/base64"
 	"errors"
 	"fmt"
+	"math/big"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -14,8 +16,9 @@ import (
 )
 
 const (
-	tokenIssuer = "xlb-authority"
-	tokenLife   = time.Hour
+	tokenIssuer   = "xlb-authority"
+	tokenAudience = "xlb-api"
+	tokenLife     = time.Hour
 	// maxToken bounds the text that is parsed at all; ours have about 700 bytes.
 	maxToken = 4096
 )
@@ -37,28 +40,32 @@ func newTokenSigner(der []byte) (*tokenSigner, error) {
 func (s *tokenSigner) sign(clientID string, now time.Time) (string, error) {
 	token := jwt.NewWithClaims(jwt.SigningMethodRS256, jwt.RegisteredClaims{
 		Issuer: tokenIssuer, Subject: clientID, ID: uuid.NewString(),
+		Audience: jwt.ClaimStrings{tokenAudience}, NotBefore: jwt.NewNumericDate(now),
 		IssuedAt: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(tokenLife)),
 	})
 	token.Header["kid"] = s.id
 	return token.SignedString(s.key)
 }
 
-// verify returns the client a token was issued to.
-func (s *tokenSigner) verify(raw string, now time.Time) (string, error) {
+// verify returns the client a token was issued to, and when.
+func (s *tokenSigner) verify(raw string, now time.Time) (clientID string, issuedAt time.Time, err error) {
 	if len(raw) > maxToken {
-		return "", errors.New("the token is too long")
+		return "", time.Time{}, errors.New("the token is too long")
 	}
 	var claims jwt.RegisteredClaims
-	_, err := jwt.ParseWithClaims(raw, &claims, s.keyFor,
-		jwt.WithValidMethods([]string{"RS256"}), jwt.WithIssuer(tokenIssuer), jwt.WithExpirationRequired(),
+	_, err = jwt.ParseWithClaims(raw, &claims, s.keyFor,
+		jwt.WithValidMethods([]string{"RS256"}), jwt.WithIssuer(tokenIssuer), jwt.WithAudience(tokenAudience), jwt.WithExpirationRequired(),
 		jwt.WithIssuedAt(), jwt.WithLeeway(time.Minute), jwt.WithTimeFunc(func() time.Time { return now }))
 	if err != nil {
-		return "", err
+		return "", time.Time{}, err
 	}
 	if _, err := uuid.Parse(claims.Subject); err != nil {
-		return "", fmt.Errorf("subject: %w", err)
+		return "", time.Time{}, fmt.Errorf("subject: %w", err)
 	}
-	return claims.Subject, nil
+	if claims.IssuedAt == nil {
+		return "", time.Time{}, errors.New("the token does not say when it was issued")
+	}
+	return claims.Subject, claims.IssuedAt.Time, nil
 }
 
 func (s *tokenSigner) keyFor(token *jwt.Token) (any, error) {
@@ -79,7 +86,10 @@ func (c *Control) IssueToken(ctx context.Context, clientID, key string) (string,
 
 // TokenActor is the client a bearer token was issued to. A bad token never locks anyone out.
 func (c *Control) TokenActor(_ context.Context, raw string) (Actor, error) {
-	clientID, err := c.signer.verify(raw, c.cfg.Now())
+	clientID, issuedAt, err := c.signer.verify(raw, c.cfg.Now())
+	if err == nil && issuedAt.Before(c.index.tokensFrom(clientID)) {
+		err = errors.New("the token was revoked")
+	}
 	if err != nil {
 		return Actor{}, &Error{Kind: KindUnauthenticated, Message: "The bearer token is not valid or has expired. Get a new one from POST /api/v1/client/auth.", Err: err}
 	}
@@ -104,4 +114,24 @@ func (c *Control) AllowRequest(a Actor) error {
 func tooMany(message string, wait time.Duration) *Error {
 	wait = max(wait, time.Second)
 	return &Error{Kind: KindTooMany, RetryAfter: wait, Message: fmt.Sprintf("%s Try again in %d s.", message, int(wait.Seconds()))}
+}
+
+// JSONWebKey is a public key that checks tokens (RFC 7517).
+type JSONWebKey struct {
+	KeyType   string `json:"kty"`
+	Use       string `json:"use"`
+	Algorithm string `json:"alg"`
+	ID        string `json:"kid"`
+	Modulus   string `json:"n"`
+	Exponent  string `json:"e"`
+}
+
+// TokenKeys are the public keys that tokens are signed with, so that others can check them too.
+func (c *Control) TokenKeys() []JSONWebKey {
+	key := c.signer.key.PublicKey
+	encode := base64.RawURLEncoding.EncodeToString
+	return []JSONWebKey{{
+		KeyType: "RSA", Use: "sig", Algorithm: "RS256", ID: c.signer.id,
+		Modulus: encode(key.N.Bytes()), Exponent: encode(big.NewInt(int64(key.E)).Bytes()),
+	}}
 }

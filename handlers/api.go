@@ -71,6 +71,7 @@ func RegisterAPI(api huma.API, c *control.Control, log *slog.Logger) {
 	a.registerCertificate()
 	a.registerConnection()
 	a.registerAuthority()
+	a.registerAdmin()
 	a.registerOpenAPI()
 }
 

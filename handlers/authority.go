@@ -25,4 +25,14 @@ func (a *jsonAPI) registerAuthority() {
 			ContentType: "application/x-pem-file", ContentDisposition: `attachment; filename="ca.pem"`, Body: a.control.AuthorityPEM(),
 		}, nil
 	})
+	register(a, huma.Operation{
+		OperationID: "get-crl", Method: http.MethodGet, Path: apiPrefix + "/crl", Security: forAnybody,
+		Summary: "The certificates that were revoked and have not expired (RFC 5280)", Tags: []string{"Server"},
+		Responses: map[string]*huma.Response{"200": {
+			Description: "DER", Content: map[string]*huma.MediaType{"application/pkix-crl": {Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}}},
+		}},
+	}, func(context.Context, *struct{}) (*pemOutput, error) {
+		der, err := a.control.CRL()
+		return &pemOutput{ContentType: "application/pkix-crl", ContentDisposition: `attachment; filename="xlb.crl"`, Body: der}, err
+	})
 }

@@ -21,10 +21,11 @@ type issueBody struct {
 	KeyType     string `json:"keyType,omitempty" enum:"rsa-3072,rsa-2048,rsa-4096,ecdsa-p256,ed25519" doc:"Default: rsa-3072"`
 	LifetimeSec int64  `json:"lifetimeSec,omitempty" minimum:"60" maximum:"34300800" doc:"Default: 90 days"`
 	Name        string `json:"name,omitempty" doc:"A label, need not be unique"`
+	CSR         string `json:"csr,omitempty" doc:"A certificate request, PEM: its public key is used and nothing else of it. Goes without keyType"`
 }
 
 type issuedBody struct {
-	Key         string `json:"key" doc:"base64 of the PEM private key (RSA as PKCS#1, others as PKCS#8). It is kept nowhere else."`
+	Key         string `json:"key,omitempty" doc:"Absent with a csr: base64 of the PEM private key (RSA as PKCS#1, others as PKCS#8). It is kept nowhere else."`
 	Certificate string `json:"certificate" doc:"base64 of the PEM certificate"`
 	CA          string `json:"ca" doc:"base64 of the authority's PEM certificate"`
 }
@@ -126,7 +127,7 @@ func (a *jsonAPI) issueCertificate(ctx context.Context, in *FrontendPath) (*issu
 func (a *jsonAPI) issueCertificateAs(ctx context.Context, in *issueInput) (*issuedOutput, error) {
 	var r control.IssueRequest
 	if in.Body != nil {
-		r.KeyType, r.Name = in.Body.KeyType, in.Body.Name
+		r.KeyType, r.Name, r.CSR = in.Body.KeyType, in.Body.Name, in.Body.CSR
 		r.Lifetime = time.Duration(in.Body.LifetimeSec) * time.Second
 	}
 	return a.issue(ctx, in.UUID, r)

@@ -3,6 +3,8 @@ package handlers
 import (
 	"context"
 	"net/http"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -30,6 +32,8 @@ type clientBody struct {
 	Key       string    `json:"key,omitempty" doc:"64 hex digits, shown this once"`
 	Name      string    `json:"name"`
 	CreatedAt timestamp `json:"createdAt"`
+
+	OldKeyUntil *timestamp `json:"oldKeyUntil,omitempty" doc:"How long the key before the last rotation goes on"`
 }
 
 type createClientOutput struct {
@@ -37,7 +41,28 @@ type createClientOutput struct {
 	Body     clientBody
 }
 
-type clientOutput struct{ Body clientBody }
+type clientOutput struct {
+	ETag string `header:"ETag"`
+	Body clientBody
+}
+
+// ClientPrecondition is needed to change a client.
+type ClientPrecondition struct {
+	IfMatch string `header:"If-Match" doc:"The ETag that was read; the client must still have it"`
+}
+
+type patchClientInput struct {
+	ClientPrecondition
+	Body struct {
+		Name optional[string] `json:"name,omitempty" doc:"A label"`
+	}
+}
+
+type rotateKeyInput struct {
+	Body *struct {
+		GraceSec int64 `json:"graceSec,omitempty" minimum:"0" maximum:"604800" doc:"How long the old key goes on. Default: 0, it ends now"`
+	}
+}
 
 func (a *jsonAPI) registerClient() {
 	register(a, huma.Operation{
@@ -48,6 +73,76 @@ func (a *jsonAPI) registerClient() {
 		OperationID: "get-client", Method: http.MethodGet, Path: apiPrefix + "/client",
 		Security: withBearer, Summary: "The client that the token belongs to", Tags: []string{"Client"},
 	}, a.getClient)
+	own := func(id, method, path, summary string) huma.Operation {
+		return huma.Operation{OperationID: id, Method: method, Path: apiPrefix + "/client" + path, Security: withBearer, Summary: summary, Tags: []string{"Client"}}
+	}
+	register(a, own("patch-client", http.MethodPatch, "", "Change the client (RFC 7396); needs If-Match"), a.patchClient)
+	types := a.OpenAPI().Paths[apiPrefix+"/client"].Patch.RequestBody.Content
+	types[mergePatchType] = types[jsonType]
+	register(a, own("delete-client", http.MethodDelete, "", "Delete the client and everything it has; needs If-Match"), a.deleteClient)
+	register(a, own("rotate-key", http.MethodPost, "/key", "Replace the client's key, shown this once"), a.rotateKey)
+	revoke := own("revoke-tokens", http.MethodDelete, "/tokens", "End all tokens that were issued until now")
+	register(a, revoke, a.revokeTokens)
+}
+
+// clientRevision is the one that If-Match names. Without it somebody else's change would be lost.
+func (a *jsonAPI) clientRevision(ctx context.Context, ifMatch string) (uint64, error) {
+	if ifMatch == "" {
+		return 0, &control.Error{Kind: control.KindNoPrecondition, Message: "Send the ETag of GET /api/v1/client as If-Match."}
+	}
+	own, err := a.control.OwnClient(ctx)
+	if err != nil {
+		return 0, err
+	}
+	for one := range strings.SplitSeq(ifMatch, ",") {
+		if one = strings.TrimSpace(one); one == "*" || one == clientETag(own) {
+			return own.Revision, nil
+		}
+	}
+	return 0, &control.Error{Kind: control.KindPrecondition, Message: "This client changed since you read it. Read it again and repeat."}
+}
+
+func clientETag(c control.Client) string { return `"` + strconv.FormatUint(c.Revision, 10) + `"` }
+
+func (a *jsonAPI) patchClient(ctx context.Context, in *patchClientInput) (*clientOutput, error) {
+	revision, err := a.clientRevision(ctx, in.IfMatch)
+	if err != nil {
+		return nil, err
+	}
+	own, err := a.control.OwnClient(ctx)
+	if err == nil && in.Body.Name.given {
+		own, err = a.control.RenameClient(ctx, revision, in.Body.Name.value)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &clientOutput{ETag: clientETag(own), Body: clientBodyOf(own)}, nil
+}
+
+func (a *jsonAPI) deleteClient(ctx context.Context, in *ClientPrecondition) (*struct{}, error) {
+	revision, err := a.clientRevision(ctx, in.IfMatch)
+	if err != nil {
+		return nil, err
+	}
+	return nil, a.control.DeleteClient(ctx, revision)
+}
+
+func (a *jsonAPI) rotateKey(ctx context.Context, in *rotateKeyInput) (*clientOutput, error) {
+	grace := int64(0)
+	if in.Body != nil {
+		grace = in.Body.GraceSec
+	}
+	changed, err := a.control.RotateKey(ctx, time.Duration(grace)*time.Second)
+	if err != nil {
+		return nil, err
+	}
+	body := clientBodyOf(changed.Client)
+	body.Key = changed.Key
+	return &clientOutput{ETag: clientETag(changed.Client), Body: body}, nil
+}
+
+func (a *jsonAPI) revokeTokens(ctx context.Context, _ *struct{}) (*struct{}, error) {
+	return nil, a.control.RevokeTokens(ctx)
 }
 
 func (a *jsonAPI) createClient(ctx context.Context, in *createClientInput) (*createClientOutput, error) {
@@ -65,9 +160,14 @@ func (a *jsonAPI) getClient(ctx context.Context, _ *struct{}) (*clientOutput, er
 	if err != nil {
 		return nil, err
 	}
-	return &clientOutput{clientBodyOf(own)}, nil
+	return &clientOutput{ETag: clientETag(own), Body: clientBodyOf(own)}, nil
 }
 
 func clientBodyOf(c control.Client) clientBody {
-	return clientBody{UUID: c.ID, Name: c.Name, CreatedAt: timestampOf(c.CreatedAt)}
+	body := clientBody{UUID: c.ID, Name: c.Name, CreatedAt: timestampOf(c.CreatedAt)}
+	if !c.OldKeyUntil.IsZero() {
+		until := timestampOf(c.OldKeyUntil)
+		body.OldKeyUntil = &until
+	}
+	return body
 }

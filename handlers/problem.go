@@ -193,6 +193,8 @@ func statusOf(e *control.Error) int {
 		return http.StatusNotFound
 	case control.KindTooMany:
 		return http.StatusTooManyRequests
+	case control.KindNoPrecondition:
+		return http.StatusPreconditionRequired
 	case control.KindPrecondition:
 		return http.StatusPreconditionFailed
 	case control.KindUnavailable:

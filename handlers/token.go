@@ -27,11 +27,25 @@ type tokenOutput struct {
 	}
 }
 
+type keysOutput struct {
+	Body struct {
+		Keys []control.JSONWebKey `json:"keys" nullable:"false"`
+	}
+}
+
 func (a *jsonAPI) registerToken() {
 	register(a, huma.Operation{
 		OperationID: "create-token", Method: http.MethodPost, Path: apiPrefix + "/client/auth", DefaultStatus: http.StatusOK,
 		Security: withBasic, Summary: "Exchange uuid and key for a token", Tags: []string{"Client"},
 	}, a.createToken)
+	register(a, huma.Operation{
+		OperationID: "token-keys", Method: http.MethodGet, Path: "/.well-known/jwks.json", Security: forAnybody,
+		Summary: "The public keys that tokens are signed with (RFC 7517)", Tags: []string{"Server"},
+	}, func(context.Context, *struct{}) (*keysOutput, error) {
+		out := &keysOutput{}
+		out.Body.Keys = a.control.TokenKeys()
+		return out, nil
+	})
 }
 
 func (a *jsonAPI) createToken(ctx context.Context, _ *struct{}) (*tokenOutput, error) {

@@ -16,6 +16,10 @@ type Client struct {
 	Disabled  bool      `json:"disabled,omitempty"`
 	CreatedAt time.Time `json:"createdat"`
 
+	OldKeyHash  []byte    `json:"oldkeyhash,omitempty"` // of the key before, until OldKeyUntil
+	OldKeyUntil time.Time `json:"oldkeyuntil,omitzero"` // zero: there is none
+	TokensFrom  time.Time `json:"tokensfrom,omitzero"`  // tokens that were issued before are refused
+
 	// Frontends is how many there are. The store counts; what a caller sets is ignored.
 	Frontends int `json:"frontends"`
 

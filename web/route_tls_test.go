@@ -74,8 +74,12 @@ func readProxyHeader(conn net.Conn) (*proxied, error) {
 	if _, err := io.ReadFull(conn, head); err != nil {
 		return nil, err
 	}
-	if string(head[:12]) != "\r\n\r\n\x00\r\nQUIT\n" || head[12] != 0x21 || head[13] != 0x11 {
+	local := head[12] == 0x20 && head[13] == 0
+	if string(head[:12]) != "\r\n\r\n\x00\r\nQUIT\n" || !local && (head[12] != 0x21 || head[13] != 0x11) {
 		return nil, io.ErrUnexpectedEOF
+	}
+	if local {
+		return &proxied{source: "local"}, nil
 	}
 	rest := make([]byte, binary.BigEndian.Uint16(head[14:]))
 	if _, err := io.ReadFull(conn, rest); err != nil {
@@ -154,6 +158,16 @@ func TestRouteBehindProxyHeaderAndTLS(t *testing.T) {
 	if ssl := p.fields[0x20]; !bytes.Contains(ssl, []byte(accessKey)) || !bytes.Contains(ssl, cert.Leaf.Raw) {
 		t.Error("the header lacks the client's name or certificate")
 	}
+
+	// Checks say that they are the balancer's own, and go through the same door.
+	if a := c.call("PATCH", "/api/v1/client/frontend/"+id, `{"check":{"kind":"tls","intervalSec":1,"timeoutSec":1,"rise":1}}`); a.status != 200 {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	if p := <-heard; p.source != "local" || p.peer != "balancer" {
+		t.Errorf("a check: %+v", p)
+	}
+	c.becomes(id, dest, "up")
+	c.call("PATCH", "/api/v1/client/frontend/"+id, `{"check":null}`)
 
 	// The key stays when it is not sent again, here and in a page's form.
 	if a := patch(map[string]any{"serverName": "other.internal"}); a.status != 200 || a.object(t)["routeTls"].(map[string]any)["hasKey"] != true {

@@ -43,7 +43,7 @@ func TestForgedTokensAreRefused(t *testing.T) {
 	must(t, err)
 	publicPEM := pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public})
 	claims := func(change func(*jwt.RegisteredClaims)) jwt.RegisteredClaims {
-		good := jwt.RegisteredClaims{Issuer: "xlb-authority", Subject: c.uuid, IssuedAt: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(time.Hour))}
+		good := jwt.RegisteredClaims{Issuer: "xlb-authority", Audience: jwt.ClaimStrings{"xlb-api"}, Subject: c.uuid, IssuedAt: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(time.Hour))}
 		if change != nil {
 			change(&good)
 		}
@@ -77,6 +77,9 @@ func TestForgedTokensAreRefused(t *testing.T) {
 		"not yet":                     sign(jwt.SigningMethodRS256, key, claims(func(c *jwt.RegisteredClaims) { c.NotBefore = at(time.Hour) }), kid),
 		"issued in the future":        sign(jwt.SigningMethodRS256, key, claims(func(c *jwt.RegisteredClaims) { c.IssuedAt = at(time.Hour) }), kid),
 		"another issuer":              sign(jwt.SigningMethodRS256, key, claims(func(c *jwt.RegisteredClaims) { c.Issuer = "somebody" }), kid),
+		"another audience":            sign(jwt.SigningMethodRS256, key, claims(func(c *jwt.RegisteredClaims) { c.Audience = jwt.ClaimStrings{"elsewhere"} }), kid),
+		"no audience":                 sign(jwt.SigningMethodRS256, key, claims(func(c *jwt.RegisteredClaims) { c.Audience = nil }), kid),
+		"no time of issue":            sign(jwt.SigningMethodRS256, key, claims(func(c *jwt.RegisteredClaims) { c.IssuedAt = nil }), kid),
 		"no subject":                  sign(jwt.SigningMethodRS256, key, claims(func(c *jwt.RegisteredClaims) { c.Subject = "" }), kid),
 		"a client that there is not":  sign(jwt.SigningMethodRS256, key, claims(func(c *jwt.RegisteredClaims) { c.Subject = "0198a1f2-0000-7000-8000-000000000000" }), kid),
 		"a foreign key, the same kid": sign(jwt.SigningMethodRS256, foreign, claims(nil), kid),

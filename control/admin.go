@@ -1,0 +1,70 @@
+package control
+
+import (
+	"context"
+	"encoding/hex"
+
+	"github.com/xdire/xlb/store"
+)
+
+// ClientStatus is a client as its administrator sees it.
+type ClientStatus struct {
+	Client
+	Frontends   int
+	Connections int // open now
+}
+
+// Clients lists clients in order of creation, at most limit after the id `after`. For the administrator.
+func (c *Control) Clients(ctx context.Context, after string, limit int) ([]ClientStatus, error) {
+	if _, err := c.may(ctx, actAdminRead, ""); err != nil {
+		return nil, err
+	}
+	records, err := c.store.Clients(ctx, after, limit)
+	if err != nil {
+		return nil, fromStore(err, "client")
+	}
+	all := make([]ClientStatus, 0, len(records))
+	for _, r := range records {
+		all = append(all, ClientStatus{Client: clientOf(r), Frontends: r.Frontends, Connections: len(c.balancer.Connections(clientKey(r.UUID)))})
+	}
+	return all, nil
+}
+
+// SetDisabled shuts a client out, or lets it in again. Its live connections are closed when it returns.
+// For the administrator, who cannot shut itself out.
+func (c *Control) SetDisabled(ctx context.Context, id string, disabled bool) (Client, error) {
+	a, err := c.may(ctx, actAdminDisable, id)
+	if err != nil {
+		return Client{}, err
+	}
+	if disabled && canonicalID(id) == a.ClientID {
+		return Client{}, invalid("disabled", "The administrator cannot disable itself.")
+	}
+	return c.changeClient(ctx, canonicalID(id), 0, func(r *store.Client) { r.Disabled = disabled })
+}
+
+// RemoveClient deletes a client with everything it has. For the administrator, who cannot delete itself here.
+func (c *Control) RemoveClient(ctx context.Context, id string) error {
+	a, err := c.may(ctx, actAdminDelete, id)
+	if err != nil {
+		return err
+	}
+	if canonicalID(id) == a.ClientID {
+		return &Error{Kind: KindForbidden, Message: "The administrator cannot delete itself here. Use DELETE /api/v1/client."}
+	}
+	return c.removeClient(ctx, canonicalID(id))
+}
+
+// ResetKey gives a client that has lost its key a new one, shown this once. The old one ends, and so do
+// the tokens. For the administrator.
+func (c *Control) ResetKey(ctx context.Context, id string) (NewClient, error) {
+	if _, err := c.may(ctx, actAdminReset, id); err != nil {
+		return NewClient{}, err
+	}
+	key := hex.EncodeToString(randomBytes(32))
+	client, err := c.changeClient(ctx, canonicalID(id), 0, func(r *store.Client) {
+		c.giveKey(r, key, 0)
+		r.TokensFrom = c.cfg.Now().UTC()
+	})
+	return NewClient{Client: client, Key: key}, err
+}

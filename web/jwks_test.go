@@ -1,0 +1,44 @@
+package web
+
+import (
+	"crypto/rsa"
+	"encoding/base64"
+	"encoding/json"
+	"math/big"
+	"testing"
+
+	"github.com/golang-jwt/jwt/v5"
+)
+
+// Somebody else can check a token with the keys that the server publishes.
+func TestPublishedKeysCheckTokens(t *testing.T) {
+	f := start(t)
+	c := f.signUp("testuser")
+	var set struct {
+		Keys []struct{ Kty, Kid, Alg, N, E string }
+	}
+	a := f.do("GET", "/.well-known/jwks.json", nil)
+	must(t, json.Unmarshal([]byte(a.body), &set))
+	if len(set.Keys) != 1 || set.Keys[0].Kty != "RSA" || set.Keys[0].Alg != "RS256" {
+		t.Fatalf("%s", a.body)
+	}
+	number := func(text string) *big.Int {
+		b, err := base64.RawURLEncoding.DecodeString(text)
+		must(t, err)
+		return new(big.Int).SetBytes(b)
+	}
+	key := &rsa.PublicKey{N: number(set.Keys[0].N), E: int(number(set.Keys[0].E).Int64())}
+	token, err := jwt.Parse(c.token, func(token *jwt.Token) (any, error) {
+		if token.Header["kid"] != set.Keys[0].Kid {
+			t.Errorf("kid %v", token.Header["kid"])
+		}
+		return key, nil
+	}, jwt.WithAudience("xlb-api"), jwt.WithIssuer("xlb-authority"))
+	if err != nil || !token.Valid {
+		t.Error(err)
+	}
+	claims := token.Claims.(jwt.MapClaims)
+	if claims["sub"] != c.uuid || claims["jti"] == "" || claims["nbf"] == nil {
+		t.Errorf("%v", claims)
+	}
+}

@@ -1,0 +1,255 @@
+package web
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/xdire/xlb/control"
+)
+
+// token logs in with a key and returns the answer.
+func (f *fixture) tokenFor(uuid, key string) answer {
+	f.Helper()
+	basic := base64.StdEncoding.EncodeToString([]byte(uuid + ":" + key))
+	return f.do("POST", "/api/v1/client/auth", nil, "Authorization", "Basic "+basic)
+}
+
+func TestClientChangesItsName(t *testing.T) {
+	f := start(t)
+	c := f.signUp("testuser")
+	read := c.call("GET", "/api/v1/client", "")
+	etag := read.header.Get("ETag")
+	wantProblem(t, c.call("PATCH", "/api/v1/client", `{"name":"x"}`), 428, "")
+	wantProblem(t, c.call("PATCH", "/api/v1/client", `{"name":"x"}`, "If-Match", `"1"`), 412, "")
+	wantProblem(t, c.call("PATCH", "/api/v1/client", `{"name":""}`, "If-Match", etag), 422, "body.name")
+	a := c.call("PATCH", "/api/v1/client", `{"name":"renamed"}`, "If-Match", etag)
+	if a.status != 200 || a.object(t)["name"] != "renamed" || a.header.Get("ETag") == etag {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	wantProblem(t, c.call("PATCH", "/api/v1/client", `{"name":"again"}`, "If-Match", etag), 412, "")
+	if v := c.call("GET", "/api/v1/client", ""); v.object(t)["name"] != "renamed" || v.header.Get("ETag") != a.header.Get("ETag") {
+		t.Errorf("%s", v.body)
+	}
+}
+
+// What belonged to a client ends with it.
+func TestClientDeletesItself(t *testing.T) {
+	f := start(t)
+	c, address := f.signUp("testuser"), f.balance()
+	other := f.signUp("other")
+	otherFrontend := other.frontend(echoes(t))
+	stays, _ := other.identity(otherFrontend, "x")
+	bystander := f.connect(address, stays)
+	id := c.frontend(echoes(t))
+	cert, _ := c.identity(id, "program")
+	p, cookie := f.connect(address, cert), f.cookieOf(c)
+	wantProblem(t, c.call("DELETE", "/api/v1/client", ""), 428, "")
+	if a := c.call("DELETE", "/api/v1/client", "", "If-Match", c.call("GET", "/api/v1/client", "").header.Get("ETag")); a.status != 204 {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	if _, err := f.echo(address, clientOf(cert)); err == nil {
+		t.Error("its certificate still opens the door")
+	}
+	p.ends(t)
+	wantProblem(t, c.call("GET", "/api/v1/client/frontend", ""), 401, "")
+	if a := f.tokenFor(c.uuid, c.key); a.status != 401 {
+		t.Errorf("its key: %d", a.status)
+	}
+	if a := f.do("GET", "/", nil, "Cookie", cookie); a.status != 303 {
+		t.Errorf("its browser: %d", a.status)
+	}
+	if !bystander.works() {
+		t.Error("another client's connection was closed")
+	}
+}
+
+func TestKeyIsRotated(t *testing.T) {
+	f := start(t)
+	c := f.signUp("testuser")
+	first := c.key
+	a := c.call("POST", "/api/v1/client/key", `{"graceSec":3600}`)
+	second, _ := a.object(t)["key"].(string)
+	if a.status != 200 || len(second) != 64 || second == first || a.object(t)["oldKeyUntil"] == nil {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	for _, key := range []string{first, second} {
+		if got := f.tokenFor(c.uuid, key); got.status != 200 {
+			t.Errorf("in the grace period: %d", got.status)
+		}
+	}
+	third := c.call("POST", "/api/v1/client/key", "").object(t)["key"].(string) // no grace
+	for key, want := range map[string]int{first: 401, second: 401, third: 200} {
+		if got := f.tokenFor(c.uuid, key); got.status != want {
+			t.Errorf("after the second rotation: %d, want %d", got.status, want)
+		}
+	}
+	wantProblem(t, c.call("POST", "/api/v1/client/key", `{"graceSec":604801}`), 422, "body.graceSec")
+	if text := f.log.String(); strings.Contains(text, second) || strings.Contains(text, third) {
+		t.Error("a key is in the log")
+	}
+}
+
+func TestTokensAreRevoked(t *testing.T) {
+	f := start(t)
+	c, other := f.signUp("testuser"), f.signUp("other")
+	if a := c.call("DELETE", "/api/v1/client/tokens", ""); a.status != 204 {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	wantProblem(t, c.call("GET", "/api/v1/client", ""), 401, "")
+	if a := other.call("GET", "/api/v1/client", ""); a.status != 200 {
+		t.Errorf("another client's token: %d", a.status)
+	}
+}
+
+// administrator is the first client, by the set-up code.
+func administrator(t *testing.T) (*fixture, *tenant) {
+	t.Helper()
+	f := start(t, func(c *control.Config) { c.SetupCode, c.Signup = "let-me-in", "open" })
+	a := f.do("POST", "/api/v1/client", strings.NewReader(`{"name":"root","code":"let-me-in"}`), "Content-Type", "application/json")
+	if a.status != 201 {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	v := a.object(t)
+	root := &tenant{fixture: f, uuid: v["uuid"].(string), key: v["key"].(string)}
+	root.token = f.tokenFor(root.uuid, root.key).object(t)["Token"].(string)
+	return f, root
+}
+
+func TestAdministrator(t *testing.T) {
+	f, root := administrator(t)
+	c, address := f.signUp("testuser"), f.balance()
+	id := c.frontend(echoes(t))
+	cert, _ := c.identity(id, "program")
+	p := f.connect(address, cert)
+	items := root.call("GET", "/api/v1/admin/clients", "").object(t)["items"].([]any)
+	if len(items) != 2 || items[0].(map[string]any)["admin"] != true || items[1].(map[string]any)["connections"] != 1.0 || items[1].(map[string]any)["frontends"] != 1.0 {
+		t.Errorf("%v", items)
+	}
+	one := "/api/v1/admin/clients/" + c.uuid
+	for _, call := range []struct{ method, path, body string }{
+		{"GET", "/api/v1/admin/clients", ""}, {"PATCH", one, `{"disabled":true}`}, {"DELETE", one, ""}, {"POST", one + "/key", ""},
+	} {
+		wantProblem(t, c.call(call.method, call.path, call.body), 403, "")
+		wantProblem(t, f.do(call.method, call.path, strings.NewReader(call.body), "Content-Type", "application/json"), 401, "")
+	}
+	if a := root.call("PATCH", one, `{"disabled":true}`); a.status != 200 {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	p.ends(t)
+	if _, err := f.echo(address, clientOf(cert)); err == nil {
+		t.Error("a disabled client was let in")
+	}
+	if a := f.tokenFor(c.uuid, c.key); a.status != 403 {
+		t.Errorf("a disabled client's key: %d", a.status)
+	}
+	wantProblem(t, root.call("PATCH", "/api/v1/admin/clients/"+root.uuid, `{"disabled":true}`), 422, "body.disabled")
+	root.call("PATCH", one, `{"disabled":false}`)
+	f.connect(address, cert)
+	key := root.call("POST", one+"/key", "").object(t)["key"].(string)
+	if old, fresh := f.tokenFor(c.uuid, c.key), f.tokenFor(c.uuid, key); old.status != 401 || fresh.status != 200 {
+		t.Errorf("the old key %d, the new one %d", old.status, fresh.status)
+	}
+	if a := root.call("DELETE", one, ""); a.status != 204 {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	if _, err := f.echo(address, clientOf(cert)); err == nil {
+		t.Error("a deleted client was let in")
+	}
+	wantProblem(t, root.call("DELETE", one, ""), 404, "")
+}
+
+// The private key stays where it was made.
+func TestCertificateForARequest(t *testing.T) {
+	f := start(t)
+	c, address := f.signUp("testuser"), f.balance()
+	id, dir := c.frontend(echoes(t)), t.TempDir()
+	csr := filepath.Join(dir, "csr.pem")
+	make := func(args ...string) string {
+		t.Helper()
+		cmd := exec.Command("openssl", append([]string{"req", "-new", "-nodes", "-keyout", filepath.Join(dir, "key.pem"), "-out", csr, "-subj", "/CN=somebody else"}, args...)...)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("openssl: %v %s", err, out)
+		}
+		text, err := os.ReadFile(csr)
+		must(t, err)
+		return string(text)
+	}
+	send := func(body map[string]any) answer {
+		text, err := json.Marshal(body)
+		must(t, err)
+		return c.call("POST", "/api/v1/client/frontend/"+id+"/tls", string(text))
+	}
+	for _, key := range [][]string{{"-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"}, {"-newkey", "rsa:2048"}, {"-newkey", "ed25519"}} {
+		a := send(map[string]any{"csr": make(key...), "name": "own key"})
+		if a.status != 200 || strings.Contains(a.body, `"key"`) {
+			t.Fatalf("%v: %d %s", key, a.status, a.body)
+		}
+		certPEM, err := base64.StdEncoding.DecodeString(a.object(t)["certificate"].(string))
+		must(t, err)
+		keyPEM, err := os.ReadFile(filepath.Join(dir, "key.pem"))
+		must(t, err)
+		pair, err := tls.X509KeyPair(certPEM, keyPEM)
+		must(t, err)
+		if pair.Leaf.Subject.CommonName == "somebody else" || pair.Leaf.Subject.Organization[0] != c.uuid {
+			t.Errorf("the request chose the name: %s", pair.Leaf.Subject)
+		}
+		f.connect(address, pair)
+	}
+	good := make("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256")
+	damaged := []byte(good)
+	damaged[len(damaged)-50] ^= 1
+	for name, body := range map[string]map[string]any{
+		"no PEM": {"csr": "hello"}, "a weak key": {"csr": make("-newkey", "rsa:1024")}, "damaged": {"csr": string(damaged)}, "large": {"csr": strings.Repeat(good, 100)},
+	} {
+		if a := send(body); a.status != 422 || !strings.Contains(a.body, "body.csr") {
+			t.Errorf("%s: %d %s", name, a.status, a.body)
+		}
+	}
+	if a := send(map[string]any{"csr": good, "keyType": "rsa-3072"}); a.status != 422 || !strings.Contains(a.body, "body.keyType") {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+}
+
+// openssl believes the list of what was revoked.
+func TestRevocationList(t *testing.T) {
+	f := start(t)
+	c := f.signUp("testuser")
+	id, dir := c.frontend("10.0.0.1:80"), t.TempDir()
+	_, revoked := c.identity(id, "lost")
+	_, good := c.identity(id, "kept")
+	fetch := func() (text string, list *x509.RevocationList) {
+		t.Helper()
+		a := f.do("GET", "/api/v1/crl", nil)
+		if a.status != 200 || a.header.Get("Content-Type") != "application/pkix-crl" {
+			t.Fatalf("%d %s", a.status, a.header.Get("Content-Type"))
+		}
+		list, err := x509.ParseRevocationList([]byte(a.body))
+		must(t, err)
+		file := filepath.Join(dir, "crl")
+		must(t, os.WriteFile(file, []byte(a.body), 0o600))
+		must(t, os.WriteFile(filepath.Join(dir, "ca.pem"), []byte(f.do("GET", "/api/v1/ca.pem", nil).body), 0o600))
+		out, err := exec.Command("openssl", "crl", "-inform", "DER", "-in", file, "-noout", "-text", "-CAfile", filepath.Join(dir, "ca.pem")).CombinedOutput()
+		if err != nil || !strings.Contains(string(out), "verify OK") {
+			t.Fatalf("openssl: %v %s", err, out)
+		}
+		return strings.ToLower(string(out)), list
+	}
+	if _, list := fetch(); len(list.RevokedCertificateEntries) != 0 {
+		t.Errorf("%v", list.RevokedCertificateEntries)
+	}
+	c.revoke(id, revoked, "?reason=key-compromise")
+	text, list := fetch()
+	if len(list.RevokedCertificateEntries) != 1 || !strings.Contains(text, revoked) || strings.Contains(text, good) || !strings.Contains(text, "key compromise") {
+		t.Errorf("%s", text)
+	}
+	if again := f.do("GET", "/api/v1/crl", nil); again.body != string(list.Raw) {
+		t.Error("it was signed again though nothing had changed")
+	}
+}
