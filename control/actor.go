@@ -62,10 +62,11 @@ const (
 	actAdminDisable action = "admin.disable-client"
 	actAdminDelete  action = "admin.delete-client"
 	actAdminReset   action = "admin.reset-key"
+	actAdminInvite  action = "admin.invite"
 )
 
 // administers lists what only the administrator may do.
-var administers = map[action]bool{actAdminRead: true, actAdminDisable: true, actAdminDelete: true, actAdminReset: true}
+var administers = map[action]bool{actAdminRead: true, actAdminDisable: true, actAdminDelete: true, actAdminReset: true, actAdminInvite: true}
 
 // open lists what nobody may do; everything else needs a client.
 var open = map[action]bool{actClientCreate: true, actClientAuth: true, actSessionCreate: true}

@@ -54,8 +54,8 @@ func (c *Control) SignupPolicy() string {
 // NeedsSetup tells whether the server still waits for its first client and its set-up code.
 func (c *Control) NeedsSetup() bool { return c.cfg.SetupCode != "" && c.index.clients.len() == 0 }
 
-// CreateClient signs a client up. code is the set-up code, needed where sign-up is not open; its first
-// use makes the client the administrator.
+// CreateClient signs a client up. code is the set-up code, whose first use makes the client the
+// administrator, or that of an invite; one is needed where sign-up is not open.
 func (c *Control) CreateClient(ctx context.Context, name, code string) (NewClient, error) {
 	a, err := c.may(ctx, actClientCreate, "")
 	if err != nil {
@@ -68,13 +68,18 @@ func (c *Control) CreateClient(ctx context.Context, name, code string) (NewClien
 	if problem != nil {
 		return NewClient{}, problem
 	}
-	admin, err := c.admitSignup(ctx, code)
+	admin, invited, err := c.admitSignup(code)
 	if err != nil {
 		return NewClient{}, err
 	}
 	key := hex.EncodeToString(randomBytes(32))
 	record := store.Client{UUID: newID(), Name: name, KeyHash: hashKey(key), Admin: admin, CreatedAt: c.cfg.Now().UTC()}
-	rev, err := c.createRecord(ctx, record)
+	var rev uint64
+	if invited {
+		rev, err = c.createInvited(ctx, record, code)
+	} else {
+		rev, err = c.createRecord(ctx, record)
+	}
 	if err != nil {
 		return NewClient{}, err
 	}
@@ -87,18 +92,23 @@ func (c *Control) CreateClient(ctx context.Context, name, code string) (NewClien
 	return NewClient{Client: clientOf(record), Key: key}, nil
 }
 
-// admitSignup decides whether a sign-up may go on, and whether it becomes the administrator.
-func (c *Control) admitSignup(_ context.Context, code string) (admin bool, err error) {
-	if code != "" {
-		if c.cfg.SetupCode != "" && equal(strings.TrimSpace(code), c.cfg.SetupCode) {
-			return true, nil
-		}
-		return false, &Error{Kind: KindForbidden, Field: "code", Message: "This code was used or has expired. Ask the administrator for a new one."}
+// admitSignup decides whether a sign-up may go on, whether it becomes the administrator, and whether it has
+// to use an invite up. A closed server takes no invites.
+func (c *Control) admitSignup(code string) (admin, invited bool, err error) {
+	policy := c.SignupPolicy()
+	switch {
+	case code != "" && c.cfg.SetupCode != "" && equal(strings.TrimSpace(code), c.cfg.SetupCode):
+		return true, false, nil
+	case code != "" && policy == "closed" && c.cfg.Signup == "closed":
+		return false, false, errCodeUsed()
+	case code != "":
+		return false, true, nil
+	case policy == "open":
+		return false, false, nil
+	case policy == "invite":
+		return false, false, &Error{Kind: KindForbidden, Field: "code", Message: "Sign-up needs an invite on this server. Ask its administrator for a code."}
 	}
-	if c.SignupPolicy() != "open" {
-		return false, &Error{Kind: KindForbidden, Message: "Sign-up is closed on this server. Ask its administrator for a client."}
-	}
-	return false, nil
+	return false, false, &Error{Kind: KindForbidden, Message: "Sign-up is closed on this server. Ask its administrator for a client."}
 }
 
 // createRecord saves a new client. Only one can ever claim the set-up code.
@@ -109,7 +119,7 @@ func (c *Control) createRecord(ctx context.Context, record store.Client) (uint64
 	}
 	rev, err := c.store.ClaimFirst(ctx, record)
 	if errors.Is(err, store.ErrExists) {
-		return 0, &Error{Kind: KindForbidden, Field: "code", Message: "This code was used or has expired. Ask the administrator for a new one."}
+		return 0, errCodeUsed()
 	}
 	return rev, fromStore(err, "client")
 }

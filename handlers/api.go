@@ -72,6 +72,7 @@ func RegisterAPI(api huma.API, c *control.Control, log *slog.Logger) {
 	a.registerConnection()
 	a.registerAuthority()
 	a.registerAdmin()
+	a.registerInvite()
 	a.registerOpenAPI()
 }
 

@@ -80,6 +80,8 @@ func (p *Pages) Routes() []Route {
 		post("/frontends/{uuid}/route", p.setRoute),
 		get("/frontends/{uuid}/certificate", p.certificateForm),
 		post("/frontends/{uuid}/certificate", p.downloadBundle),
+		get("/frontends/{uuid}/certificates/{serial}/revoke", p.revokeForm),
+		post("/frontends/{uuid}/certificates/{serial}/revoke", p.revoke),
 		get("/frontends/{uuid}/connect", p.connect),
 		get("/frontends/{uuid}/connections", p.connections),
 		post("/frontends/{uuid}/connections", p.closeConnection),

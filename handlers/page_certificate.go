@@ -67,7 +67,7 @@ func certificateRows(issued []control.Certificate, statuses []control.Status, no
 	for _, c := range issued {
 		name, exists := names[c.FrontendID]
 		rows = append(rows, views.Certificate{
-			Serial: c.Serial, FrontendID: c.FrontendID, FrontendName: name, KeyType: c.KeyType, Fingerprint: c.Fingerprint,
+			Serial: c.Serial, Name: c.Name, FrontendID: c.FrontendID, FrontendName: name, KeyType: c.KeyType, Fingerprint: c.Fingerprint,
 			NotBefore: c.NotBefore, NotAfter: c.NotAfter, IssuedAt: c.IssuedAt, State: certificateState(c, exists, now),
 		})
 	}

@@ -22,6 +22,7 @@ import (
 //	session/CLIENT/IDHASH                              Session
 //	sessionid/IDHASH                                   -> session/...
 //	secret/NAME                                        Secret
+//	invite/CODEHASH                                    Invite
 //	expiry/SECONDS/(certificate|session)/...           nothing: what SweepExpired removes, and when
 //	sweep/(client|frontend)/CLIENT[/FRONTEND]          nothing: what is deleted but not yet removed
 const (
@@ -35,6 +36,7 @@ const (
 	kindSession       = "session"
 	kindSessionID     = "sessionid"
 	kindSecret        = "secret"
+	kindInvite        = "invite"
 	kindExpiry        = "expiry"
 	kindSweep         = "sweep"
 )

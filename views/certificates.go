@@ -7,7 +7,7 @@ func certificateHeads(frontends bool) []head {
 	if frontends {
 		list = append(list, head{frontendColumn, ""})
 	}
-	return append(list, head{stateColumn, ""}, head{validUntilColumn, ""}, head{issuedColumn, ""}, head{keyTypeColumn, "opt"})
+	return append(list, head{stateColumn, ""}, head{validUntilColumn, ""}, head{issuedColumn, ""}, head{keyTypeColumn, "opt"}, head{actionColumn, "vh"})
 }
 
 // certificateTone is how loud the end of a certificate is: bad in its last week, warn in its last month.

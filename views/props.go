@@ -29,7 +29,8 @@ type Secret struct{ ClientID, Key string }
 type SignupProps struct {
 	Page      Page
 	Name      string
-	NeedsCode bool // the server's set-up code has to be typed
+	NeedsCode bool // a code has to be typed
+	Invite    bool // it is an invite's; otherwise the server's set-up code
 	Closed    bool
 	Errors    map[string]string // by field: name, code; "" is about the whole form
 }
@@ -249,9 +250,9 @@ type ConnectionsProps struct {
 
 // Certificate is an issued certificate.
 type Certificate struct {
-	Serial, FrontendID, FrontendName, KeyType, Fingerprint string
-	NotBefore, NotAfter, IssuedAt                          time.Time
-	State                                                  string // active, expired, revoked, gone (its frontend is deleted)
+	Serial, Name, FrontendID, FrontendName, KeyType, Fingerprint string
+	NotBefore, NotAfter, IssuedAt                                time.Time
+	State                                                        string // active, expired, revoked, gone (its frontend is deleted)
 }
 
 // SettingsProps is the settings page of one frontend.
@@ -280,6 +281,15 @@ type DeleteProps struct {
 	Connections  int
 	Certificates int
 	Error        string
+}
+
+// RevokeProps asks before a certificate is revoked.
+type RevokeProps struct {
+	Page         Page
+	FrontendID   string
+	FrontendName string
+	Serial, Name string // Name may be empty
+	Connections  int    // that it has open
 }
 
 // CertificatesProps lists the certificates of all frontends.

@@ -46,6 +46,10 @@ const (
 
 // Done says what was just done, by the code that a redirect carries; "" for a code that there is not.
 func Done(code string) string {
+	var closed, took int
+	if n, _ := fmt.Sscanf(code, "revoked-%d-%d", &closed, &took); n == 2 && closed >= 0 && took >= 0 {
+		return fmt.Sprintf("Revoked. %s closed in %s ms.", plural(closed, "connection"), count(took))
+	}
 	switch code {
 	case "out":
 		return "You are logged out."
@@ -55,6 +59,8 @@ func Done(code string) string {
 		return "The frontend is deleted."
 	case "closed":
 		return "Closed 1 connection."
+	case "revoked-drain":
+		return "Revoked. Its connections have 5 minutes to finish."
 	case "route-drain":
 		return "The route drains: it takes no new connections, and those it has may finish."
 	case "route-maintenance":

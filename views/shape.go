@@ -43,7 +43,10 @@ func settingsURL(id string) string    { return frontendURL(id) + "/settings" }
 func certificateURL(id string) string { return frontendURL(id) + "/certificate" }
 func connectURL(id string) string     { return frontendURL(id) + "/connect" }
 func connectionsURL(id string) string { return frontendURL(id) + "/connections" }
-func deleteURL(id string) string      { return frontendURL(id) + "/delete" }
+func revokeURL(id, serial string) string {
+	return frontendURL(id) + "/certificates/" + serial + "/revoke"
+}
+func deleteURL(id string) string { return frontendURL(id) + "/delete" }
 
 func highest(samples []float64) float64 {
 	top := 0.0

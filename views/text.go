@@ -72,6 +72,8 @@ const (
 	signupNameHint = "A team, a service or yourself."
 	signupCode     = "Set-up code"
 	signupCodeHint = "It is in the file setup-code in the server’s data directory."
+	signupInvite   = "Invite code"
+	signupInviteAt = "From the administrator, used once."
 	signupButton   = "Create client"
 	signupHave     = "Already have a client?"
 	signupClosed   = "Sign-up is closed on this server."
@@ -90,6 +92,20 @@ const (
 	picturePort    = "One port"
 	picturePools   = "Pools"
 )
+
+func codeLabel(p SignupProps) string {
+	if p.Invite {
+		return signupInvite
+	}
+	return signupCode
+}
+
+func codeHint(p SignupProps) string {
+	if p.Invite {
+		return signupInviteAt
+	}
+	return signupCodeHint
+}
 
 // The wizard's first step.
 const (
@@ -415,6 +431,45 @@ func expiryText(now, at time.Time) string {
 	}
 	return "Expires in " + span(at.Sub(now))
 }
+
+// Revoking a certificate.
+const (
+	revokeWord        = "Revoke"
+	busyRevoking      = "Revoking…"
+	revokeConnections = "Its connections"
+	revokeNowHow      = "Done within a second."
+	revokeLater       = "Let them finish"
+	revokeLaterHow    = "What is left after 5 minutes is closed."
+	revokeReason      = "Reason"
+)
+
+var revokeReasons = []choice{
+	{"key-compromise", "Its key may have leaked"}, {"superseded", "Replaced by a newer one"},
+	{"cessation-of-operation", "No longer needed"}, {"unspecified", "Other"},
+}
+
+func certificateCalled(name, serial string) string {
+	if name == "" {
+		return serial
+	}
+	return "“" + name + "”"
+}
+func revokeQuestion(p RevokeProps) string {
+	return "Revoke " + certificateCalled(p.Name, p.Serial) + "?"
+}
+func revokeLabel(c Certificate) string { return "Revoke " + certificateCalled(c.Name, c.Serial) }
+func revokeText(p RevokeProps) string {
+	return "Programs that use serial " + p.Serial + " lose access to " + p.FrontendName + " at once. This cannot be undone."
+}
+func revokeNow(n int) string {
+	if n == 0 {
+		return "Close them now: there is none open"
+	}
+	return "Close all " + count(n) + " now"
+}
+
+// TitleRevoke is the title of the page that asks before it revokes.
+func TitleRevoke(name string) string { return name + " · " + revokeWord }
 
 // What the owner of a frontend does with a route.
 const (

@@ -109,9 +109,9 @@ func TestTokensAreRevoked(t *testing.T) {
 }
 
 // administrator is the first client, by the set-up code.
-func administrator(t *testing.T) (*fixture, *tenant) {
-	t.Helper()
-	f := start(t, func(c *control.Config) { c.SetupCode, c.Signup = "let-me-in", "open" })
+func (f *fixture) administrator() *tenant {
+	f.Helper()
+	t := f.T
 	a := f.do("POST", "/api/v1/client", strings.NewReader(`{"name":"root","code":"let-me-in"}`), "Content-Type", "application/json")
 	if a.status != 201 {
 		t.Fatalf("%d %s", a.status, a.body)
@@ -119,11 +119,12 @@ func administrator(t *testing.T) (*fixture, *tenant) {
 	v := a.object(t)
 	root := &tenant{fixture: f, uuid: v["uuid"].(string), key: v["key"].(string)}
 	root.token = f.tokenFor(root.uuid, root.key).object(t)["Token"].(string)
-	return f, root
+	return root
 }
 
 func TestAdministrator(t *testing.T) {
-	f, root := administrator(t)
+	f := start(t, func(c *control.Config) { c.SetupCode, c.Signup = "let-me-in", "open" })
+	root := f.administrator()
 	c, address := f.signUp("testuser"), f.balance()
 	id := c.frontend(echoes(t))
 	cert, _ := c.identity(id, "program")
@@ -251,5 +252,51 @@ func TestRevocationList(t *testing.T) {
 	}
 	if again := f.do("GET", "/api/v1/crl", nil); again.body != string(list.Raw) {
 		t.Error("it was signed again though nothing had changed")
+	}
+}
+
+// An invite lets one client in, once, however many come with it at the same time.
+func TestInvites(t *testing.T) {
+	f := start(t, func(c *control.Config) { c.SetupCode, c.Signup = "let-me-in", "invite" })
+	root := f.administrator()
+	signUp := func(code string) answer {
+		return f.do("POST", "/api/v1/client", strings.NewReader(`{"name":"new","code":"`+code+`"}`), "Content-Type", "application/json")
+	}
+	wantProblem(t, f.do("POST", "/api/v1/client", strings.NewReader(`{"name":"new"}`), "Content-Type", "application/json"), 403, "body.code")
+	made := root.call("POST", "/api/v1/admin/invites", "")
+	code, id := made.object(t)["code"].(string), made.object(t)["id"].(string)
+	if made.status != 201 || len(code) < 32 || made.header.Get("Location") != "/api/v1/admin/invites/"+id {
+		t.Fatalf("%d %s", made.status, made.body)
+	}
+	if list := root.call("GET", "/api/v1/admin/invites", ""); strings.Contains(list.body, code) || len(list.object(t)["items"].([]any)) != 1 {
+		t.Errorf("%s", list.body)
+	}
+	statuses := make(chan int, 20)
+	for range cap(statuses) {
+		go func() { statuses <- signUp(strings.ToUpper(code)).status }()
+	}
+	in := 0
+	for range cap(statuses) {
+		if <-statuses == 201 {
+			in++
+		}
+	}
+	if in != 1 {
+		t.Errorf("%d got in with one invite", in)
+	}
+	back := root.call("POST", "/api/v1/admin/invites", "").object(t)
+	if a := root.call("DELETE", "/api/v1/admin/invites/"+back["id"].(string), ""); a.status != 204 {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	wantProblem(t, signUp(back["code"].(string)), 403, "body.code")
+	if a := f.do("GET", "/signup", nil); !strings.Contains(a.body, "Invite code") {
+		t.Error("the page asks for no invite")
+	}
+	third := root.call("POST", "/api/v1/admin/invites", "").object(t)["code"].(string)
+	if a := f.postForm("/signup", "name=page&code="+third); a.status != 201 {
+		t.Errorf("by the page: %d", a.status)
+	}
+	if strings.Contains(f.log.String(), third) {
+		t.Error("a code is in the log")
 	}
 }

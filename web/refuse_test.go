@@ -85,7 +85,7 @@ func TestBadInputIsRefusedWithTheField(t *testing.T) {
 		{"no such path", "GET /api/v1/" + marker, ``, 404, ""},
 		{"no such path", "GET /api", ``, 404, ""},
 		{"wrong method", "PUT /api/v1/client/frontend/" + id, `{}`, 405, ""},
-		{"wrong method", "DELETE /api/v1/client", ``, 405, ""},
+		{"wrong method", "PUT /api/v1/client", ``, 405, ""},
 		{"sign-up without a name", "POST /api/v1/client", `{}`, 422, "body.name"},
 		{"sign-up with an empty name", "POST /api/v1/client", `{"name":""}`, 422, "body.name"},
 		{"sign-up with a wrong code", "POST /api/v1/client", `{"name":"x","code":"` + marker + `"}`, 403, "body.code"},

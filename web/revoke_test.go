@@ -155,3 +155,47 @@ func TestRevocationsThatAreWrong(t *testing.T) {
 		t.Errorf("%v", a)
 	}
 }
+
+// The page says what will be closed, and then what was.
+func TestRevokePageWithoutScripts(t *testing.T) {
+	f := start(t)
+	c, stranger, address := f.signUp("testuser"), f.signUp("stranger"), f.balance()
+	id := c.frontend(echoes(t))
+	cert, serial := c.identity(id, "laptop")
+	cookie, page := f.cookieOf(c), "/frontends/"+id+"/certificates/"+serial+"/revoke"
+	programs := []program{f.connect(address, cert), f.connect(address, cert)}
+	if list := f.do("GET", "/certificates", nil, "Cookie", cookie).body; !strings.Contains(list, `href="`+page+`"`) || !strings.Contains(list, "laptop") {
+		t.Error("the list does not lead to it")
+	}
+	asked := f.do("GET", page, nil, "Cookie", cookie)
+	for _, words := range []string{"Revoke “laptop”?", serial, "Close all 2 now", "Keep it"} {
+		if asked.status != 200 || !strings.Contains(asked.body, words) {
+			t.Errorf("%d, the page does not say %q", asked.status, words)
+		}
+	}
+	if !programs[0].works() {
+		t.Error("asking closed a connection")
+	}
+	for _, a := range []answer{f.do("GET", page, nil, "Cookie", f.cookieOf(stranger)), f.postForm(page, "drain=0", "Cookie", f.cookieOf(stranger))} {
+		if a.status != 404 {
+			t.Errorf("another client: %d", a.status)
+		}
+	}
+	if a := f.postForm(page, "drain=0&reason=boredom", "Cookie", cookie); a.status != 422 {
+		t.Errorf("a wrong reason: %d", a.status)
+	}
+	a := f.postForm(page, "drain=0&reason=superseded", "Cookie", cookie)
+	if a.status != 303 {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	for _, p := range programs {
+		p.ends(t)
+	}
+	after := f.do("GET", a.header.Get("Location"), nil, "Cookie", cookie).body
+	if !strings.Contains(after, "Revoked. 2 connections closed in ") {
+		t.Errorf("%s", after)
+	}
+	if strings.Contains(after, page) {
+		t.Error("what is revoked can be revoked once more")
+	}
+}
