@@ -63,10 +63,11 @@ const (
 	actAdminDelete  action = "admin.delete-client"
 	actAdminReset   action = "admin.reset-key"
 	actAdminInvite  action = "admin.invite"
+	actAdminLimits  action = "admin.set-limits"
 )
 
 // administers lists what only the administrator may do.
-var administers = map[action]bool{actAdminRead: true, actAdminDisable: true, actAdminDelete: true, actAdminReset: true, actAdminInvite: true}
+var administers = map[action]bool{actAdminRead: true, actAdminDisable: true, actAdminDelete: true, actAdminReset: true, actAdminInvite: true, actAdminLimits: true}
 
 // open lists what nobody may do; everything else needs a client.
 var open = map[action]bool{actClientCreate: true, actClientAuth: true, actSessionCreate: true}

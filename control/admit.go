@@ -58,7 +58,7 @@ func (c *Control) admit(state tls.ConnectionState) (lb.Admission, error) {
 	admission := lb.Admission{
 		Pool:     b.frontend.pool,
 		Keys:     []string{clientKey(b.clientID), frontendKey(b.frontendID), serialKey(authority, b.certificate.serial)},
-		NotAfter: leaf.NotAfter, Limits: []*lb.Limit{client.connections, b.frontend.limit}, Tag: b, ProxyFields: proxyFields(b),
+		NotAfter: leaf.NotAfter, Limits: []*lb.Limit{client.limits.connections, b.frontend.limit}, Tag: b, ProxyFields: proxyFields(b),
 		HashKey: b.certificate.serial, // each program has a certificate of its own
 	}
 	applyTimes(&admission, &b.frontend.record.Options)

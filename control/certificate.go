@@ -108,6 +108,9 @@ func (c *Control) IssueCertificate(ctx context.Context, frontendID string, r Iss
 	if r, err = r.check(); err != nil {
 		return Issued{}, err
 	}
+	if most := c.limitsOf(a.ClientID).Certificates; most >= 0 && c.certificatesOf(a.ClientID) >= most {
+		return Issued{}, &Error{Kind: KindLimit, Message: fmt.Sprintf("You have all %d certificates that you may. Revoke one or ask for more.", most)}
+	}
 	if wait := c.issues.take(a.ClientID, c.cfg.Now()); wait > 0 {
 		return Issued{}, tooMany("Too many certificates in a minute.", wait)
 	}

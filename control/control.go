@@ -56,27 +56,6 @@ type Config struct {
 	Now func() time.Time
 }
 
-// Limits are the bounds of one client. Zero takes the default, negative means unbounded.
-type Limits struct {
-	Frontends         int // default 100
-	RoutesPerFrontend int // default 256
-	Connections       int // at once, default 10,000
-	RequestsPerSecond int // of the API, default 100
-}
-
-func (l Limits) withDefaults() Limits {
-	set := func(field *int, value int) {
-		if *field == 0 {
-			*field = value
-		}
-	}
-	set(&l.Frontends, 100)
-	set(&l.RoutesPerFrontend, 256)
-	set(&l.Connections, 10_000)
-	set(&l.RequestsPerSecond, 100)
-	return l
-}
-
 // Control is the set of rules over one store and one balancer. All methods are safe for concurrent use.
 type Control struct {
 	cfg      Config
@@ -101,7 +80,6 @@ type Control struct {
 	firsts   chan string // frontends whose first byte has just arrived
 
 	signups, authByAddress, authByClient, checks, issues *rates
-	requests                                             *rates
 	dummyHash                                            []byte
 }
 
@@ -136,7 +114,6 @@ func New(ctx context.Context, cfg Config) (*Control, error) {
 		authByClient:  newPerMinute(20),
 		checks:        newPerMinute(120),
 		issues:        newPerMinute(60),
-		requests:      newRates(60*cfg.Limits.RequestsPerSecond, cfg.Limits.RequestsPerSecond),
 		dummyHash:     hashKey("nobody"),
 	}
 	c.dialer = &lb.Dialer{Allow: c.egress.check, Resolver: cfg.Resolver}
@@ -212,9 +189,6 @@ func (c *Control) Endpoint() string {
 	}
 	return joinHostPort(host, c.cfg.DataPort)
 }
-
-// LimitsOf is what bounds the actor's client.
-func (c *Control) Limits() Limits { return c.cfg.Limits }
 
 // Local tells whether the server is used from this machine only.
 func (c *Control) Local() bool { return c.cfg.Local }

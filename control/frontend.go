@@ -152,9 +152,10 @@ func (c *Control) CreateFrontend(ctx context.Context, spec FrontendSpec) (Fronte
 		CreatedAt: now, UpdatedAt: now,
 	}
 	spec.into(&record)
-	rev, err := c.store.CreateFrontend(ctx, record, c.cfg.Limits.Frontends)
+	most := c.limitsOf(a.ClientID).Frontends
+	rev, err := c.store.CreateFrontend(ctx, record, most)
 	if errors.Is(err, store.ErrLimit) {
-		return Frontend{}, &Error{Kind: KindLimit, Message: fmt.Sprintf("You use all %d frontends. Delete one or ask for more.", c.cfg.Limits.Frontends)}
+		return Frontend{}, &Error{Kind: KindLimit, Message: fmt.Sprintf("You use all %d frontends. Delete one or ask for more.", most)}
 	}
 	if err != nil {
 		return Frontend{}, fromStore(err, "client")

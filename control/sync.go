@@ -37,7 +37,7 @@ type certificateKey struct{ authority, serial string }
 type clientState struct {
 	admin, disabled bool
 	tokensFrom      time.Time
-	connections     *lb.Limit // shared by all pools of the client
+	limits          *clientLimits
 }
 
 type frontendState struct {
@@ -158,11 +158,11 @@ func (x *index) apply(change store.Record) {
 
 func (x *index) putClient(r store.Client) {
 	state := &clientState{admin: r.Admin, disabled: r.Disabled, tokensFrom: r.TokensFrom}
+	var before *clientLimits
 	if old, known := x.clients.get(r.UUID); known {
-		state.connections = old.connections
-	} else {
-		state.connections = lb.NewLimit(max(0, x.c.cfg.Limits.Connections))
+		before = old.limits
 	}
+	state.limits = newClientLimits(x.c.cfg.Limits.with(r.Limits), before)
 	x.clients.set(r.UUID, state)
 	if state.disabled {
 		x.c.drop(clientKey(r.UUID), lb.ReasonDisabled)

@@ -102,11 +102,11 @@ func (c *Control) TokenActor(_ context.Context, raw string) (Actor, error) {
 
 // AllowRequest counts one API request of a client, and refuses it when there are too many in a second.
 func (c *Control) AllowRequest(a Actor) error {
-	if a.ClientID == "" || c.cfg.Limits.RequestsPerSecond < 0 {
+	if a.ClientID == "" {
 		return nil
 	}
-	if wait := c.requests.take(a.ClientID, c.cfg.Now()); wait > 0 {
-		return tooMany("Too many requests.", wait)
+	if bucket := c.limitsOf(a.ClientID).requests; bucket != nil && !bucket.AllowN(c.cfg.Now(), 1) {
+		return tooMany("Too many requests.", time.Second)
 	}
 	return nil
 }

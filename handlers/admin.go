@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"context"
+	"errors"
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -31,8 +32,56 @@ type adminClientListOutput struct{ Body listBody[adminClientBody] }
 type disableClientInput struct {
 	ClientPath
 	Body struct {
-		Disabled bool `json:"disabled"`
+		Disabled optional[bool] `json:"disabled,omitempty" doc:"Shut out, or let in again"`
+		Limits   *limitsInput   `json:"limits,omitempty" doc:"0 is no bound, null the server's default; what is absent stays"`
 	}
+}
+
+// limitsInput are the limits of a client, by name.
+type limitsInput struct {
+	Frontends         optional[int] `json:"frontends,omitempty"`
+	RoutesPerFrontend optional[int] `json:"routesPerFrontend,omitempty"`
+	Certificates      optional[int] `json:"certificates,omitempty" doc:"Neither revoked nor expired"`
+	Connections       optional[int] `json:"connections,omitempty" doc:"At once"`
+	ConnectionsPerSec optional[int] `json:"connectionsPerSec,omitempty"`
+	BytesPerSec       optional[int] `json:"bytesPerSec,omitempty" doc:"Both directions together"`
+	RequestsPerSec    optional[int] `json:"requestsPerSec,omitempty" doc:"Of this API"`
+}
+
+// changes are the limits that are given; null is -1, the server's default.
+func (in *limitsInput) changes() (map[string]int, error) {
+	changes := map[string]int{}
+	var problems []error
+	for name, o := range map[string]optional[int]{
+		"frontends": in.Frontends, "routesPerFrontend": in.RoutesPerFrontend, "certificates": in.Certificates, "connections": in.Connections,
+		"connectionsPerSec": in.ConnectionsPerSec, "bytesPerSec": in.BytesPerSec, "requestsPerSec": in.RequestsPerSec,
+	} {
+		switch {
+		case o.null:
+			changes[name] = -1
+		case o.given && o.value < 0:
+			problems = append(problems, &control.Error{Kind: control.KindInvalid, Field: "limits." + name, Message: "Use a positive number, 0 for no bound, or null for the default."})
+		case o.given:
+			changes[name] = o.value
+		}
+	}
+	return changes, errors.Join(problems...)
+}
+
+type usageBody struct {
+	Name string `json:"name"`
+	Used int    `json:"used" doc:"Now; of rates always 0"`
+	Max  int    `json:"max" doc:"0: no bound"`
+}
+
+type usageOutput struct{ Body listBody[usageBody] }
+
+func (a *jsonAPI) usage(ctx context.Context, _ *struct{}) (*usageOutput, error) {
+	found, err := a.control.Usage(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &usageOutput{listOf(found, 0, func(u control.Usage) usageBody { return usageBody{u.Name, u.Used, u.Max} }, func(u usageBody) string { return u.Name })}, nil
 }
 
 func (a *jsonAPI) registerAdmin() {
@@ -40,7 +89,11 @@ func (a *jsonAPI) registerAdmin() {
 		return huma.Operation{OperationID: id, Method: method, Path: adminURL + path, Summary: summary, Security: withBearer, Tags: []string{"Administrator"}}
 	}
 	register(a, op("admin-list-clients", http.MethodGet, "", "All clients, oldest first"), a.listClients)
-	register(a, op("admin-disable-client", http.MethodPatch, "/{uuid}", "Shut a client out, or let it in again; its connections are closed when the answer arrives"), a.disableClient)
+	register(a, op("admin-disable-client", http.MethodPatch, "/{uuid}", "Shut a client out, or let it in again, or set its limits; in force when the answer arrives"), a.disableClient)
+	register(a, huma.Operation{
+		OperationID: "client-limits", Method: http.MethodGet, Path: apiPrefix + "/client/limits", Security: withBearer,
+		Summary: "The client's limits, against their use", Tags: []string{"Client"},
+	}, a.usage)
 	register(a, op("admin-delete-client", http.MethodDelete, "/{uuid}", "Delete a client and everything it has"), a.removeClient)
 	register(a, op("admin-reset-key", http.MethodPost, "/{uuid}/key", "Give a client that has lost its key a new one, shown this once"), a.resetKey)
 }
@@ -65,7 +118,17 @@ func adminClientBodyOf(c control.ClientStatus) adminClientBody {
 }
 
 func (a *jsonAPI) disableClient(ctx context.Context, in *disableClientInput) (*clientOutput, error) {
-	changed, err := a.control.SetDisabled(ctx, in.UUID, in.Body.Disabled)
+	changes := map[string]int{}
+	if in.Body.Limits != nil {
+		var err error
+		if changes, err = in.Body.Limits.changes(); err != nil {
+			return nil, err
+		}
+	}
+	changed, err := a.control.SetLimits(ctx, in.UUID, changes)
+	if err == nil && in.Body.Disabled.given {
+		changed, err = a.control.SetDisabled(ctx, in.UUID, in.Body.Disabled.value)
+	}
 	if err != nil {
 		return nil, err
 	}

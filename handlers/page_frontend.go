@@ -99,7 +99,7 @@ func (p *Pages) table(r *http.Request, q string) (views.FrontendTableProps, erro
 		return views.FrontendTableProps{}, err
 	}
 	now := time.Now()
-	table := views.FrontendTableProps{Now: now, Query: q, Total: len(all), Limit: max(0, p.Control.Limits().Frontends)}
+	table := views.FrontendTableProps{Now: now, Query: q, Total: len(all), Limit: max(0, p.Control.OwnLimits(r.Context()).Frontends)}
 	for _, row := range frontendRows(all, issued, now) {
 		if matches(row, q) {
 			table.Rows = append(table.Rows, row)

@@ -115,21 +115,17 @@ func (p *Pages) account(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	statuses, err := p.Control.Statuses(r.Context())
+	usage, err := p.Control.Usage(r.Context())
 	if err != nil {
 		return err
 	}
-	connections := 0
-	for _, s := range statuses {
-		connections += s.Connections
+	limits := make([]views.Limit, 0, len(usage))
+	for _, u := range usage {
+		limits = append(limits, views.Limit{Name: views.LimitName(u.Name), Used: int64(u.Used), Max: int64(u.Max)})
 	}
-	limits := p.Control.Limits()
 	return p.show(w, r, http.StatusOK, views.Account(views.AccountProps{
 		Page: p.base(r, views.TitleAccount, "account"), Admin: client.Admin, CreatedAt: client.CreatedAt,
-		Limits: []views.Limit{
-			{Name: views.LimitFrontends, Used: int64(len(statuses)), Max: int64(max(0, limits.Frontends))},
-			{Name: views.LimitConnections, Used: int64(connections), Max: int64(max(0, limits.Connections))},
-		},
+		Limits: limits,
 	}))
 }
 

@@ -18,7 +18,10 @@ type Client struct {
 
 	OldKeyHash  []byte    `json:"oldkeyhash,omitempty"` // of the key before, until OldKeyUntil
 	OldKeyUntil time.Time `json:"oldkeyuntil,omitzero"` // zero: there is none
-	TokensFrom  time.Time `json:"tokensfrom,omitzero"`  // tokens that were issued before are refused
+	// Limits are those that the administrator has set, by name: 0 is no bound, absent the server's default.
+	Limits map[string]int `json:"limits,omitempty"`
+
+	TokensFrom time.Time `json:"tokensfrom,omitzero"` // tokens that were issued before are refused
 
 	// Frontends is how many there are. The store counts; what a caller sets is ignored.
 	Frontends int `json:"frontends"`

@@ -36,13 +36,32 @@ func TitleDelete(name string) string { return name + " · Delete" }
 
 // Words for the overview's rows and the account's limits.
 const (
-	NoRouteAnswers   = "No route answers, so new connections are refused."
-	SeeRoute         = "See route"
-	IssueNew         = "Issue a new one"
-	LimitFrontends   = frontendsHeading
-	LimitConnections = connectionsWord
-	NameDiffers      = "That is not its name. Type the name exactly as it is shown."
+	NoRouteAnswers = "No route answers, so new connections are refused."
+	SeeRoute       = "See route"
+	IssueNew       = "Issue a new one"
+	NameDiffers    = "That is not its name. Type the name exactly as it is shown."
 )
+
+// LimitName is the name of a limit of a client, by its name in the API.
+func LimitName(name string) string {
+	switch name {
+	case "frontends":
+		return frontendsHeading
+	case "routesPerFrontend":
+		return "Routes of the largest frontend"
+	case "certificates":
+		return "Certificates in force"
+	case "connections":
+		return connectionsWord
+	case "connectionsPerSec":
+		return "New connections in a second"
+	case "bytesPerSec":
+		return "Bytes in a second"
+	case "requestsPerSec":
+		return "API requests in a second"
+	}
+	return name
+}
 
 // Done says what was just done, by the code that a redirect carries; "" for a code that there is not.
 func Done(code string) string {

@@ -300,3 +300,74 @@ func TestInvites(t *testing.T) {
 		t.Error("a code is in the log")
 	}
 }
+
+// The administrator sets limits, the client sees them against its use, and they hold at once.
+func TestLimitsOfAClient(t *testing.T) {
+	f := start(t, func(c *control.Config) { c.SetupCode, c.Signup = "let-me-in", "open" })
+	root, c, address := f.administrator(), f.signUp("testuser"), f.balance()
+	id := c.frontend(echoes(t), echoes(t))
+	cert, _ := c.identity(id, "program")
+	limits := func() map[string][2]float64 {
+		t.Helper()
+		all := map[string][2]float64{}
+		for _, one := range c.call("GET", "/api/v1/client/limits", "").object(t)["items"].([]any) {
+			v := one.(map[string]any)
+			all[v["name"].(string)] = [2]float64{v["used"].(float64), v["max"].(float64)}
+		}
+		return all
+	}
+	if got := limits(); got["frontends"] != [2]float64{1, 100} || got["routesPerFrontend"] != [2]float64{2, 256} || got["certificates"] != [2]float64{1, 1000} ||
+		got["connections"] != [2]float64{0, 10_000} || got["bytesPerSec"] != [2]float64{0, 0} {
+		t.Errorf("%v", got)
+	}
+	set := func(body string) answer { return root.call("PATCH", "/api/v1/admin/clients/"+c.uuid, `{"limits":`+body+`}`) }
+	held := f.connect(address, cert)
+	if a := set(`{"frontends":1,"routesPerFrontend":1,"certificates":1,"connections":1}`); a.status != 200 {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	if got := limits(); got["connections"] != [2]float64{1, 1} || got["frontends"] != [2]float64{1, 1} {
+		t.Errorf("%v", got)
+	}
+	wantProblem(t, c.call("POST", "/api/v1/client/frontend", `{"routes":[{"dest":"10.0.0.1:80"}]}`), 403, "")
+	wantProblem(t, c.call("POST", "/api/v1/client/frontend/"+id+"/tls", `{"keyType":"ecdsa-p256"}`), 403, "")
+	if a := c.call("PATCH", "/api/v1/client/frontend/"+id, `{"routes":[{"dest":"10.0.0.1:80"},{"dest":"10.0.0.2:80"}]}`); a.status != 422 {
+		t.Errorf("two routes: %d", a.status)
+	}
+	if _, err := f.echo(address, clientOf(cert)); err == nil {
+		t.Error("a second connection was let in")
+	}
+	if !held.works() {
+		t.Error("what was there before the limit was closed")
+	}
+	if a := set(`{"connections":null,"certificates":0}`); a.status != 200 {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	if got := limits(); got["connections"][1] != 10_000 || got["certificates"][1] != 0 || got["frontends"][1] != 1 {
+		t.Errorf("%v", got)
+	}
+	f.connect(address, cert)
+	set(`{"connectionsPerSec":1}`)
+	refused := 0
+	for range 5 {
+		if _, err := f.echo(address, clientOf(cert)); err != nil {
+			refused++
+		}
+	}
+	if refused == 0 {
+		t.Error("five connections in a second, where one may come")
+	}
+	wantProblem(t, set(`{"connections":-1}`), 422, "body.limits.connections")
+	wantProblem(t, set(`{"conections":1}`), 422, "body.limits.conections")
+	if a := set(`{"requestsPerSec":2}`); a.status != 200 {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	for range 10 {
+		if a := c.call("GET", "/api/v1/client", ""); a.status == 429 {
+			if a.header.Get("Retry-After") == "" {
+				t.Error("no Retry-After")
+			}
+			return
+		}
+	}
+	t.Error("ten requests in a moment, where two in a second may come")
+}
