@@ -320,7 +320,9 @@ func TestLimitsOfAClient(t *testing.T) {
 		got["connections"] != [2]float64{0, 10_000} || got["bytesPerSec"] != [2]float64{0, 0} {
 		t.Errorf("%v", got)
 	}
-	set := func(body string) answer { return root.call("PATCH", "/api/v1/admin/clients/"+c.uuid, `{"limits":`+body+`}`) }
+	set := func(body string) answer {
+		return root.call("PATCH", "/api/v1/admin/clients/"+c.uuid, `{"limits":`+body+`}`)
+	}
 	held := f.connect(address, cert)
 	if a := set(`{"frontends":1,"routesPerFrontend":1,"certificates":1,"connections":1}`); a.status != 200 {
 		t.Fatalf("%d %s", a.status, a.body)
