@@ -10,6 +10,14 @@ import (
 
 var metricName = regexp.MustCompile(`\bxlb_[a-z_]+`)
 
+// baseName is the metric that a series of a histogram belongs to.
+func baseName(series string) string {
+	for _, suffix := range []string{"_bucket", "_count", "_sum"} {
+		series = strings.TrimSuffix(series, suffix)
+	}
+	return series
+}
+
 // What the documents name is exported, and everything that is exported is documented.
 func TestDocumentsNameMetricsThatThereAre(t *testing.T) {
 	exported := map[string]bool{}
@@ -20,10 +28,7 @@ func TestDocumentsNameMetricsThatThereAre(t *testing.T) {
 		text, err := os.ReadFile("../docs/" + file)
 		must(t, err)
 		for _, name := range metricName.FindAllString(string(text), -1) {
-			base := name
-			for _, suffix := range []string{"_bucket", "_count", "_sum"} {
-				base = strings.TrimSuffix(base, suffix)
-			}
+			base := baseName(name)
 			if _, known := exported[base]; !known {
 				t.Errorf("%s names %s, which nothing exports", file, name)
 			} else if file == "metrics.md" {

@@ -3,12 +3,14 @@ package web
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -61,13 +63,27 @@ func (s scrape) ours() (n int) {
 	return n
 }
 
+// exports tells whether any series has the name.
+func (s scrape) exports(name string) bool {
+	for series := range s {
+		if series == name || strings.HasPrefix(series, name+"{") {
+			return true
+		}
+	}
+	return false
+}
+
 // busy is a balancer that has seen traffic of every kind.
 type busy struct {
 	*tenant
-	frontend, live, dead, source, serial string
+	frontend, off, live, dead, source, serial string
 }
 
-// makeBusy leaves one connection open, after one that ended, one with a revoked certificate and one of nobody.
+// dialTime bounds every connect and read of these tests: what hangs fails.
+const dialTime = 10 * time.Second
+
+// makeBusy leaves one connection open, after one that ended, one with a revoked certificate, one of a
+// frontend that is switched off and one of nobody.
 func makeBusy(t *testing.T) *busy {
 	f := start(t)
 	address, b := f.balance(), &busy{tenant: f.signUp("testuser"), live: echoes(t), dead: "127.0.0.1:1"}
@@ -78,26 +94,44 @@ func makeBusy(t *testing.T) *busy {
 	open := f.connect(address, cert)
 	b.source = open.source
 	ended := f.connect(address, cert)
-	ended.CloseWrite()
-	io.Copy(io.Discard, ended)
+	must(t, ended.SetDeadline(time.Now().Add(dialTime)))
+	must(t, ended.CloseWrite())
+	if _, err := io.Copy(io.Discard, ended); err != nil {
+		t.Fatalf("the end of a stream: %v", err)
+	}
 	ended.Close()
 	revoked, revokedSerial := b.identity(b.frontend, "lost")
 	if a := b.call("DELETE", "/api/v1/client/frontend/"+b.frontend+"/certificates/"+revokedSerial, ""); a.status != 200 {
 		t.Fatalf("revoke: %d %s", a.status, a.body)
 	}
-	refused, err := tls.Dial("tcp", address, &tls.Config{InsecureSkipVerify: true, Certificates: []tls.Certificate{revoked}})
-	if err == nil { // TLS 1.3: the alert comes with the first read
-		refused.SetDeadline(time.Now().Add(5 * time.Second))
-		io.Copy(io.Discard, refused)
-		refused.Close()
-	}
-	plain, err := net.Dial("tcp", address)
+	f.wantTurnedAway(address, revoked)
+	b.off = b.call("POST", "/api/v1/client/frontend", `{"active":false,"routes":[{"dest":"`+b.live+`"}]}`).object(t)["uuid"].(string)
+	closed, _ := b.identity(b.off, "early")
+	f.wantTurnedAway(address, closed)
+	plain, err := net.DialTimeout("tcp", address, dialTime)
 	must(t, err)
-	plain.SetDeadline(time.Now().Add(5 * time.Second))
+	defer plain.Close()
+	must(t, plain.SetDeadline(time.Now().Add(dialTime)))
 	fmt.Fprint(plain, "GET / HTTP/1.1\r\n\r\n")
-	io.Copy(io.Discard, plain)
-	plain.Close()
+	if _, err := io.Copy(io.Discard, plain); errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatal("plain text is not turned away")
+	}
 	return b
+}
+
+// wantTurnedAway connects with a certificate that opens nothing.
+func (f *fixture) wantTurnedAway(address string, cert tls.Certificate) {
+	f.Helper()
+	conn, err := tls.DialWithDialer(&net.Dialer{Timeout: dialTime}, "tcp", address, clientOf(cert))
+	if err == nil { // TLS 1.3: the alert comes with the first read
+		defer conn.Close()
+		must(f.T, conn.SetDeadline(time.Now().Add(dialTime)))
+		_, err = conn.Read(make([]byte, 1))
+	}
+	var alert *net.OpError
+	if !errors.As(err, &alert) || alert.Op != "remote error" {
+		f.Fatalf("a certificate that opens nothing got %v, want an alert", err)
+	}
 }
 
 // eventually scrapes until the wanted series have their values.
@@ -163,14 +197,16 @@ func TestMetricsOfRealTraffic(t *testing.T) {
 		strings.TrimSuffix(b.ofRoute("connect_seconds_bucket", b.live), "}") + `,le="5"}`: 2, // le comes last
 		b.ofRoute("connect_seconds_count", b.dead):                                        0,
 
-		series("certificates", "client="+b.uuid, "frontend="+b.frontend):     1,
-		series("handshakes_refused_total", "owner=known", "reason=revoked"):  1,
-		series("handshakes_refused_total", "owner=nobody", "reason=not-tls"): 1,
+		series("certificates", "client="+b.uuid, "frontend="+b.frontend):                    1,
+		series("handshakes_refused_total", "owner=known", "reason=revoked"):                 1,
+		series("handshakes_refused_total", "owner=known", "reason=off"):                     1,
+		series("frontend_refused_total", "client="+b.uuid, "frontend="+b.off, "reason=off"): 1,
+		series("handshakes_refused_total", "owner=nobody", "reason=not-tls"):                1,
 
-		"xlb_connections_accepted_total": 4,
+		"xlb_connections_accepted_total": 5,
 		"xlb_connections_active":         1,
 		"xlb_handshakes_active":          0,
-		"xlb_frontends":                  1,
+		"xlb_frontends":                  2,
 		"xlb_clients":                    1,
 		"xlb_store_ready":                1,
 	})
@@ -183,7 +219,9 @@ func TestMetricsOfRealTraffic(t *testing.T) {
 			t.Errorf("%s is %v", s, got[s])
 		}
 	}
+	wantAllDescribed(t, got)
 	b.wantNothingPrivate()
+	b.wantNoSeriesAfterRemoval()
 	b.wantNoSeriesAfterDeletion()
 }
 
@@ -202,14 +240,45 @@ func (b *busy) wantNothingPrivate() {
 	}
 }
 
+// What is exported is described, and what is described is exported once there is traffic of every kind.
+func wantAllDescribed(t *testing.T, got scrape) {
+	t.Helper()
+	names := map[string]bool{}
+	for _, d := range described {
+		name := metricName.FindString(d.String())
+		names[name] = true
+		if !got.exports(name) && !got.exports(name+"_bucket") {
+			t.Errorf("%s is described and not exported", name)
+		}
+	}
+	for s := range got {
+		name, _, _ := strings.Cut(s, "{")
+		if strings.HasPrefix(name, "xlb_") && !names[name] && !names[baseName(name)] {
+			t.Errorf("%s is exported and not described", s)
+		}
+	}
+}
+
+func (b *busy) wantNoSeriesAfterRemoval() {
+	b.Helper()
+	if a := b.call("PATCH", "/api/v1/client/frontend/"+b.frontend, `{"routes":[{"dest":"`+b.live+`"}]}`); a.status != 200 {
+		b.Fatalf("remove a route: %d %s", a.status, a.body)
+	}
+	for s := range b.eventually(scrape{b.ofRoute("connections_total", b.live): 2}) {
+		if strings.Contains(s, `route="`+b.dead+`"`) {
+			b.Errorf("%s is left of a removed route", s)
+		}
+	}
+}
+
 func (b *busy) wantNoSeriesAfterDeletion() {
 	b.Helper()
 	if a := b.call("DELETE", "/api/v1/client/frontend/"+b.frontend, ""); a.status != 204 {
 		b.Fatalf("delete: %d %s", a.status, a.body)
 	}
-	got := b.eventually(scrape{"xlb_frontends": 0, "xlb_connections_active": 0})
+	got := b.eventually(scrape{"xlb_frontends": 1, "xlb_connections_active": 0})
 	for s := range got {
-		if strings.Contains(s, b.frontend) || strings.Contains(s, b.live) {
+		if strings.Contains(s, b.frontend) {
 			b.Errorf("%s is left of a deleted frontend", s)
 		}
 	}
