@@ -9,15 +9,7 @@ import (
 
 // reasons is the closed list of the balancer; each has a counter at its place, whatever is not in the
 // list shares the one after the last.
-var reasons = []lb.Reason{
-	lb.ReasonNotTLS, lb.ReasonOldTLS, lb.ReasonNoCert, lb.ReasonOtherCA, lb.ReasonKeyMismatch, lb.ReasonUntrusted,
-	lb.ReasonSilent, lb.ReasonHungUp, lb.ReasonExpired, lb.ReasonNotYet, lb.ReasonRevoked, lb.ReasonOff, lb.ReasonGone,
-	lb.ReasonDisabled, lb.ReasonConnLimit, lb.ReasonRateLimit, lb.ReasonHandshakeLimit,
-	lb.ReasonRouteRefused, lb.ReasonRouteTimeout, lb.ReasonRouteDNS, lb.ReasonRoutePolicy, lb.ReasonRouteTLS,
-	lb.ReasonRouteClosed, lb.ReasonNoRoute, lb.ReasonAllFull,
-	lb.ReasonDone, lb.ReasonClientEOF, lb.ReasonClientReset, lb.ReasonRouteReset, lb.ReasonIdle, lb.ReasonLifetime,
-	lb.ReasonKilled, lb.ReasonShutdown, lb.ReasonInternal,
-}
+var reasons = lb.Reasons()
 
 const (
 	reasonSlots = 40 // room for all of them

@@ -17,9 +17,6 @@ import (
 	"time"
 )
 
-// ReasonRouteAnswer is why a check failed whose backend answered something else than was wanted.
-const ReasonRouteAnswer Reason = "route-answer"
-
 // CheckKind is what a check does.
 type CheckKind int
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"slices"
 	"syscall"
 )
 
@@ -41,6 +42,7 @@ const (
 	ReasonRoutePolicy  Reason = "route-policy"  // Dialer.Allow refused every address
 	ReasonRouteTLS     Reason = "route-tls"     // TLS to the backend failed
 	ReasonRouteClosed  Reason = "route-closed"  // the backend closed without sending a byte
+	ReasonRouteAnswer  Reason = "route-answer"  // of a check: the backend answered something else than was wanted
 	ReasonNoRoute      Reason = "no-route"      // the pool has no backend to try
 	ReasonAllFull      Reason = "all-full"      // every backend stayed full, or the queue was
 )
@@ -57,6 +59,18 @@ const (
 	ReasonShutdown    Reason = "shutdown"     // the server stops
 	ReasonInternal    Reason = "internal"     // this machine's fault: out of file descriptors or ports
 )
+
+var reasons = []Reason{
+	ReasonNotTLS, ReasonOldTLS, ReasonNoCert, ReasonOtherCA, ReasonKeyMismatch, ReasonUntrusted, ReasonSilent,
+	ReasonHungUp, ReasonExpired, ReasonNotYet, ReasonRevoked, ReasonOff, ReasonGone, ReasonDisabled,
+	ReasonConnLimit, ReasonRateLimit, ReasonHandshakeLimit, ReasonRouteRefused, ReasonRouteTimeout,
+	ReasonRouteDNS, ReasonRoutePolicy, ReasonRouteTLS, ReasonRouteClosed, ReasonRouteAnswer, ReasonNoRoute,
+	ReasonAllFull, ReasonDone, ReasonClientEOF, ReasonClientReset, ReasonRouteReset, ReasonIdle, ReasonLifetime,
+	ReasonKilled, ReasonShutdown, ReasonInternal,
+}
+
+// Reasons returns the closed list, in no order that means anything. The caller owns it.
+func Reasons() []Reason { return slices.Clone(reasons) }
 
 // Refusal is an error with a reason. Admit returns one to say why a connection may not enter.
 type Refusal struct {
