@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/netip"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,6 +19,7 @@ type Attempt struct {
 	Detail     string
 	Address    netip.AddrPort
 	Serial     string
+	Name       string // of the certificate, may be empty; only in what Refused returns
 	Route      string
 	FrontendID string // empty: it belongs to nobody
 	Count      int    // how often the same happened in a row
@@ -26,33 +28,65 @@ type Attempt struct {
 const (
 	attemptsPerClient = 1000
 	attemptsOfNobody  = 200
+	// attemptClients is how many clients have attempts remembered; the one without a new attempt for the
+	// longest time is forgotten for another.
+	attemptClients = 1000
+	// attemptText is the longest text of an attempt in bytes: strangers write some of them.
+	attemptText = 200
 	// sameAttempt is how close two equal attempts have to be to be counted as one.
 	sameAttempt = time.Minute
 )
 
 // journal keeps the last attempts in memory: those of each client, and those of nobody, which are shown
-// only to a reader at the same source address.
+// only to a reader at the same source address. It is bounded whoever fills it.
 type journal struct {
 	mu      sync.Mutex
 	clients map[string]*ring
 	nobody  ring
 }
 
-func newJournal() *journal { return &journal{clients: map[string]*ring{}} }
+func newJournal() *journal {
+	return &journal{clients: map[string]*ring{}, nobody: ring{most: attemptsOfNobody}}
+}
 
 func (j *journal) add(clientID string, a Attempt) {
+	a.Detail, a.Serial = shorten(a.Detail), shorten(a.Serial)
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if clientID == "" {
-		j.nobody.add(a, attemptsOfNobody)
+		j.nobody.add(a)
 		return
 	}
 	r := j.clients[clientID]
 	if r == nil {
-		r = &ring{}
+		j.makeRoom()
+		r = &ring{most: attemptsPerClient}
 		j.clients[clientID] = r
 	}
-	r.add(a, attemptsPerClient)
+	r.add(a)
+}
+
+// makeRoom forgets the client whose newest attempt is the oldest when there are as many as there may be.
+func (j *journal) makeRoom() {
+	if len(j.clients) < attemptClients {
+		return
+	}
+	var quiet string
+	var since time.Time
+	for id, r := range j.clients {
+		if at := r.last().At; quiet == "" || at.Before(since) {
+			quiet, since = id, at
+		}
+	}
+	delete(j.clients, quiet)
+}
+
+// shorten cuts what is too long to be remembered, without holding on to the rest.
+func shorten(text string) string {
+	if len(text) <= attemptText {
+		return text
+	}
+	return strings.ToValidUTF8(strings.Clone(text[:attemptText]), "") + "..."
 }
 
 // recent returns up to most attempts, newest first, of one frontend and of nobody at address.
@@ -74,21 +108,37 @@ func (j *journal) forget(clientID string) {
 	delete(j.clients, clientID)
 }
 
-// ring is a list that forgets its oldest entries.
-type ring struct{ entries []Attempt }
+// ring is a list that forgets its oldest entry when it has most of them.
+type ring struct {
+	most    int
+	entries []Attempt
+	oldest  int // once it is full
+}
 
-func (r *ring) add(a Attempt, most int) {
-	if n := len(r.entries); n > 0 && r.entries[n-1].same(a) {
-		r.entries[n-1].Count++
-		r.entries[n-1].At = a.At
-		return
+func (r *ring) add(a Attempt) {
+	if len(r.entries) > 0 {
+		if last := r.last(); last.same(a) {
+			last.Count++
+			last.At = a.At
+			return
+		}
 	}
 	a.Count = 1
-	if len(r.entries) >= most+most/4 { // at once, so that not every entry moves all others
-		r.entries = append(r.entries[:0], r.entries[len(r.entries)-most+1:]...)
+	if len(r.entries) < r.most {
+		r.entries = append(r.entries, a)
+		return
 	}
-	r.entries = append(r.entries, a)
+	r.entries[r.oldest] = a
+	r.oldest = (r.oldest + 1) % r.most
 }
+
+// at is the i-th newest entry, from 0.
+func (r *ring) at(i int) *Attempt {
+	n := len(r.entries)
+	return &r.entries[(r.oldest+n-1-i)%n]
+}
+
+func (r *ring) last() *Attempt { return r.at(0) }
 
 func (a Attempt) same(b Attempt) bool {
 	return a.Code == b.Code && a.Serial == b.Serial && a.FrontendID == b.FrontendID && a.Route == b.Route &&
@@ -96,9 +146,9 @@ func (a Attempt) same(b Attempt) bool {
 }
 
 func (r *ring) newest(into []Attempt, most int, wanted func(Attempt) bool) []Attempt {
-	for i := len(r.entries) - 1; i >= 0 && most > 0; i-- {
-		if wanted(r.entries[i]) {
-			into = append(into, r.entries[i])
+	for i := 0; i < len(r.entries) && most > 0; i++ {
+		if one := r.at(i); wanted(*one) {
+			into = append(into, *one)
 			most--
 		}
 	}
@@ -162,8 +212,9 @@ func (c *Control) traceRefused(e lb.Event) {
 	clientID, frontendID, serial := c.owner(e.Leaf)
 	c.meter.note(&e, c.meterOf(frontendID))
 	c.log.LogAttrs(context.Background(), slog.LevelInfo, "refused connection",
-		slog.String("reason", string(e.Reason)), slog.String("detail", e.Detail), slog.String("source", e.Remote.String()),
-		slog.String("client", clientID), slog.String("frontend", frontendID), slog.String("serial", serial))
+		slog.Uint64("id", e.ID), slog.String("reason", string(e.Reason)), slog.String("detail", shorten(e.Detail)),
+		slog.String("client", clientID), slog.String("frontend", frontendID), slog.String("serial", shorten(serial)),
+		slog.String("source", e.Remote.String()), slog.Duration("total", e.Duration))
 	c.journal.add(clientID, Attempt{
 		At: c.cfg.Now(), Code: string(e.Reason), Detail: e.Detail, Address: e.Remote, Serial: serial, FrontendID: frontendID,
 	})

@@ -2,8 +2,11 @@ package control
 
 import (
 	"net/netip"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 )
 
 func TestJournalShowsOwnAttemptsAndThoseOfNobodyFromTheSameAddress(t *testing.T) {
@@ -22,12 +25,39 @@ func TestJournalShowsOwnAttemptsAndThoseOfNobodyFromTheSameAddress(t *testing.T)
 	}
 }
 
-func TestRingForgetsTheOldest(t *testing.T) {
-	var r ring
-	for i := range 10_000 {
-		r.add(Attempt{At: time.Unix(int64(i)*100, 0), Code: "no-cert"}, 100)
+func TestJournalKeepsTheLastThousandOfAClient(t *testing.T) {
+	j, at := newJournal(), time.Unix(1_000_000, 0)
+	for i := range 1200 {
+		j.add("alice", Attempt{At: at, Code: "revoked", FrontendID: "f", Serial: strconv.Itoa(i)})
+		j.add("", Attempt{At: at, Code: "no-cert", Detail: strconv.Itoa(i)}) // all are the same one
 	}
-	if n := len(r.entries); n < 100 || n > 125 || r.entries[n-1].At.Unix() != 999_900 || r.entries[n-100].At.Unix() != 990_000 {
-		t.Errorf("%d entries, newest %v", len(r.entries), r.entries[len(r.entries)-1])
+	all := j.of("alice", "f", "", 5000)
+	if len(all) != 1000 || all[0].Serial != "1199" || all[999].Serial != "200" {
+		t.Errorf("%d attempts are kept, want the 1,000 newest", len(all))
+	}
+	if n := len(j.of("alice", "f", "", 3)); n != 3 {
+		t.Errorf("3 were asked for, %d came", n)
+	}
+}
+
+func TestJournalIsBoundedWhoeverFillsIt(t *testing.T) {
+	j, long := newJournal(), strings.Repeat("é", 50_000)
+	at := func(i int) time.Time { return time.Unix(1_000_000+int64(i), 0) }
+	for i := range 5000 {
+		source := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), 1)
+		j.add("", Attempt{At: at(i), Code: "no-cert", Address: source, Detail: long, Serial: long})
+		j.add(strconv.Itoa(i), Attempt{At: at(i), Code: "revoked", FrontendID: "f"})
+		j.add("busy", Attempt{At: at(i), Code: "revoked", FrontendID: "f"})
+	}
+	if len(j.clients) != attemptClients || len(j.nobody.entries) != attemptsOfNobody {
+		t.Errorf("attempts of %d clients and %d of nobody are kept", len(j.clients), len(j.nobody.entries))
+	}
+	for _, one := range j.nobody.entries {
+		if len(one.Detail) > attemptText+3 || len(one.Serial) > attemptText+3 || !utf8.ValidString(one.Detail) {
+			t.Fatalf("a stranger's text of %d bytes is kept", len(one.Detail))
+		}
+	}
+	if len(j.of("busy", "f", "", 10)) != 1 || len(j.of("4999", "f", "", 10)) != 1 || len(j.of("0", "f", "", 10)) != 0 {
+		t.Error("not the client that has been quiet for the longest time was forgotten")
 	}
 }

@@ -1,6 +1,10 @@
 package control
 
-import "context"
+import (
+	"context"
+
+	"github.com/xdire/xlb/lb"
+)
 
 // RefusedQuery selects what was turned away.
 type RefusedQuery struct {
@@ -27,7 +31,16 @@ func (c *Control) Refused(ctx context.Context, frontendID string, q RefusedQuery
 	if q.Limit < 1 || q.Limit > MaxRefused {
 		return nil, invalid("limit", "Use 1 to %d.", MaxRefused)
 	}
-	return c.journal.of(a.ClientID, frontendID, q.Reason, q.Limit), nil
+	if _, known := reasonIndex[lb.Reason(q.Reason)]; !known && q.Reason != "" {
+		return nil, invalid("reason", "There is no such reason. Use a code of the log, such as revoked, or leave it out.")
+	}
+	found := c.journal.of(a.ClientID, frontendID, q.Reason, q.Limit)
+	for i := range found {
+		if cert, known := c.index.certificates.get(certificateKey{c.cfg.Authority.ID(), found[i].Serial}); known && cert.clientID == a.ClientID {
+			found[i].Name = cert.name
+		}
+	}
+	return found, nil
 }
 
 // of returns up to most attempts of a client's frontend, newest first.

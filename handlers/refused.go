@@ -11,7 +11,7 @@ import (
 
 type refusedInput struct {
 	FrontendPath
-	Reason string `query:"reason" maxLength:"40" doc:"Only those with this code, such as revoked"`
+	Reason string `query:"reason" maxLength:"40" doc:"Only those with this code, such as revoked; one that does not exist is refused"`
 	Limit  int    `query:"limit" minimum:"1" maximum:"1000" doc:"Most items in the answer. Default: 1000"`
 }
 
@@ -22,6 +22,7 @@ type refusedBody struct {
 	Detail string    `json:"detail"`
 	Source string    `json:"source" doc:"address:port"`
 	Serial string    `json:"serial" doc:"Of the certificate, which anybody may show: only a connection proves that its key is there too"`
+	Name   string    `json:"name" doc:"Of the certificate"`
 	Route  string    `json:"route" doc:"Of one that was let in and then not served"`
 }
 
@@ -44,6 +45,6 @@ func (a *jsonAPI) listRefused(ctx context.Context, in *refusedInput) (*refusedOu
 
 func refusedBodyOf(a control.Attempt) refusedBody {
 	return refusedBody{
-		At: timestampOf(a.At), Count: a.Count, Reason: a.Code, Detail: a.Detail, Source: a.Address.String(), Serial: a.Serial, Route: a.Route,
+		At: timestampOf(a.At), Count: a.Count, Reason: a.Code, Detail: a.Detail, Source: a.Address.String(), Serial: a.Serial, Name: a.Name, Route: a.Route,
 	}
 }

@@ -1,6 +1,10 @@
 package web
 
-import "testing"
+import (
+	"strings"
+	"testing"
+	"time"
+)
 
 // What was turned away is kept for its owner, with the reason, and for nobody else.
 func TestRefusedAreListedForTheirOwner(t *testing.T) {
@@ -15,7 +19,7 @@ func TestRefusedAreListedForTheirOwner(t *testing.T) {
 	}
 	path := "/api/v1/client/frontend/" + id + "/refused"
 	var items []any
-	for range 100 { // the last one may still be on its way into the list
+	for deadline := time.Now().Add(dialTime); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) { // the last one may still be on its way
 		if items = c.call("GET", path, "").object(t)["items"].([]any); len(items) == 2 && items[0].(map[string]any)["count"] == 3.0 {
 			break
 		}
@@ -24,14 +28,43 @@ func TestRefusedAreListedForTheirOwner(t *testing.T) {
 		t.Fatalf("%v", items)
 	}
 	first, second := items[0].(map[string]any), items[1].(map[string]any)
-	if first["reason"] != "revoked" || first["count"] != 3.0 || first["serial"] != serial || first["source"] == "" || second["reason"] != "route-refused" || second["route"] != "127.0.0.1:1" {
+	if first["reason"] != "revoked" || first["count"] != 3.0 || first["serial"] != serial || first["name"] != "program" || first["source"] == "" || second["reason"] != "route-refused" || second["route"] != "127.0.0.1:1" {
 		t.Errorf("%v", items)
 	}
 	if only := c.call("GET", path+"?reason=revoked&limit=1", "").object(t)["items"].([]any); len(only) != 1 {
 		t.Errorf("%v", only)
 	}
-	wantProblem(t, c.call("GET", path+"?limit=0", ""), 422, "query.limit")
-	if a := stranger.call("GET", path, ""); a.status != 404 {
-		t.Errorf("another client's: %d", a.status)
+	if newest := c.call("GET", path+"?limit=1", "").object(t)["items"].([]any); len(newest) != 1 || newest[0].(map[string]any)["reason"] != "revoked" {
+		t.Errorf("the newest one is not first: %v", newest)
+	}
+	if none := c.call("GET", path+"?reason=idle", "").object(t)["items"].([]any); len(none) != 0 {
+		t.Errorf("%v", none)
+	}
+	for _, query := range []string{"limit=0", "limit=-1", "limit=1001", "limit=x"} {
+		wantProblem(t, c.call("GET", path+"?"+query, ""), 422, "query.limit")
+	}
+	for _, query := range []string{"reason=" + marker, "reason=Revoked", "reason=" + strings.Repeat("x", 100)} {
+		wantProblem(t, c.call("GET", path+"?"+query, ""), 422, "query.reason")
+	}
+	missing := "/api/v1/client/frontend/0198a1f2-0000-7000-8000-000000000000/refused"
+	foreign, none := stranger.call("GET", path, "", "X-Request-Id", "r"), stranger.call("GET", missing, "", "X-Request-Id", "r")
+	if foreign.status != 404 || foreign.body != none.body {
+		t.Errorf("another client's: %d %s, want what a missing one gets: %s", foreign.status, foreign.body, none.body)
+	}
+}
+
+// Whoever has no certificate of a client is in the log and in a counter, and in nobody's list.
+func TestRefusalsOfNobodyAreInNoList(t *testing.T) {
+	f := start(t)
+	c := f.signUp("testuser")
+	w := &ways{c, f.balance()}
+	id := c.frontend("127.0.0.1:1")
+	const strangers = 5
+	for range strangers {
+		w.line("other-ca", w.knock(w.foreign()))
+	}
+	f.eventually(scrape{series("handshakes_refused_total", "owner=nobody", "reason=other-ca"): strangers})
+	if items := c.call("GET", "/api/v1/client/frontend/"+id+"/refused", "").object(t)["items"].([]any); len(items) != 0 {
+		t.Errorf("a client is told about connections that are not its own: %v", items)
 	}
 }
