@@ -126,6 +126,10 @@ func RouteReason(code string) string {
 		return "Not allowed by this server"
 	case "route-tls":
 		return "TLS failed"
+	case "route-answer":
+		return "Answered, but not as expected"
+	case "route-reset", "route-closed":
+		return "Hung up"
 	}
 	return "Cannot be reached"
 }
