@@ -2,6 +2,7 @@ package web
 
 import (
 	"crypto/tls"
+	"fmt"
 	"net"
 	"testing"
 	"time"
@@ -85,6 +86,40 @@ func TestChecksTakeRoutesOutAndBackIn(t *testing.T) {
 		t.Fatalf("%d %s", a.status, a.body)
 	}
 	c.becomes(id, dest, "unknown")
+}
+
+// A route that goes down keeps its connections, unless its owner wants them closed.
+func TestConnectionsOfARouteThatGoesDown(t *testing.T) {
+	for _, closes := range []bool{false, true} {
+		f := start(t)
+		c, address := f.signUp("testuser"), f.balance()
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		must(t, err)
+		serveEcho(t, l)
+		dest := l.Addr().String()
+		id := c.frontend(dest, echoes(t))
+		body := fmt.Sprintf(`{"closeOnDown":%v,"check":{"kind":"tcp","intervalSec":1,"timeoutSec":1,"rise":1,"fall":1}}`, closes)
+		if a := c.call("PATCH", "/api/v1/client/frontend/"+id, body); a.status != 200 {
+			t.Fatalf("%d %s", a.status, a.body)
+		}
+		cert, _ := c.identity(id, "program")
+		c.becomes(id, dest, "up")
+		p := []program{f.connect(address, cert), f.connect(address, cert)} // one on each
+		l.Close()                                                          // its connection goes on
+		c.becomes(id, dest, "down")
+		open := 0
+		for _, one := range p {
+			if closes && one.noticed() {
+				continue
+			}
+			if one.works() {
+				open++
+			}
+		}
+		if want := map[bool]int{false: 2, true: 1}[closes]; open != want {
+			t.Errorf("closeOnDown %v: %d connections are open, want %d", closes, open, want)
+		}
+	}
 }
 
 // Without any check: connects that fail take a route out, and a probe brings it back.
