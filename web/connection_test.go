@@ -63,16 +63,31 @@ func clientOf(cert tls.Certificate) *tls.Config {
 // identity is a certificate of the frontend, through the API, and its serial.
 func (c *tenant) identity(frontend, name string) (tls.Certificate, string) {
 	c.Helper()
-	v := c.call("POST", "/api/v1/client/frontend/"+frontend+"/tls", `{"keyType":"ecdsa-p256","name":"`+name+`"}`).object(c.T)
+	return c.identityFor(frontend, `{"keyType":"ecdsa-p256","name":"`+name+`"}`)
+}
+
+// identityFor is the same, as a body asks for it.
+func (c *tenant) identityFor(frontend, body string) (tls.Certificate, string) {
+	c.Helper()
+	return pairOf(c.T, c.call("POST", "/api/v1/client/frontend/"+frontend+"/tls", body))
+}
+
+// pairOf is the key pair in an answer, and its serial.
+func pairOf(t *testing.T, a answer) (tls.Certificate, string) {
+	t.Helper()
+	if a.status != 200 {
+		t.Fatalf("issue: %d %s", a.status, a.body)
+	}
+	v := a.object(t)
 	var pems [2][]byte
 	for i, field := range []string{"certificate", "key"} {
 		text, _ := v[field].(string)
 		decoded, err := base64.StdEncoding.DecodeString(text)
-		must(c.T, err)
+		must(t, err)
 		pems[i] = decoded
 	}
 	pair, err := tls.X509KeyPair(pems[0], pems[1])
-	must(c.T, err)
+	must(t, err)
 	return pair, pair.Leaf.SerialNumber.Text(16)
 }
 

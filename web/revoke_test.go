@@ -1,13 +1,21 @@
 package web
 
 import (
+	"context"
 	"crypto/tls"
 	"fmt"
 	"io"
+	"os"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/xdire/xlb/control"
+	"github.com/xdire/xlb/pki"
+	"github.com/xdire/xlb/store"
 )
 
 // revoke revokes a certificate and returns the answer.
@@ -34,18 +42,36 @@ func (f *fixture) echo(address string, cfg *tls.Config) (resumed bool, err error
 	return conn.ConnectionState().DidResume, err
 }
 
+// oneSession is a client that keeps its first session and shows it each time, whatever became of it.
+type oneSession struct {
+	mu      sync.Mutex
+	session *tls.ClientSessionState
+}
+
+func (s *oneSession) Get(string) (*tls.ClientSessionState, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.session, s.session != nil
+}
+
+func (s *oneSession) Put(_ string, session *tls.ClientSessionState) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.session == nil {
+		s.session = session
+	}
+}
+
 // With many live connections, a revocation closes them within a second, and nobody comes in after it.
 func TestRevocationClosesAndRefuses(t *testing.T) {
-	const live, tries = 1000, 200
+	const live, tries = 1000, 1000
 	f := start(t)
 	c, address := f.signUp("testuser"), f.balance()
 	id := c.frontend(echoes(t))
 	cert, serial := c.identity(id, "lost")
 	other, _ := c.identity(id, "good")
-	cfg := func(one tls.Certificate) *tls.Config {
-		return &tls.Config{InsecureSkipVerify: true, Certificates: []tls.Certificate{one}, ClientSessionCache: tls.NewLRUClientSessionCache(8)}
-	}
-	again := cfg(cert)
+	again := clientOf(cert)
+	again.ClientSessionCache = &oneSession{}
 	for i := range 2 {
 		if resumed, err := f.echo(address, again); err != nil || resumed != (i == 1) {
 			t.Fatalf("connection %d: resumed is %v, %v", i, resumed, err)
@@ -68,8 +94,8 @@ func TestRevocationClosesAndRefuses(t *testing.T) {
 		t.Errorf("%v, want %d connections closed in less than a second", done, live)
 	}
 	for i := range tries {
-		if _, err := f.echo(address, again); err == nil {
-			t.Fatalf("try %d after the revocation was served", i)
+		if resumed, err := f.echo(address, again); err == nil || !resumed {
+			t.Fatalf("try %d after the revocation: resumed is %v, %v", i, resumed, err)
 		}
 	}
 	for i, p := range programs {
@@ -87,6 +113,119 @@ func TestRevocationClosesAndRefuses(t *testing.T) {
 	}
 	if again := c.revoke(id, serial, ""); again["revoked"] != 0.0 || again["closed"] != 0.0 {
 		t.Errorf("the second time: %v", again)
+	}
+}
+
+// However a revocation and a connection meet, nothing that is sent after the revocation has returned comes
+// back, and nobody comes in any more. XLB_RACE says how often they meet.
+func TestRevocationMeetsConnections(t *testing.T) {
+	meetings := 50
+	if n, err := strconv.Atoi(os.Getenv("XLB_RACE")); err == nil {
+		meetings = n
+	}
+	f := start(t)
+	c, address := f.signUp("testuser"), f.balance()
+	id := c.frontend(echoes(t))
+	ctx := control.WithActor(t.Context(), control.Actor{ClientID: c.uuid})
+	served, refused := 0, 0
+	for i := range meetings {
+		cert, serial := c.record(id)
+		for f.inForce(ctx) != 1 {
+			time.Sleep(100 * time.Microsecond)
+		}
+		revoked := make(chan error, 1)
+		go func() {
+			time.Sleep(time.Duration(i%40) * 100 * time.Microsecond) // from before the hello to after the first byte
+			_, err := f.control.RevokeCertificate(ctx, id, serial, control.Revocation{})
+			revoked <- err
+		}()
+		conn, err := tls.Dial("tcp", address, clientOf(cert))
+		p := program{Conn: conn}
+		if came := err == nil && p.works(); came {
+			served++
+		} else {
+			refused++
+		}
+		must(t, <-revoked)
+		if err == nil {
+			if p.works() {
+				t.Fatalf("meeting %d: a connection outlived the revocation", i)
+			}
+			conn.Close()
+		}
+		if _, err := f.echo(address, clientOf(cert)); err == nil {
+			t.Fatalf("meeting %d: served after the revocation", i)
+		}
+	}
+	t.Logf("%d were served before the revocation, %d were not", served, refused)
+	if meetings >= 50 && (served == 0 || refused == 0) {
+		t.Error("they met at one moment only")
+	}
+}
+
+// inForce is how many certificates of the actor the data plane knows and lets in.
+func (f *fixture) inForce(ctx context.Context) int {
+	usage, err := f.control.Usage(ctx)
+	must(f.T, err)
+	for _, u := range usage {
+		if u.Name == "certificates" {
+			return u.Used
+		}
+	}
+	return -1
+}
+
+// record issues a certificate without the calls that are counted by the minute: into the store, with the
+// server's authority.
+func (c *tenant) record(frontend string) (tls.Certificate, string) {
+	c.Helper()
+	ca, err := authority()
+	must(c.T, err)
+	key, err := pki.GenerateKey(pki.ECDSAP256)
+	must(c.T, err)
+	found, err := c.store.Frontend(c.Context(), c.uuid, frontend)
+	must(c.T, err)
+	now := time.Now()
+	leaf, err := ca.IssueClient(pki.ClientRequest{
+		ClientID: c.uuid, FrontendID: frontend, AccessKey: found.AccessKey, PublicKey: key.Public(), Now: now,
+	})
+	must(c.T, err)
+	serial := pki.FormatSerial(leaf.SerialNumber)
+	_, err = c.store.PutCertificate(c.Context(), store.Certificate{
+		Serial: serial, Authority: ca.ID(), ClientID: c.uuid, FrontendID: frontend, KeyType: string(pki.ECDSAP256),
+		NotBefore: leaf.NotBefore, NotAfter: leaf.NotAfter, IssuedAt: now,
+	})
+	must(c.T, err)
+	return tls.Certificate{Certificate: [][]byte{leaf.Raw}, PrivateKey: key, Leaf: leaf}, serial
+}
+
+// A connection ends when its certificate does, and the certificate opens nothing afterwards.
+func TestConnectionEndsWithItsCertificate(t *testing.T) {
+	var ahead atomic.Int64 // what the server's clock is ahead of ours; the least lifetime is a minute
+	f := start(t, func(cfg *control.Config) {
+		cfg.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+	})
+	c, address := f.signUp("testuser"), f.balance()
+	id := c.frontend(echoes(t))
+	ahead.Store(int64(-58 * time.Second))
+	cert, _ := c.identityFor(id, `{"keyType":"ecdsa-p256","lifetimeSec":60}`)
+	ahead.Store(0)
+	end := cert.Leaf.NotAfter
+	again := clientOf(cert)
+	again.ClientSessionCache = &oneSession{}
+	if _, err := f.echo(address, again); err != nil {
+		t.Fatal(err)
+	}
+	p := f.connect(address, cert)
+	p.ends(t)
+	if late := time.Since(end); late < 0 || late > 2*time.Second {
+		t.Errorf("it ended %v after its certificate", late)
+	}
+	if _, err := f.echo(address, again); err == nil {
+		t.Error("an expired certificate came back by its session")
+	}
+	if _, err := f.echo(address, clientOf(cert)); err == nil {
+		t.Error("an expired certificate was let in")
 	}
 }
 
