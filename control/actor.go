@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"crypto/x509"
 	"log/slog"
 	"net/netip"
 )
@@ -16,6 +17,9 @@ type Actor struct {
 	Via string
 	// Address is where the request comes from.
 	Address netip.Addr
+	// Certificate is what the connection was made with. The handshake has shown that the other side has its
+	// key, and nothing else is checked yet. Nil for most.
+	Certificate *x509.Certificate
 	// RequestID joins this request's log lines.
 	RequestID string
 }
@@ -52,6 +56,7 @@ const (
 	actFrontendDelete     action = "frontend.delete"
 	actRouteCheck         action = "route.check"
 	actCertificateIssue   action = "certificate.issue"
+	actCertificateRenew   action = "certificate.renew"
 	actCertificateRead    action = "certificate.read"
 	actCertificateRevoke  action = "certificate.revoke"
 	actConnectionActivity action = "connection.read"

@@ -27,13 +27,14 @@ type Certificate struct {
 	Revoked     bool
 	RevokedAt   time.Time // zero while it is good
 	Reason      string    // of the revocation, as given
+	Renews      string    // serial of the one that it follows, empty for none
 }
 
 func certificateOf(r store.Certificate) Certificate {
 	cert := Certificate{
 		Serial: r.Serial, Authority: r.Authority, Fingerprint: r.Fingerprint, FrontendID: r.FrontendID,
 		Name: r.Name, KeyType: r.KeyType, NotBefore: r.NotBefore, NotAfter: r.NotAfter, IssuedAt: r.IssuedAt, Revoked: r.RevokedAt != nil,
-		Reason: r.RevokedReason,
+		Reason: r.RevokedReason, Renews: r.Renews,
 	}
 	if cert.Revoked {
 		cert.RevokedAt = *r.RevokedAt
@@ -63,6 +64,9 @@ type IssueRequest struct {
 	// CSR is a certificate request in PEM whose public key is used, and nothing else of it. Empty: a new key
 	// pair is made, of KeyType.
 	CSR string
+	// Renews is the serial of a certificate of the same frontend, in any spelling, that the new one is to
+	// follow: key type, lifetime and name are that one's unless they are given. Empty: none.
+	Renews string
 }
 
 const minLifetime = time.Minute
@@ -105,19 +109,35 @@ func (c *Control) IssueCertificate(ctx context.Context, frontendID string, r Iss
 	if err != nil {
 		return Issued{}, fromStore(err, "frontend")
 	}
+	var old *store.Certificate
+	if r.Renews != "" {
+		if old, err = c.renewed(ctx, a, frontend.UUID, r.Renews); err != nil {
+			return Issued{}, err
+		}
+		r = r.following(*old)
+	}
 	if r, err = r.check(); err != nil {
 		return Issued{}, err
 	}
-	if most := c.limitsOf(a.ClientID).Certificates; most >= 0 && c.certificatesOf(a.ClientID) >= most {
-		return Issued{}, &Error{Kind: KindLimit, Message: fmt.Sprintf("You have all %d certificates that you may. Revoke one or ask for more.", most)}
+	if err := c.mayHaveMore(a.ClientID, a.ClientID); err != nil {
+		return Issued{}, err
 	}
-	if wait := c.issues.take(a.ClientID, c.cfg.Now()); wait > 0 {
-		return Issued{}, tooMany("Too many certificates in a minute.", wait)
-	}
-	return c.issue(ctx, frontend, r)
+	return c.issue(ctx, frontend, r, old, false)
 }
 
-func (c *Control) issue(ctx context.Context, f store.Frontend, r IssueRequest) (Issued, error) {
+// mayHaveMore refuses one more certificate to a client that has all it may, or to who asks too often.
+func (c *Control) mayHaveMore(clientID, asking string) error {
+	if most := c.limitsOf(clientID).Certificates; most >= 0 && c.certificatesOf(clientID) >= most {
+		return &Error{Kind: KindLimit, Message: fmt.Sprintf("You have all %d certificates that you may. Revoke one or ask for more.", most)}
+	}
+	if wait := c.issues.take(asking, c.cfg.Now()); wait > 0 {
+		return tooMany("Too many certificates in a minute.", wait)
+	}
+	return nil
+}
+
+// issue makes the certificate. old is the one that it follows, nil for none; byKey tells that its key asks.
+func (c *Control) issue(ctx context.Context, f store.Frontend, r IssueRequest, old *store.Certificate, byKey bool) (Issued, error) {
 	public, keyType, keyPEM, err := c.keyFor(ctx, r)
 	if err != nil {
 		return Issued{}, err
@@ -135,9 +155,15 @@ func (c *Control) issue(ctx context.Context, f store.Frontend, r IssueRequest) (
 	record := store.Certificate{
 		Serial: pki.FormatSerial(cert.SerialNumber), Authority: c.cfg.Authority.ID(), Fingerprint: pki.Fingerprint(cert),
 		ClientID: f.ClientID, FrontendID: f.UUID, Name: r.Name, KeyType: keyType,
-		NotBefore: cert.NotBefore, NotAfter: cert.NotAfter, IssuedAt: now.UTC(),
+		SPKI: pki.KeyID(public), NotBefore: cert.NotBefore, NotAfter: cert.NotAfter, IssuedAt: now.UTC(),
+	}
+	if old != nil {
+		record.Renews, record.RenewsAuthority, record.ByKey = old.Serial, old.Authority, byKey
 	}
 	rev, err := c.store.PutCertificate(ctx, record)
+	if errors.Is(err, store.ErrRevoked) {
+		return Issued{}, errRevoked()
+	}
 	if err != nil {
 		return Issued{}, fromStore(err, "frontend")
 	}

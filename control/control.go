@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -161,6 +162,9 @@ func (c *Control) Balancer() *lb.Server { return c.balancer }
 func (c *Control) ServerCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return c.identity.GetCertificate(hello)
 }
+
+// ClientAuthorities are those whose certificates are taken, as a hint for programs. They may change.
+func (c *Control) ClientAuthorities() *x509.CertPool { return c.verifier.Pool() }
 
 // AuthorityPEM is the authority's certificate, for clients to trust.
 func (c *Control) AuthorityPEM() []byte { return c.cfg.Authority.CertificatePEM() }

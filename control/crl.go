@@ -20,7 +20,7 @@ type revocationList struct {
 	revoked  uint64 // what it knows
 }
 
-var reasonCodes = map[string]int{"key-compromise": 1, "superseded": 4, "cessation-of-operation": 5}
+var reasonCodes = map[string]int{keyCompromise: 1, "superseded": 4, "cessation-of-operation": 5}
 
 // CRL is the list of revoked certificates that have not expired (RFC 5280), DER. It is signed anew when one
 // was revoked, and each hour.

@@ -10,7 +10,9 @@ import (
 )
 
 // RevocationReasons are what may be said about why (RFC 5280, section 5.3.1); empty is unspecified.
-var RevocationReasons = []string{"unspecified", "key-compromise", "superseded", "cessation-of-operation"}
+var RevocationReasons = []string{"unspecified", keyCompromise, "superseded", "cessation-of-operation"}
+
+const keyCompromise = "key-compromise"
 
 // Revocation is how to revoke. The zero value closes all connections at once.
 type Revocation struct {
@@ -72,7 +74,8 @@ func (c *Control) certificateRecord(ctx context.Context, a Actor, frontendID, se
 
 // RevokeCertificate ends a certificate of a frontend of the actor. When it returns, handshakes and
 // resumptions with it are refused and its live connections are closed, unless they were given time. A
-// certificate that is revoked stays as it is, but its connections are closed all the same.
+// certificate that is revoked stays as it is, but its connections are closed all the same. With the reason
+// key-compromise, whatever else its key may have opened ends too: see leaked.
 func (c *Control) RevokeCertificate(ctx context.Context, frontendID, serial string, r Revocation) (Revoked, error) {
 	began := time.Now()
 	a, err := c.may(ctx, actCertificateRevoke, frontendID+"/certificates/"+serial)
@@ -87,8 +90,52 @@ func (c *Control) RevokeCertificate(ctx context.Context, frontendID, serial stri
 		return Revoked{}, err
 	}
 	done, err := c.revokeAll(ctx, []store.Certificate{record}, r)
+	if err == nil && r.Reason == keyCompromise {
+		err = c.revokeLeaked(ctx, record, r, &done)
+	}
 	done.Took = time.Since(began)
 	return done, err
+}
+
+// revokeLeaked adds to done what goes with a key that is not its owner's alone any more. It looks again
+// until nothing is left: a renewal may have been under way, and after its certificate is revoked none is.
+func (c *Control) revokeLeaked(ctx context.Context, root store.Certificate, r Revocation, done *Revoked) error {
+	for {
+		all, err := c.store.Certificates(ctx, root.ClientID, root.FrontendID, "", 0)
+		if err != nil {
+			return fromStore(err, "frontend")
+		}
+		found := leaked(all, root)
+		if len(found) == 0 {
+			return nil
+		}
+		more, err := c.revokeAll(ctx, found, r)
+		done.Certificates += more.Certificates
+		done.Closed += more.Closed
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// leaked lists the good ones among a frontend's certificates that the holder of root's key has or may have
+// got: those with the same key, those that a key of these asked for, and so on.
+func leaked(all []store.Certificate, root store.Certificate) []store.Certificate {
+	serials, keys := map[string]bool{root.Serial: true}, map[string]bool{root.SPKI: root.SPKI != ""}
+	var found []store.Certificate
+	for again := true; again; {
+		again = false
+		for _, r := range all {
+			if serials[r.Serial] || !keys[r.SPKI] && !(r.ByKey && serials[r.Renews]) {
+				continue
+			}
+			serials[r.Serial], keys[r.SPKI], again = true, r.SPKI != "", true
+			if r.RevokedAt == nil {
+				found = append(found, r)
+			}
+		}
+	}
+	return found
 }
 
 // RevokeIssuedBefore ends all certificates of a frontend of the actor that were issued before a moment,

@@ -28,9 +28,10 @@ const (
 
 // How an operation wants to know who asks, as the OpenAPI document lists it.
 var (
-	withBearer = []map[string][]string{{"bearer": {}}}
-	withBasic  = []map[string][]string{{"basic": {}}}
-	forAnybody = []map[string][]string{{}}
+	withBearer      = []map[string][]string{{"bearer": {}}}
+	withBasic       = []map[string][]string{{"basic": {}}}
+	withCertificate = []map[string][]string{{"certificate": {}}}
+	forAnybody      = []map[string][]string{{}}
 )
 
 // APIConfig is the huma configuration that [RegisterAPI] needs.
@@ -43,8 +44,9 @@ func APIConfig(version string) huma.Config {
 	cfg.Formats = map[string]huma.Format{jsonType: format, "json": format, mergePatchType: format}
 	cfg.Info.Description = "Create frontends, and the certificates whose streams are balanced over their routes."
 	cfg.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
-		"bearer": {Type: "http", Scheme: "bearer", BearerFormat: "JWT", Description: "The token of POST /api/v1/client/auth, good for an hour."},
-		"basic":  {Type: "http", Scheme: "basic", Description: "The client's uuid and key."},
+		"bearer":      {Type: "http", Scheme: "bearer", BearerFormat: "JWT", Description: "The token of POST /api/v1/client/auth, good for an hour."},
+		"basic":       {Type: "http", Scheme: "basic", Description: "The client's uuid and key."},
+		"certificate": {Type: "mutualTLS", Description: "The certificate that is to be renewed, in the TLS handshake."},
 	}
 	return cfg
 }
@@ -69,6 +71,7 @@ func RegisterAPI(api huma.API, c *control.Control, log *slog.Logger) {
 	a.registerStatus()
 	a.registerRefused()
 	a.registerCertificate()
+	a.registerRenew()
 	a.registerConnection()
 	a.registerAuthority()
 	a.registerAdmin()

@@ -22,6 +22,7 @@ type issueBody struct {
 	LifetimeSec int64  `json:"lifetimeSec,omitempty" minimum:"60" maximum:"34300800" doc:"Default: 90 days"`
 	Name        string `json:"name,omitempty" doc:"A label, need not be unique"`
 	CSR         string `json:"csr,omitempty" doc:"A certificate request, PEM: its public key is used and nothing else of it. Goes without keyType"`
+	Renews      string `json:"renews,omitempty" doc:"The serial of a certificate of this frontend that the new one follows: what is left out is as in that one"`
 }
 
 type issuedBody struct {
@@ -44,6 +45,7 @@ type certificateBody struct {
 	Revoked     bool       `json:"revoked"`
 	RevokedAt   *timestamp `json:"revokedAt" doc:"null while it is good"`
 	Reason      string     `json:"reason" doc:"Why it was revoked, empty while it is good"`
+	Renews      string     `json:"renews" doc:"Serial of the certificate that this one follows, empty for none"`
 }
 
 // CertificatePath names a certificate.
@@ -127,14 +129,17 @@ func (a *jsonAPI) issueCertificate(ctx context.Context, in *FrontendPath) (*issu
 func (a *jsonAPI) issueCertificateAs(ctx context.Context, in *issueInput) (*issuedOutput, error) {
 	var r control.IssueRequest
 	if in.Body != nil {
-		r.KeyType, r.Name, r.CSR = in.Body.KeyType, in.Body.Name, in.Body.CSR
+		r.KeyType, r.Name, r.CSR, r.Renews = in.Body.KeyType, in.Body.Name, in.Body.CSR, in.Body.Renews
 		r.Lifetime = time.Duration(in.Body.LifetimeSec) * time.Second
 	}
 	return a.issue(ctx, in.UUID, r)
 }
 
 func (a *jsonAPI) issue(ctx context.Context, frontendID string, r control.IssueRequest) (*issuedOutput, error) {
-	issued, err := a.control.IssueCertificate(ctx, frontendID, r)
+	return issuedOutputOf(a.control.IssueCertificate(ctx, frontendID, r))
+}
+
+func issuedOutputOf(issued control.Issued, err error) (*issuedOutput, error) {
 	if err != nil {
 		return nil, err
 	}
@@ -184,7 +189,7 @@ func certificateBodyOf(c control.Certificate) certificateBody {
 	body := certificateBody{
 		Serial: c.Serial, FrontendID: c.FrontendID, Fingerprint: c.Fingerprint, Name: c.Name, KeyType: c.KeyType,
 		NotBefore: timestampOf(c.NotBefore), NotAfter: timestampOf(c.NotAfter), IssuedAt: timestampOf(c.IssuedAt), Revoked: c.Revoked,
-		Reason: c.Reason,
+		Reason: c.Reason, Renews: c.Renews,
 	}
 	if c.Revoked {
 		at := timestampOf(c.RevokedAt)

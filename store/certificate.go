@@ -23,6 +23,12 @@ type Certificate struct {
 	RevokedReason string     `json:"revokedreason,omitempty"`
 	DrainUntil    *time.Time `json:"drainuntil,omitempty"` // when a revocation closes its connections, nil for at once
 
+	// Renews and RenewsAuthority name the certificate that this one follows, empty for none. ByKey says
+	// that the key of that one asked for it, not the client.
+	Renews          string `json:"renews,omitempty"`
+	RenewsAuthority string `json:"renewsauthority,omitempty"`
+	ByKey           bool   `json:"bykey,omitempty"`
+
 	Revision uint64 `json:"-"` // that wrote it
 }
 
@@ -47,7 +53,8 @@ func (c *Certificate) indexExpiry() string {
 }
 
 // PutCertificate adds a certificate to a frontend. Errors: ErrNotFound without the frontend, ErrExists
-// for the authority and serial, ErrInvalid.
+// for the authority and serial, ErrInvalid, and ErrRevoked when the one it follows is revoked or not there:
+// once a revocation is saved, nothing follows any more.
 func (s *Store) PutCertificate(ctx context.Context, c Certificate) (uint64, error) {
 	if err := checkIDs(c.ClientID, c.FrontendID, c.Serial, c.Authority); err != nil {
 		return 0, err
@@ -59,11 +66,28 @@ func (s *Store) PutCertificate(ctx context.Context, c Certificate) (uint64, erro
 		if err := absent(tx, c.indexID(), "certificate"); err != nil {
 			return err
 		}
+		if err := mayFollow(tx, c); err != nil {
+			return err
+		}
 		tx.Set(c.indexID(), []byte(c.key()))
 		tx.Set(c.indexOf(), []byte(c.key()))
 		tx.Set(c.indexExpiry(), nil)
 		return set(tx, c.key(), c)
 	})
+}
+
+func mayFollow(tx Txn, c Certificate) error {
+	if c.Renews == "" {
+		return nil
+	}
+	old, err := certificate(tx, c.RenewsAuthority, c.Renews)
+	if err != nil && !isNotFound(err) {
+		return err
+	}
+	if err != nil || old.RevokedAt != nil || old.ClientID != c.ClientID || old.FrontendID != c.FrontendID {
+		return fmt.Errorf("the certificate that is followed: %w", ErrRevoked)
+	}
+	return nil
 }
 
 // Certificate returns the record of a serial, or ErrNotFound. It does not ask whether the frontend is

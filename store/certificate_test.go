@@ -191,3 +191,34 @@ func TestNewExpiryOfACertificateReplacesTheOldOne(t *testing.T) {
 		t.Errorf("got %d removed at the new time, want 1", n)
 	}
 }
+
+// Once a revocation is saved, no certificate follows the revoked one: otherwise a renewal that is under way
+// would escape it.
+func TestCertificateFollowsOnlyAGoodOne(t *testing.T) {
+	s, _ := openStore(t)
+	addClients(t, s, "c", "d")
+	addFrontends(t, s, "c", "f", "g")
+	addFrontends(t, s, "d", "h")
+	addCertificates(t, s, "c", "f", "01", "02")
+	follow := func(client, frontend, serial, renews string) error {
+		c := newCertificate(client, frontend, serial)
+		c.Renews, c.RenewsAuthority = renews, "ca"
+		_, err := s.PutCertificate(t.Context(), c)
+		return err
+	}
+	if err := follow("c", "f", "11", "01"); err != nil {
+		t.Fatal(err)
+	}
+	done(t)(s.UpdateCertificate(t.Context(), "ca", "01", func(c *Certificate) error { c.RevokedAt = &at; return nil }))
+	for name, err := range map[string]error{
+		"revoked": follow("c", "f", "12", "01"), "of another frontend": follow("c", "g", "13", "02"),
+		"of another client": follow("d", "h", "14", "02"), "not there": follow("c", "f", "15", "03"),
+	} {
+		if !errors.Is(err, ErrRevoked) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if got := serials(found[[]Certificate](t)(s.Certificates(t.Context(), "c", "", "", 0))); got != "01 02 11" {
+		t.Errorf("stored %s", got)
+	}
+}

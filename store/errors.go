@@ -19,6 +19,9 @@ var (
 	// ErrInvalid: an id is empty, too long or holds a character that keys cannot hold.
 	ErrInvalid = errors.New("invalid id")
 
+	// ErrRevoked: the certificate was revoked, so none can follow it.
+	ErrRevoked = errors.New("revoked")
+
 	// ErrTooLarge: one Update wrote more than MaxKeys keys or MaxBytes bytes. Nothing was written.
 	ErrTooLarge = errors.New("too large for one update")
 

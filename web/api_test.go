@@ -259,6 +259,9 @@ func TestListsPage(t *testing.T) {
 // openToAll lists the operations that need no token.
 var openToAll = []string{"POST /api/v1/client", "GET /api/v1/ca.pem", "GET /api/v1/crl", "GET /api/v1/openapi.json"}
 
+// byCertificate needs one instead of a token. There is no challenge to answer 401 with.
+const byCertificate = "POST /api/v1/renew"
+
 func TestEveryAPIRouteIsDocumentedAndClosed(t *testing.T) {
 	f := start(t)
 	document := f.do("GET", "/api/v1/openapi.json", nil).object(t)
@@ -282,6 +285,12 @@ func TestEveryAPIRouteIsDocumentedAndClosed(t *testing.T) {
 		}
 		path := strings.ReplaceAll(route, "{uuid}", "0198a1f2-0000-7000-8000-000000000000")
 		a := f.do(method, path, strings.NewReader("nonsense"), "Content-Type", "text/plain")
+		if method+" "+route == byCertificate {
+			if a.status != 415 && a.status != 403 {
+				t.Errorf("%s answers %d to a stranger", route, a.status)
+			}
+			return nil
+		}
 		open := slices.Contains(openToAll, method+" "+route)
 		if (a.status != 401) != open || !open && a.header.Get("WWW-Authenticate") == "" {
 			t.Errorf("%s %s answers %d %v to a stranger", method, route, a.status, a.header)
@@ -291,7 +300,7 @@ func TestEveryAPIRouteIsDocumentedAndClosed(t *testing.T) {
 		}
 		return nil
 	})
-	if err != nil || walked != 35 {
+	if err != nil || walked != 36 {
 		t.Errorf("walked %d routes: %v", walked, err)
 	}
 }

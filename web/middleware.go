@@ -38,6 +38,9 @@ func (s *Server) requestInfo(next http.Handler) http.Handler {
 		if from, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
 			a.Address = from.Addr().Unmap().WithZone("")
 		}
+		if r.TLS != nil && len(r.TLS.PeerCertificates) > 0 {
+			a.Certificate = r.TLS.PeerCertificates[0]
+		}
 		w.Header().Set("X-Request-Id", a.RequestID)
 		next.ServeHTTP(w, r.WithContext(control.WithActor(r.Context(), a)))
 	})
@@ -133,7 +136,7 @@ func (s *Server) deadlines(next http.Handler) http.Handler {
 		var until time.Time
 		switch path := r.URL.Path; {
 		case path == eventsPath:
-		case strings.HasSuffix(path, "/tls"), strings.HasSuffix(path, "/certificate"):
+		case strings.HasSuffix(path, "/tls"), strings.HasSuffix(path, "/certificate"), strings.HasSuffix(path, "/renew"):
 			until = time.Now().Add(issueTimeout)
 		default:
 			until = time.Now().Add(requestTimeout)

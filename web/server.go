@@ -82,11 +82,25 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		return errors.New("web: Serve was called twice")
 	}
 	srv := s.newHTTP(s.handler)
-	srv.TLSConfig = &tls.Config{
-		MinVersion: tls.VersionTLS13, GetCertificate: s.control.ServerCertificate, NextProtos: []string{"h2", "http/1.1"},
-	}
+	srv.TLSConfig = s.tlsConfig()
 	srv.RegisterOnShutdown(s.endStreams)
 	return s.serveUntil(ctx, srv, func() error { return srv.ServeTLS(l, "", "") })
+}
+
+// tlsConfig asks for a certificate and takes none as an answer: one call renews it, and all others look at
+// tokens and cookies. The authorities are named so that browsers ask their users only where one would fit.
+func (s *Server) tlsConfig() *tls.Config {
+	base := &tls.Config{
+		MinVersion: tls.VersionTLS13, GetCertificate: s.control.ServerCertificate, NextProtos: []string{"h2", "http/1.1"},
+		ClientAuth: tls.RequestClientCert,
+	}
+	cfg := base.Clone()
+	cfg.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		one := base.Clone()
+		one.ClientCAs = s.control.ClientAuthorities()
+		return one, nil
+	}
+	return cfg
 }
 
 // ServeOps answers health checks, scrapes and profiles on l, in plain HTTP, until ctx ends. From the end of Serve's
