@@ -208,8 +208,8 @@ type Download struct {
 
 // IssueBundle makes a key pair and a certificate for a frontend of the actor, and packs them with the
 // authority's certificate and a README into a zip.
-func (c *Control) IssueBundle(ctx context.Context, frontendID string) (Download, error) {
-	issued, err := c.IssueCertificate(ctx, frontendID, IssueRequest{})
+func (c *Control) IssueBundle(ctx context.Context, frontendID string, r IssueRequest) (Download, error) {
+	issued, err := c.IssueCertificate(ctx, frontendID, r)
 	if err != nil {
 		return Download{}, err
 	}

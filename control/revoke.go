@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/xdire/xlb/pki"
@@ -152,23 +153,44 @@ func (c *Control) RevokeIssuedBefore(ctx context.Context, frontendID string, bef
 	if before.IsZero() {
 		return Revoked{}, invalid("issuedBefore", "Use a moment, for example 2027-01-31T12:00:00Z.")
 	}
-	frontend, err := c.store.Frontend(ctx, a.ClientID, canonicalID(frontendID))
+	old, err := c.issuedBefore(ctx, a, frontendID, before)
 	if err != nil {
-		return Revoked{}, fromStore(err, "frontend")
-	}
-	all, err := c.store.Certificates(ctx, a.ClientID, frontend.UUID, "", 0)
-	if err != nil {
-		return Revoked{}, fromStore(err, "frontend")
-	}
-	var old []store.Certificate
-	for _, record := range all {
-		if record.RevokedAt == nil && record.IssuedAt.Before(before) {
-			old = append(old, record)
-		}
+		return Revoked{}, err
 	}
 	done, err := c.revokeAll(ctx, old, r)
 	done.Took = time.Since(began)
 	return done, err
+}
+
+// issuedBefore lists the certificates of a frontend of the actor that were issued before a moment and not
+// revoked.
+func (c *Control) issuedBefore(ctx context.Context, a Actor, frontendID string, before time.Time) ([]store.Certificate, error) {
+	frontend, err := c.store.Frontend(ctx, a.ClientID, canonicalID(frontendID))
+	if err != nil {
+		return nil, fromStore(err, "frontend")
+	}
+	all, err := c.store.Certificates(ctx, a.ClientID, frontend.UUID, "", 0)
+	return slices.DeleteFunc(all, func(r store.Certificate) bool { return r.RevokedAt != nil || !r.IssuedAt.Before(before) }), fromStore(err, "frontend")
+}
+
+// IssuedBefore is what RevokeIssuedBefore would do: how many certificates it would revoke, and how many
+// connections these have open.
+func (c *Control) IssuedBefore(ctx context.Context, frontendID string, before time.Time) (certificates, connections int, err error) {
+	a, err := c.may(ctx, actCertificateRead, frontendID+"/certificates")
+	if err != nil {
+		return 0, 0, err
+	}
+	old, err := c.issuedBefore(ctx, a, frontendID, before)
+	serials := map[string]bool{}
+	for _, record := range old {
+		serials[record.Serial] = true
+	}
+	for _, one := range c.newestConnections(canonicalID(frontendID)) {
+		if b, _ := one.Tag.(*bearer); b != nil && serials[b.certificate.serial] {
+			connections++
+		}
+	}
+	return len(old), connections, err
 }
 
 // revokeAll saves the revocations and waits until the data plane has obeyed.

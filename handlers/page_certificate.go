@@ -27,7 +27,16 @@ func (p *Pages) certificateForm(w http.ResponseWriter, r *http.Request) error {
 
 // downloadBundle issues a certificate: the private key is in the answer and nowhere else.
 func (p *Pages) downloadBundle(w http.ResponseWriter, r *http.Request) error {
-	file, err := p.Control.IssueBundle(r.Context(), idOf(r))
+	return p.bundle(w, r, control.IssueRequest{})
+}
+
+// renewBundle is the same for a certificate that follows another.
+func (p *Pages) renewBundle(w http.ResponseWriter, r *http.Request) error {
+	return p.bundle(w, r, control.IssueRequest{Renews: r.PathValue("serial")})
+}
+
+func (p *Pages) bundle(w http.ResponseWriter, r *http.Request, request control.IssueRequest) error {
+	file, err := p.Control.IssueBundle(r.Context(), idOf(r), request)
 	if err != nil {
 		return err
 	}
@@ -40,6 +49,27 @@ func (p *Pages) downloadBundle(w http.ResponseWriter, r *http.Request) error {
 
 // ignoreGone: after the first byte there is nobody to tell.
 func ignoreGone(error) error { return nil }
+
+// certificate shows one certificate.
+func (p *Pages) certificate(w http.ResponseWriter, r *http.Request) error {
+	s, err := p.Control.Status(r.Context(), idOf(r))
+	if err != nil {
+		return err
+	}
+	c, err := p.Control.Certificate(r.Context(), s.ID, r.PathValue("serial"))
+	if err != nil {
+		return err
+	}
+	open, err := p.Control.Connections(r.Context(), s.ID, control.ConnectionQuery{Text: c.Serial, Limit: 1})
+	if err != nil {
+		return err
+	}
+	row := certificateRows([]control.Certificate{c}, []control.Status{s}, time.Now())[0]
+	return p.show(w, r, http.StatusOK, views.CertificatePage(views.CertificateProps{
+		Page: p.base(r, views.TitleOneCertificate(c.Name, c.Serial), "certificates"), Certificate: row,
+		File: control.BundleName(s.Name), Connections: open.Total,
+	}))
+}
 
 func (p *Pages) certificates(w http.ResponseWriter, r *http.Request) error {
 	statuses, err := p.Control.Statuses(r.Context())
@@ -69,6 +99,7 @@ func certificateRows(issued []control.Certificate, statuses []control.Status, no
 		rows = append(rows, views.Certificate{
 			Serial: c.Serial, Name: c.Name, FrontendID: c.FrontendID, FrontendName: name, KeyType: c.KeyType, Fingerprint: c.Fingerprint,
 			NotBefore: c.NotBefore, NotAfter: c.NotAfter, IssuedAt: c.IssuedAt, State: certificateState(c, exists, now),
+			RevokedAt: c.RevokedAt, Reason: c.Reason, Renews: c.Renews,
 		})
 	}
 	slices.SortStableFunc(rows, func(a, b views.Certificate) int { return b.IssuedAt.Compare(a.IssuedAt) })

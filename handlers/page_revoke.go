@@ -43,3 +43,48 @@ func (p *Pages) revoke(w http.ResponseWriter, r *http.Request) error {
 	http.Redirect(w, r, "/frontends/"+id+"?done="+code, http.StatusSeeOther)
 	return nil
 }
+
+// revokeBeforeForm asks for a moment, and shows what it means once it is there.
+func (p *Pages) revokeBeforeForm(w http.ResponseWriter, r *http.Request) error {
+	return p.askBefore(w, r, r.URL.Query().Get("before"))
+}
+
+func (p *Pages) askBefore(w http.ResponseWriter, r *http.Request, text string) error {
+	f, err := p.Control.Frontend(r.Context(), idOf(r))
+	if err != nil {
+		return err
+	}
+	props := views.RevokeBeforeProps{
+		Page: p.base(r, views.TitleRevoke(f.Name), "frontends"), FrontendID: f.ID, FrontendName: f.Name, Text: text,
+	}
+	status := http.StatusOK
+	if text == "" {
+		props.Text = time.Now().UTC().Add(time.Second).Format(time.RFC3339)
+	} else if props.Before, err = time.Parse(time.RFC3339, text); err != nil {
+		props.Error, status = views.NotAMoment, http.StatusUnprocessableEntity
+	} else if props.Certificates, props.Connections, err = p.Control.IssuedBefore(r.Context(), f.ID, props.Before); err != nil {
+		return err
+	}
+	return p.show(w, r, status, views.RevokeBefore(props))
+}
+
+func (p *Pages) revokeBefore(w http.ResponseWriter, r *http.Request) error {
+	id, drain := idOf(r), atoi(r.PostForm.Get("drain"), 0)
+	text := r.PostForm.Get("before")
+	before, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return p.askBefore(w, r, text)
+	}
+	done, err := p.Control.RevokeIssuedBefore(r.Context(), id, before, control.Revocation{
+		Reason: r.PostForm.Get("reason"), Drain: time.Duration(drain) * time.Second,
+	})
+	if err != nil {
+		return err
+	}
+	code := fmt.Sprintf("revoked-all-%d-%d-%d", done.Certificates, done.Closed, done.Took.Milliseconds())
+	if drain > 0 {
+		code = "revoked-drain"
+	}
+	http.Redirect(w, r, "/frontends/"+id+"?done="+code, http.StatusSeeOther)
+	return nil
+}

@@ -252,7 +252,9 @@ type ConnectionsProps struct {
 type Certificate struct {
 	Serial, Name, FrontendID, FrontendName, KeyType, Fingerprint string
 	NotBefore, NotAfter, IssuedAt                                time.Time
-	State                                                        string // active, expired, revoked, gone (its frontend is deleted)
+	State                                                        string    // active, expired, revoked, gone (its frontend is deleted)
+	RevokedAt                                                    time.Time // zero while it is good
+	Reason, Renews                                               string    // of the revocation; serial of the one that it follows
 }
 
 // SettingsProps is the settings page of one frontend.
@@ -290,6 +292,24 @@ type RevokeProps struct {
 	FrontendName string
 	Serial, Name string // Name may be empty
 	Connections  int    // that it has open
+}
+
+// RevokeBeforeProps asks for a moment, and then before everything that was issued until then is revoked.
+type RevokeBeforeProps struct {
+	Page                     Page
+	FrontendID, FrontendName string
+	Text, Error              string    // what was typed, and what is wrong with it
+	Before                   time.Time // zero until it is known
+	Certificates             int       // good ones that were issued before
+	Connections              int       // that these have open
+}
+
+// CertificateProps is the page of one certificate.
+type CertificateProps struct {
+	Page        Page
+	Certificate Certificate
+	File        string // name of the bundle that renewing gives
+	Connections int    // that it has open
 }
 
 // CertificatesProps lists the certificates of all frontends.

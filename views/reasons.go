@@ -69,7 +69,13 @@ func Done(code string) string {
 	if n, _ := fmt.Sscanf(code, "revoked-%d-%d", &closed, &took); n == 2 && closed >= 0 && took >= 0 {
 		return fmt.Sprintf("Revoked. %s closed in %s ms.", plural(closed, "connection"), count(took))
 	}
+	var revoked int
+	if n, _ := fmt.Sscanf(code, "revoked-all-%d-%d-%d", &revoked, &closed, &took); n == 3 && min(revoked, closed, took) >= 0 {
+		return fmt.Sprintf("Revoked %s. %s closed in %s ms.", plural(revoked, "certificate"), plural(closed, "connection"), count(took))
+	}
 	switch code {
+	case "renewed":
+		return "Renewed. The old one stays valid; revoke it when the new one is in use."
 	case "out":
 		return "You are logged out."
 	case "saved":

@@ -46,6 +46,10 @@ func connectionsURL(id string) string { return frontendURL(id) + "/connections" 
 func revokeURL(id, serial string) string {
 	return frontendURL(id) + "/certificates/" + serial + "/revoke"
 }
+func serialURL(id, serial string) string { return frontendURL(id) + "/certificates/" + serial }
+func renewURL(id, serial string) string  { return serialURL(id, serial) + "/renew" }
+func revokeBeforeURL(id string) string   { return frontendURL(id) + "/certificates/revoke" }
+
 func deleteURL(id string) string { return frontendURL(id) + "/delete" }
 
 func highest(samples []float64) float64 {

@@ -468,6 +468,79 @@ func revokeNow(n int) string {
 	return "Close all " + count(n) + " now"
 }
 
+const (
+	revokeLeakedHow   = "“Its key may have leaked” also revokes what that key has renewed by itself."
+	revokeBeforeLink  = "Revoke everything issued before…"
+	revokeBeforeLabel = "Issued before"
+	revokeBeforeHint  = "Date and time with its zone; Z is UTC. What is issued later stays."
+	revokeBeforeShow  = "Show what that is"
+	keepThem          = "Keep them"
+)
+
+func revokeBeforeHeading(p RevokeBeforeProps) string {
+	if p.Before.IsZero() || p.Certificates == 0 {
+		return "Revoke everything issued before…"
+	}
+	return "Revoke " + plural(p.Certificates, "certificate") + "?"
+}
+
+func revokeBeforeText(p RevokeBeforeProps) string {
+	switch {
+	case p.Before.IsZero():
+		return "All certificates of " + p.FrontendName + " that were issued before a moment, for example before a backup was lost."
+	case p.Certificates == 0:
+		return "No certificate of " + p.FrontendName + " that is good was issued before " + instant(p.Before) + "."
+	}
+	return "They were issued before " + instant(p.Before) + ". Programs that use them lose access to " + p.FrontendName + " at once. This cannot be undone."
+}
+
+func revokeBeforeButton(n int) string { return "Revoke " + plural(n, "certificate") }
+
+func revokeReasonName(value string) string {
+	for _, r := range revokeReasons {
+		if r.value == value {
+			return lowerFirst(r.name)
+		}
+	}
+	return value
+}
+
+// One certificate.
+const (
+	fingerprintWord = "SHA-256"
+	followsWord     = "Follows"
+	renewWord       = "Renew"
+	renewButton     = "Download a new certificate"
+)
+
+func renewLabel(c Certificate) string { return "Renew " + certificateCalled(c.Name, c.Serial) }
+
+func renewText(now time.Time, c Certificate) string {
+	text := "Makes a new key pair and certificate of the same type, lifetime and name. "
+	if !now.Before(c.NotAfter) {
+		return text + "The old one has expired."
+	}
+	return text + "The old one stays valid until " + date(c.NotAfter) + "; revoke it when the new one is in use."
+}
+
+func certificateOpen(n int) string {
+	if n == 0 {
+		return "No connection is open with it."
+	}
+	return plural(n, "connection") + " open with it."
+}
+
+// TitleOneCertificate is the title of the page of one certificate.
+func TitleOneCertificate(name, serial string) string {
+	if name == "" {
+		name = serial
+	}
+	return name + " · " + certificateWord
+}
+
+// NotAMoment says what to type instead.
+const NotAMoment = "Use a date and time such as 2027-01-31T12:00:00Z."
+
 // TitleRevoke is the title of the page that asks before it revokes.
 func TitleRevoke(name string) string { return name + " · " + revokeWord }
 

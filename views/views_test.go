@@ -115,10 +115,20 @@ func pages() map[string]templ.Component {
 		"delete, empty":       Delete(DeleteProps{}),
 		"certificates":        Certificates(CertificatesProps{Page: p, Certificates: sampleCertificates(), Frontends: []Frontend{f}}),
 		"certificates, empty": Certificates(CertificatesProps{}),
-		"account":             Account(AccountProps{Page: p, Admin: true, CreatedAt: noon, Limits: []Limit{{"Frontends", 7, 50}, {nasty, 95, 100}, {"Routes", 3, 0}}}),
-		"account, empty":      Account(AccountProps{}),
-		"error":               Error(ErrorProps{Page: p, Status: 404, Message: nasty}),
-		"error, empty":        Error(ErrorProps{}),
+		"one certificate":     CertificatePage(CertificateProps{Page: p, Certificate: sampleCertificates()[0], File: nasty, Connections: 3}),
+		"one, revoked": CertificatePage(CertificateProps{Page: p, Certificate: Certificate{
+			Serial: "4e91", Name: nasty, FrontendID: "f1", FrontendName: nasty, State: "revoked", RevokedAt: noon, Reason: nasty, Renews: nasty,
+		}}),
+		"one, empty":           CertificatePage(CertificateProps{}),
+		"revoke":               Revoke(RevokeProps{Page: p, FrontendID: "f1", FrontendName: nasty, Serial: "4e91", Name: nasty, Connections: 311}),
+		"revoke, empty":        Revoke(RevokeProps{}),
+		"revoke before":        RevokeBefore(RevokeBeforeProps{Page: p, FrontendID: "f1", FrontendName: nasty, Text: nasty, Error: nasty}),
+		"revoke before, all":   RevokeBefore(RevokeBeforeProps{Page: p, FrontendID: "f1", FrontendName: nasty, Before: noon, Certificates: 3, Connections: 9}),
+		"revoke before, empty": RevokeBefore(RevokeBeforeProps{}),
+		"account":              Account(AccountProps{Page: p, Admin: true, CreatedAt: noon, Limits: []Limit{{"Frontends", 7, 50}, {nasty, 95, 100}, {"Routes", 3, 0}}}),
+		"account, empty":       Account(AccountProps{}),
+		"error":                Error(ErrorProps{Page: p, Status: 404, Message: nasty}),
+		"error, empty":         Error(ErrorProps{}),
 	}
 }
 

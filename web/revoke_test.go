@@ -338,3 +338,89 @@ func TestRevokePageWithoutScripts(t *testing.T) {
 		t.Error("what is revoked can be revoked once more")
 	}
 }
+
+// Everything that was issued before a moment goes by the page too, which first says what that is.
+func TestRevokeBeforePageWithoutScripts(t *testing.T) {
+	f := start(t)
+	c, stranger, address := f.signUp("testuser"), f.signUp("stranger"), f.balance()
+	id := c.frontend(echoes(t))
+	old, _ := c.identity(id, "one")
+	c.identity(id, "two")
+	time.Sleep(10 * time.Millisecond)
+	moment := time.Now().UTC().Format(time.RFC3339Nano)
+	young, _ := c.identity(id, "three")
+	cookie, page := f.cookieOf(c), "/frontends/"+id+"/certificates/revoke"
+	programs := []program{f.connect(address, old), f.connect(address, young)}
+	says := func(a answer, status int, words ...string) {
+		t.Helper()
+		for _, w := range words {
+			if a.status != status || !strings.Contains(a.body, w) {
+				t.Errorf("%d, the page does not say %q", a.status, w)
+			}
+		}
+	}
+	says(f.do("GET", "/frontends/"+id, nil, "Cookie", cookie), 200, `href="`+page+`"`)
+	says(f.do("GET", page, nil, "Cookie", cookie), 200, "Revoke everything issued before…", `name="before"`)
+	says(f.do("GET", page+"?before="+moment, nil, "Cookie", cookie), 200, "Revoke 2 certificates?", "Close all 1 now", "Keep them")
+	says(f.do("GET", page+"?before=2000-01-01T00:00:00Z", nil, "Cookie", cookie), 200, "No certificate of")
+	says(f.do("GET", page+"?before=yesterday", nil, "Cookie", cookie), 422, "Use a date and time such as")
+	says(f.postForm(page, "before=yesterday", "Cookie", cookie), 422, "Use a date and time such as")
+	if a := f.postForm(page, "before="+moment, "Cookie", f.cookieOf(stranger)); a.status != 404 {
+		t.Errorf("another client: %d", a.status)
+	}
+	if !programs[0].works() {
+		t.Error("asking closed a connection")
+	}
+	a := f.postForm(page, "drain=0&reason=superseded&before="+moment, "Cookie", cookie)
+	says(f.do("GET", a.header.Get("Location"), nil, "Cookie", cookie), 200, "Revoked 2 certificates. 1 connection closed in ")
+	programs[0].ends(t)
+	if !programs[1].works() {
+		t.Error("a younger one was closed")
+	}
+}
+
+// The page of one certificate shows what is known of it and renews it.
+func TestCertificatePageWithoutScripts(t *testing.T) {
+	f := start(t)
+	c, stranger, address := f.signUp("testuser"), f.signUp("stranger"), f.balance()
+	id := c.frontend(echoes(t))
+	cert, serial := c.identity(id, "laptop")
+	cookie, page := f.cookieOf(c), "/frontends/"+id+"/certificates/"+serial
+	f.connect(address, cert)
+	if list := f.do("GET", "/certificates", nil, "Cookie", cookie).body; !strings.Contains(list, `href="`+page+`"`) {
+		t.Error("the list does not lead to it")
+	}
+	a := f.do("GET", page, nil, "Cookie", cookie)
+	for _, words := range []string{"“laptop”", serial, pki.Fingerprint(cert.Leaf), "ecdsa-p256", "1 connection open with it.", page + "/renew", page + "/revoke"} {
+		if a.status != 200 || !strings.Contains(a.body, words) {
+			t.Errorf("%d, the page does not say %q", a.status, words)
+		}
+	}
+	for _, other := range []answer{f.do("GET", page, nil, "Cookie", f.cookieOf(stranger)), f.postForm(page+"/renew", "", "Cookie", f.cookieOf(stranger)), f.do("GET", page[:len(page)-1], nil, "Cookie", cookie)} {
+		if other.status != 404 {
+			t.Errorf("another client's, or one that there is not: %d", other.status)
+		}
+	}
+	bundle := f.postForm(page+"/renew", "", "Cookie", cookie)
+	if bundle.status != 200 || bundle.header.Get("Content-Type") != "application/zip" || bundle.header.Get("Cache-Control") != "no-store" {
+		t.Fatalf("%d %v", bundle.status, bundle.header)
+	}
+	items := c.call("GET", "/api/v1/client/frontend/"+id+"/certificates", "").object(t)["items"].([]any)
+	next := ""
+	for _, item := range items {
+		if one := item.(map[string]any); one["renews"] == serial && one["name"] == "laptop" {
+			next = one["serial"].(string)
+		}
+	}
+	if len(items) != 2 || next == "" {
+		t.Fatalf("%v", items)
+	}
+	if a := f.do("GET", "/frontends/"+id+"/certificates/"+next, nil, "Cookie", cookie); !strings.Contains(a.body, "Follows") || !strings.Contains(a.body, page) {
+		t.Error("the new one does not lead to the old one")
+	}
+	c.revoke(id, serial, "?reason=superseded")
+	a = f.do("GET", page, nil, "Cookie", cookie)
+	if !strings.Contains(a.body, "replaced by a newer one") || strings.Contains(a.body, page+"/renew") {
+		t.Error("the page of a revoked certificate offers to renew it, or does not say why it was revoked")
+	}
+}
