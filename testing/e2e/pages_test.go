@@ -35,7 +35,7 @@ func TestPagesFitTheirWindows(t *testing.T) {
 		"overview": "/", "frontends": "/frontends", "frontends-none": "/frontends?q=nothing", "account": "/account", "certificates": "/certificates",
 		"frontend-quiet": frontend, "settings": frontend + "/settings", "delete": frontend + "/delete",
 		"connections": frontend + "/connections", "connections-none": frontend + "/connections?q=nothing",
-		"certificate-more": frontend + "/certificate", "connect-first": frontend + "/connect",
+		"revoke-before": frontend + "/certificates/revoke", "certificate-more": frontend + "/certificate", "connect-first": frontend + "/connect",
 	} {
 		b.open(path)
 		b.shoot(page)
@@ -55,6 +55,11 @@ func TestPagesFitTheirWindows(t *testing.T) {
 	b.see("Draining")
 	b.press("Ready")
 	b.see("The route takes connections again.")
+	b.press("Renew")
+	b.see("6 connections open with it.")
+	b.shoot("certificate")
+	b.press("Download a new certificate")
+	b.see("Renewed. The old one stays valid")
 	b.press("Revoke")
 	b.see("Close all 6 now")
 	b.shoot("revoke")
