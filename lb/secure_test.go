@@ -350,13 +350,14 @@ func opensslClient(t *testing.T, r *rig, lines []string, args ...string) string 
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("%v: apt-get install openssl", err)
 	}
+	changes := 0
 	for _, line := range lines {
 		io.WriteString(in, line+"\n")
 		if len(line) > 1 {
 			eventually(t, "echo of "+line, func() bool { return strings.Contains(out.String(), line) })
 		} else {
-			eventually(t, "key update", func() bool { return strings.Contains(out.String(), "KEYUPDATE") })
-			time.Sleep(20 * time.Millisecond)
+			changes++ // the next line is typed once this one was read: a command stands alone
+			eventually(t, "key update", func() bool { return strings.Count(out.String(), "KEYUPDATE") == changes })
 		}
 	}
 	in.Close()

@@ -50,6 +50,6 @@ go test -race -shuffle=on -timeout=6m ./...
 
 if [ -f testing/e2e/go.mod ]; then
 	step "browser"
-	(cd testing/e2e && go vet ./... && go test -count=1 -timeout=4m ./...)
+	(cd testing/e2e && go vet ./... && go test -count=1 -timeout=6m ./...)
 fi
 step "done"

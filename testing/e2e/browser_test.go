@@ -22,12 +22,10 @@ import (
 
 	"github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/cdproto/emulation"
-	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
-	"github.com/chromedp/chromedp/kb"
 )
 
 // One server and one browser for the whole package; each test has a browser context of its own.
@@ -171,6 +169,7 @@ func roots(t *testing.T) *x509.CertPool {
 type tab struct {
 	t         *testing.T
 	ctx       context.Context
+	scripted  bool // the page's own scripts run
 	downloads string
 	allowed   []string
 	mu        sync.Mutex
@@ -181,9 +180,9 @@ func newTab(t *testing.T, actions ...chromedp.Action) *tab {
 	t.Helper()
 	ctx, cancel := chromedp.NewContext(chromium, chromedp.WithNewBrowserContext())
 	t.Cleanup(cancel)
-	ctx, cancelTime := context.WithTimeout(ctx, 60*time.Second)
+	ctx, cancelTime := context.WithTimeout(ctx, tabPatience)
 	t.Cleanup(cancelTime)
-	b := &tab{t: t, ctx: ctx, downloads: t.TempDir()}
+	b := &tab{t: t, ctx: ctx, scripted: true, downloads: t.TempDir()}
 	chromedp.ListenTarget(ctx, b.listen)
 	allowDownloads := chromedp.ActionFunc(func(ctx context.Context) error {
 		return browser.SetDownloadBehavior(browser.SetDownloadBehaviorBehaviorAllow).
@@ -197,7 +196,12 @@ func newTab(t *testing.T, actions ...chromedp.Action) *tab {
 	return b
 }
 
-func withoutScript() chromedp.Action { return emulation.SetScriptExecutionDisabled(true) }
+// newTabWithoutScript is a tab in which pages run no script. What a test evaluates runs all the same.
+func newTabWithoutScript(t *testing.T) *tab {
+	b := newTab(t, emulation.SetScriptExecutionDisabled(true))
+	b.scripted = false
+	return b
+}
 
 func (b *tab) listen(event any) {
 	switch e := event.(type) {
@@ -240,50 +244,10 @@ func (b *tab) check() {
 	}
 }
 
-func (b *tab) run(what string, actions ...chromedp.Action) {
-	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, 15*time.Second)
-	defer cancel()
-	if err := chromedp.Run(ctx, actions...); err != nil {
-		var url, text string
-		chromedp.Run(b.ctx, chromedp.Location(&url), chromedp.Text("body", &text, chromedp.ByQuery))
-		b.t.Fatalf("%s: %v\nat %s\n%s", what, err, url, text)
-	}
-}
-
-func (b *tab) open(path string) {
-	b.t.Helper()
-	b.run("open "+path, chromedp.Navigate("https://"+xlb.http+path), chromedp.WaitReady("h1", chromedp.ByQuery))
-}
-
-// press clicks the button or link with these words.
-func (b *tab) press(words string) {
-	b.t.Helper()
-	b.run("press "+words, chromedp.Click(fmt.Sprintf(`//*[(self::button or self::a or self::summary) and contains(normalize-space(.), %q)]`, words), chromedp.BySearch, chromedp.NodeVisible))
-}
-
-func (b *tab) fill(selector, text string) {
-	b.t.Helper()
-	b.run("fill "+selector, chromedp.WaitVisible(selector, chromedp.ByQuery), chromedp.Focus(selector, chromedp.ByQuery),
-		chromedp.KeyEvent("a", chromedp.KeyModifiers(input.ModifierCtrl)), chromedp.KeyEvent(kb.Delete), chromedp.KeyEvent(text))
-}
-
-// see waits until the page shows the words.
-func (b *tab) see(words string) {
-	b.t.Helper()
-	b.run("see "+words, chromedp.WaitVisible(fmt.Sprintf(`//body//*[contains(normalize-space(.), %q)]`, words), chromedp.BySearch))
-}
-
-func (b *tab) text(selector string) (text string) {
-	b.t.Helper()
-	b.run("read "+selector, chromedp.TextContent(selector, &text, chromedp.ByQuery))
-	return strings.TrimSpace(text)
-}
-
 func (b *tab) path() string {
 	b.t.Helper()
 	var url string
-	b.run("location", chromedp.Location(&url))
+	b.until("location", `location.href`, &url)
 	_, path, _ := strings.Cut(strings.TrimPrefix(url, "https://"), "/")
 	return "/" + path
 }
@@ -291,7 +255,7 @@ func (b *tab) path() string {
 // downloaded waits for a file in the download folder.
 func (b *tab) downloaded(suffix string) string {
 	b.t.Helper()
-	for deadline := time.Now().Add(15 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(poll) {
 		files, _ := filepath.Glob(filepath.Join(b.downloads, "*"+suffix))
 		if len(files) > 0 {
 			if info, err := os.Stat(files[0]); err == nil && info.Size() > 0 {
@@ -307,10 +271,12 @@ func (b *tab) downloaded(suffix string) string {
 // dark, into the folder that XLB_SHOTS names, if it does.
 func (b *tab) shoot(name string) {
 	b.t.Helper()
+	b.loaded()
 	for _, width := range []int64{1440, 375} {
+		b.run("resize", emulation.SetDeviceMetricsOverride(width, 900, 1, width < 500))
 		var over int
-		b.run("resize", emulation.SetDeviceMetricsOverride(width, 900, 1, width < 500),
-			chromedp.Evaluate(fmt.Sprintf(`document.scrollingElement.scrollWidth - %d`, width), &over))
+		b.until(fmt.Sprintf("a window of %d pixels", width),
+			fmt.Sprintf(`innerWidth >= %d && innerWidth - %[1]d < 50 ? document.scrollingElement.scrollWidth - %[1]d : null`, width), &over)
 		if over > 0 {
 			b.t.Errorf("%s is %d pixels wider than a window of %d", name, over, width)
 		}

@@ -109,7 +109,7 @@ func (b *tab) signUp(name string) (id, key string) {
 	b.t.Helper()
 	b.open("/signup")
 	b.fill("#name", name)
-	b.press("Create client")
+	b.follow("Create client")
 	b.see("Save your client key now")
 	return b.text("#client-id"), b.text("#client-key")
 }
@@ -132,13 +132,13 @@ func TestFromSignUpToTheFirstByte(t *testing.T) {
 	b.fill(rowInput(1), one)
 	b.fill(rowInput(2), two)
 	b.fill("#name", "web")
-	b.run("a check of the route", chromedp.WaitVisible(`[data-row]:nth-child(1) .good`, chromedp.ByQuery))
+	b.holds("a check of the route", `document.querySelector("[data-row]:nth-child(1) .good")?.checkVisibility()`)
 	b.shoot("new-checked")
-	b.press("Create frontend")
+	b.follow("Create frontend")
 
 	b.see("Download the certificate")
 	b.shoot("certificate")
-	b.press("Download xlb-web.zip")
+	b.follow("Download xlb-web.zip")
 	got := unzip(t, b.downloaded(".zip"))
 	for _, wanted := range []string{xlb.lb[strings.LastIndex(xlb.lb, ":"):], "SHA-256", "xpires"} {
 		if !strings.Contains(got.readme, wanted) {
@@ -153,7 +153,7 @@ func TestFromSignUpToTheFirstByte(t *testing.T) {
 	}
 	b.see("Connected") // by itself: nothing is pressed
 	b.shoot("connect-connected")
-	b.press("Open web")
+	b.follow("Open web")
 	b.see("Right now")
 	b.see(one)
 	b.shoot("frontend")
@@ -166,10 +166,10 @@ func TestFromSignUpToTheFirstByte(t *testing.T) {
 func TestKeyIsShownOnce(t *testing.T) {
 	b := newTab(t)
 	_, key := b.signUp("Once")
-	b.run("reload", chromedp.Reload())
+	b.leave("reload", func() { b.run("reload", chromedp.Reload()) })
 	b.see("Where should traffic go?")
 	var html string
-	b.run("read", chromedp.OuterHTML("html", &html, chromedp.ByQuery))
+	b.until("read", `document.documentElement.outerHTML`, &html)
 	if strings.Contains(html, key) || strings.Contains(html, "Save your client key") {
 		t.Error("the key is shown again after a reload")
 	}
@@ -177,42 +177,42 @@ func TestKeyIsShownOnce(t *testing.T) {
 
 // Every step with scripts switched off.
 func TestWithoutScript(t *testing.T) {
-	b := newTab(t, withoutScript())
+	b := newTabWithoutScript(t)
 	id, key := b.signUp("No scripts")
 	b.shoot("noscript-new")
 	b.fill(rowInput(1), "nonsense")
-	b.press("Create frontend")
+	b.follow("Create frontend")
 	b.see("port")
 	b.allow("422")
 	b.shoot("noscript-new-error")
 	b.fill(rowInput(1), upstream(t, "plain"))
-	b.press("Create frontend")
+	b.follow("Create frontend")
 	b.see("Download the certificate")
 	b.press("Download ")
 	got := unzip(t, b.downloaded(".zip"))
-	b.press("I have it")
+	b.follow("I have it")
 	b.see("Waiting for the first connection")
 	b.shoot("noscript-connect")
 	if text := got.get(t); text != "upstream plain" {
 		t.Fatalf("got %q", text)
 	}
-	b.press("Refresh")
+	b.follow("Refresh")
 	b.see("Connected")
-	b.press("Open ")
+	b.follow("Open ")
 	b.see("Right now")
-	b.press("Settings")
+	b.follow("Settings")
 	b.fill("#name", "renamed")
-	b.press("Save changes")
+	b.follow("Save changes")
 	b.see("renamed")
-	b.press("Delete frontend")
+	b.follow("Delete frontend")
 	b.fill("#name", "renamed")
-	b.press("Delete frontend")
+	b.follow("Delete frontend")
 	b.see("No frontends yet")
 	b.open("/account")
-	b.press("Log out")
+	b.follow("Log out")
 	b.see("Log in")
 	b.fill("#uuid", id)
 	b.fill("#key", key)
-	b.press("Log in")
+	b.follow("Log in")
 	b.see("No scripts")
 }

@@ -23,7 +23,7 @@ func TestPagesFitTheirWindows(t *testing.T) {
 	frontend := b.newFrontend("orders-db", upstream(t, "one"), upstream(t, "two"), "127.0.0.1:9")
 	b.newFrontend("sessions", upstream(t, "three"))
 	b.open(frontend + "/certificate")
-	b.press("Download xlb-orders-db.zip")
+	b.follow("Download xlb-orders-db.zip")
 	busy := unzip(t, b.downloaded("orders-db.zip"))
 	for range 7 {
 		busy.hold(t)
@@ -46,24 +46,24 @@ func TestPagesFitTheirWindows(t *testing.T) {
 	}
 	b.open(frontend + "/connections")
 	b.see("7 connections, newest first.")
-	b.press("Close")
+	b.follow("Close")
 	b.see("Closed 1 connection.")
 	b.see("6 connections, newest first.")
 	b.open(frontend)
-	b.press("Drain")
+	b.follow("Drain")
 	b.see("The route drains")
 	b.see("Draining")
-	b.press("Ready")
+	b.follow("Ready")
 	b.see("The route takes connections again.")
-	b.press("Renew")
+	b.follow("Renew")
 	b.see("6 connections open with it.")
 	b.shoot("certificate")
-	b.press("Download a new certificate")
+	b.follow("Download a new certificate")
 	b.see("Renewed. The old one stays valid")
-	b.press("Revoke")
+	b.follow("Revoke")
 	b.see("Close all 6 now")
 	b.shoot("revoke")
-	b.run("revoke", chromedp.Click("form.stack button[type=submit]"))
+	b.leave("revoke", func() { b.click("revoke", `document.querySelector("form.stack button[type=submit]")`) })
 	b.see("Revoked. 6 connections closed in")
 	b.shoot("frontend-revoked")
 	b.open("/frontends/0000")
@@ -80,7 +80,7 @@ func (b *tab) newFrontend(name string, routes ...string) string {
 		b.fill(rowInput(i+1), route)
 	}
 	b.fill("#name", name)
-	b.press("Create frontend")
+	b.follow("Create frontend")
 	b.see("Download the certificate")
 	return strings.TrimSuffix(b.path(), "/certificate")
 }
@@ -104,7 +104,7 @@ func TestPolicyIsStrict(t *testing.T) {
 		t.Errorf("policy %q", policy)
 	}
 	var ran bool
-	b.run("inject", chromedp.Evaluate(`(() => { const s = document.createElement("script"); s.textContent = "window.injected = true"; document.body.append(s); return Boolean(window.injected); })()`, &ran))
+	b.until("inject", `(() => { const s = document.createElement("script"); s.textContent = "window.injected = true"; document.body.append(s); return Boolean(window.injected); })()`, &ran)
 	if ran {
 		t.Error("an inline script ran")
 	}
