@@ -238,6 +238,7 @@ func (c *Control) traceClosed(b *bearer, e lb.Event) {
 		slog.Uint64("id", e.ID), slog.String("reason", string(e.Reason)), slog.String("client", b.clientID),
 		slog.String("frontend", b.frontendID), slog.String("serial", b.certificate.serial), slog.String("source", e.Remote.String()),
 		slog.String("route", e.Route), slog.Int64("bytesIn", e.BytesIn), slog.Int64("bytesOut", e.BytesOut),
+		slog.Int64("unackedIn", e.UnackedIn), slog.Int64("unackedOut", e.UnackedOut),
 		slog.Duration("wait", e.Wait), slog.Duration("connect", e.Connect), slog.Duration("total", e.Duration))
 	if notServed[e.Reason] {
 		c.journal.add(b.clientID, Attempt{

@@ -122,9 +122,14 @@ type Event struct {
 	Detail string // for people
 	Err    error
 
-	Route     string // address of the backend; in Dialled, and when none took the connection, of the last one that was tried
-	BytesIn   int64  // from the client
-	BytesOut  int64  // to the client
+	Route    string // address of the backend; in Dialled, and when none took the connection, of the last one that was tried
+	BytesIn  int64  // from the client
+	BytesOut int64  // to the client
+	// UnackedIn and UnackedOut are the bytes that the route's or the client's kernel had not acknowledged
+	// when the connection was cut off, TLS records included. They are known on Linux only, and 0 after an
+	// end in order.
+	UnackedIn, UnackedOut int64
+
 	Handshake time.Duration
 	Wait      time.Duration // in the queue of a full pool
 	Connect   time.Duration // of the dial that succeeded

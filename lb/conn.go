@@ -38,10 +38,12 @@ type conn struct {
 	in, out  atomic.Int64
 	deadline atomic.Pointer[deadline]
 
-	directions atomic.Int32 // that have not ended
+	directions            atomic.Int32 // that have not ended
+	clientSide, routeSide side
 
 	mu     sync.Mutex
 	end    ending
+	lost   unacked
 	closed bool
 	cancel context.CancelFunc // of the wait for a backend, nil at other times
 	lease  *backend
@@ -54,6 +56,9 @@ type ending struct {
 	detail string
 	err    error
 }
+
+// unacked is how many bytes the kernels of both sides had not acknowledged when they were cut off.
+type unacked struct{ in, out int }
 
 // deadline is a moment at which the connection is closed for a reason.
 type deadline struct {
@@ -86,11 +91,11 @@ func (c *conn) finish() {
 		c.route.Close()
 		c.admission.Pool.release(c.lease)
 	}
+	c.hangUp()
 	if c.limited {
 		releaseAll(c.admission.Limits)
 	}
 	c.tell(Closed)
-	c.hangUp()
 	c.server.live.remove(c, c.admission.Keys)
 }
 
@@ -253,10 +258,12 @@ func (c *conn) abort(e ending) bool {
 	if c.cancel != nil {
 		c.cancel()
 	}
-	reset(c.raw)
 	if c.route != nil {
+		c.lost.in, _ = unacknowledged(rawOf(c.route))
 		reset(c.route)
 	}
+	c.lost.out, _ = unacknowledged(c.raw)
+	reset(c.raw)
 	return true
 }
 
@@ -268,9 +275,7 @@ func (c *conn) isClosed() bool {
 
 // reset closes a connection so that the other side sees a reset, where there is such a thing.
 func reset(conn net.Conn) {
-	if secure, isTLS := conn.(*tls.Conn); isTLS {
-		conn = secure.NetConn() // its Close would say close_notify: a stream that is complete
-	}
+	conn = rawOf(conn) // the Close of TLS would say close_notify: a stream that is complete
 	if tcp, isTCP := conn.(interface{ SetLinger(int) error }); isTCP {
 		tcp.SetLinger(0)
 	}
@@ -335,6 +340,7 @@ func (c *conn) tell(kind EventKind) {
 	}
 	if kind == Refused || kind == Closed {
 		e.Reason, e.Detail, e.Err = c.end.reason, c.end.detail, c.end.err
+		e.UnackedIn, e.UnackedOut = int64(c.lost.in), int64(c.lost.out)
 	}
 	c.mu.Unlock()
 	c.server.cfg.Trace(e)

@@ -2,7 +2,6 @@ package lb
 
 import (
 	"crypto/tls"
-	"errors"
 	"io"
 	"net"
 	"sync/atomic"
@@ -32,8 +31,20 @@ func (c *conn) ended() {
 func (c *conn) up() {
 	defer c.ended()
 	readErr, writeErr := c.copyUp()
+	if readErr == nil && c.clientSide.wasReset(c.raw) {
+		readErr = syscall.ECONNRESET
+	}
 	switch {
-	case readErr == nil && writeErr == nil:
+	case writeErr != nil:
+		// The route takes no more. What it has sent already is still to be delivered.
+		c.note(ending{reason: ReasonRouteReset, err: writeErr})
+		c.markHalf()
+		c.discard(c.raw)
+	case readErr == io.ErrUnexpectedEOF:
+		c.passReset(rawOf(c.route), ending{reason: ReasonClientEOF, detail: "within a TLS record", err: readErr})
+	case readErr != nil:
+		c.passReset(rawOf(c.route), ending{reason: ReasonClientReset, err: readErr})
+	default:
 		if c.truncated() {
 			c.note(ending{reason: ReasonClientEOF}) // without close_notify
 		}
@@ -43,12 +54,6 @@ func (c *conn) up() {
 		if secure, isTLS := c.route.(*tls.Conn); isTLS {
 			closeWrite(secure.NetConn())
 		}
-	case readErr != nil:
-		c.abort(ending{reason: ReasonClientReset, err: readErr})
-	default:
-		// The route takes no more. What it has sent already is still to be delivered.
-		c.note(ending{reason: ReasonRouteReset, err: writeErr})
-		c.markHalf()
 	}
 }
 
@@ -60,7 +65,10 @@ func (c *conn) truncated() bool {
 // copyUp passes on what the client sends until it ends, which is no error.
 func (c *conn) copyUp() (readErr, writeErr error) {
 	deliver := func(data []byte) error {
-		if _, writeErr = c.route.Write(data); writeErr == nil {
+		c.routeSide.writing.Store(true)
+		_, writeErr = c.route.Write(data)
+		c.routeSide.wrote(writeErr)
+		if writeErr == nil {
 			c.moved(len(data), &c.in, &c.lease.traffic.in)
 		}
 		return writeErr
@@ -85,30 +93,38 @@ func (c *conn) copyUp() (readErr, writeErr error) {
 func (c *conn) down() {
 	defer c.ended()
 	readErr, writeErr := c.copyDown()
+	if readErr == nil && c.routeSide.wasReset(rawOf(c.route)) {
+		readErr = syscall.ECONNRESET
+	}
 	switch {
-	case readErr == nil && writeErr == nil:
+	case writeErr != nil:
+		// The client takes no more. What it has sent already is still to be delivered.
+		c.note(ending{reason: ReasonClientReset, err: writeErr})
+		c.markHalf()
+		c.discard(rawOf(c.route))
+	case readErr != nil && remoteAlert(readErr) != "": // in TLS 1.3 a client certificate is refused only now
+		c.passReset(c.raw, ending{reason: ReasonRouteTLS, detail: remoteAlert(readErr), err: readErr})
+	case readErr != nil:
+		c.passReset(c.raw, ending{reason: ReasonRouteReset, err: readErr})
+	default:
 		if c.out.Load() == 0 && !c.half.Load() {
 			c.note(ending{reason: ReasonRouteClosed})
 		}
 		c.markHalf()
 		c.closeClient()
-	case readErr != nil && remoteAlert(readErr) != "": // in TLS 1.3 a client certificate is refused only now
-		c.abort(ending{reason: ReasonRouteTLS, detail: remoteAlert(readErr), err: readErr})
-	case readErr != nil:
-		c.abort(ending{reason: ReasonRouteReset, err: readErr})
-	default:
-		c.abort(ending{reason: ReasonClientReset, err: writeErr})
 	}
 }
 
 // copyDown passes on what the route sends until it ends, which is no error.
 func (c *conn) copyDown() (readErr, writeErr error) {
 	deliver := func(data []byte) error {
+		c.clientSide.writing.Store(true)
 		if c.secure != nil {
 			writeErr = c.secure.write(data)
 		} else {
 			_, writeErr = c.client.Write(data)
 		}
+		c.clientSide.wrote(writeErr)
 		if writeErr == nil && c.moved(len(data), &c.out, &c.lease.traffic.out) {
 			c.tell(FirstByte)
 		}
@@ -154,51 +170,4 @@ func (c *conn) rest(d time.Duration) {
 		time.Sleep(min(d, restStep))
 		c.touch() // it is slowed down, not idle
 	}
-}
-
-// closeClient passes the end of the route's direction on. The other direction goes on.
-func (c *conn) closeClient() {
-	switch {
-	case c.secure != nil:
-		c.secure.CloseWrite() // fails only when there is nobody to tell
-	case c.client != c.raw:
-		closeWrite(c.client)
-	}
-	closeWrite(c.raw) // FIN after close_notify: some clients wait for that
-}
-
-func closeWrite(conn net.Conn) {
-	if half, can := conn.(interface{ CloseWrite() error }); can {
-		half.CloseWrite() // fails only when there is nobody to tell
-	}
-}
-
-func (c *conn) markHalf() {
-	c.touch()
-	c.half.Store(true)
-}
-
-const (
-	lingerTime  = time.Second
-	lingerBytes = 256 << 10
-)
-
-// hangUp closes the client's side in order. Closing over bytes that were not read would make the kernel
-// send a reset, which can overtake the alert or the answer that was sent last, so they are read first,
-// within bounds.
-func (c *conn) hangUp() {
-	if c.isClosed() {
-		return
-	}
-	c.raw.SetWriteDeadline(time.Now().Add(lingerTime))
-	c.closeClient()
-	if !c.heardAll.Load() {
-		c.raw.SetReadDeadline(time.Now().Add(lingerTime))
-		io.CopyN(io.Discard, c.raw, lingerBytes)
-	}
-	c.raw.Close()
-}
-
-func isReset(err error) bool {
-	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }

@@ -84,8 +84,8 @@ func (s *secure) release() {
 }
 
 // read waits for data and passes all that has come to deliver, in one piece. It returns io.EOF after
-// close_notify, and when the TCP stream ends without one, which sets ended. deliver must not keep the
-// data; its error comes back as it is.
+// close_notify, and when the TCP stream ends without one between two records, which sets ended; within a
+// record that is io.ErrUnexpectedEOF. deliver must not keep the data; its error comes back as it is.
 func (s *secure) read(deliver func([]byte) error) error {
 	for s.closed == nil {
 		if s.fresh {
@@ -108,6 +108,9 @@ func (s *secure) fill() {
 	if err != nil {
 		s.ended.Store(err == io.EOF)
 		s.closed = err
+		if err == io.EOF && (s.have > 0 || len(s.rest) > 0) {
+			s.closed = io.ErrUnexpectedEOF
+		}
 		return
 	}
 	s.large = n == len(s.block.data)-s.have

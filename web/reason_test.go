@@ -351,7 +351,7 @@ func TestEndsOfConnectionsAreLoggedWithTheReason(t *testing.T) {
 		t.Run(c.reason, func(t *testing.T) {
 			w := w.in(t)
 			line := w.line(c.reason, c.end(w))
-			w.wantFields(line, "id", "client", "frontend", "serial", "source", "bytesIn", "bytesOut", "wait", "connect", "total")
+			w.wantFields(line, "id", "client", "frontend", "serial", "source", "bytesIn", "bytesOut", "unackedIn", "unackedOut", "wait", "connect", "total")
 			if _, there := line["route"]; !there || line["client"] != w.uuid || line["msg"] != "connection" {
 				t.Errorf("%v", line)
 			}

@@ -1,0 +1,143 @@
+package lb
+
+import (
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// side is what the two directions have to know of each other about one end of the connection.
+type side struct {
+	writing atomic.Bool // a write to it has not returned
+	reset   atomic.Bool // a write has found it reset
+}
+
+// wrote is called when a write has returned.
+func (s *side) wrote(err error) {
+	// EPIPE says that a FIN came before the reset: what is left to read ends in order.
+	if err != nil && !errors.Is(err, syscall.EPIPE) {
+		s.reset.Store(true)
+	}
+	s.writing.Store(false)
+}
+
+// wasReset is for a reader that has come to the end. The kernel tells of a reset once: when a write was
+// told, reading ends as if the other side had closed in order.
+func (s *side) wasReset(raw net.Conn) bool {
+	for s.writing.Load() {
+		if _, alive := unacknowledged(raw); alive {
+			break // the stream has ended, the write may take long
+		}
+		time.Sleep(time.Millisecond) // the write returns at once, and tells
+	}
+	return s.reset.Load()
+}
+
+// rawOf is the TCP connection under a TLS one, and any other connection itself.
+func rawOf(conn net.Conn) net.Conn {
+	if secure, isTLS := conn.(*tls.Conn); isTLS {
+		return secure.NetConn()
+	}
+	return conn
+}
+
+const (
+	shortestAckPoll = time.Millisecond
+	longestAckPoll  = 50 * time.Millisecond
+)
+
+// passReset ends the connection for a reset of one side. The kernel forgets what it has not sent when it
+// resets, so the other side first gets what was read, as long as it takes some of it within each close
+// timeout.
+func (c *conn) passReset(other net.Conn, e ending) {
+	c.note(e)
+	c.markHalf()
+	c.awaitAcks(other)
+	c.abort(e)
+}
+
+// awaitAcks waits until the other side's kernel has all that was written to it, or the connection is
+// closed: by the sweep, when nothing moves.
+func (c *conn) awaitAcks(raw net.Conn) {
+	left, alive := unacknowledged(raw)
+	for pause := shortestAckPoll; left > 0 && alive && !c.isClosed(); pause = min(2*pause, longestAckPoll) {
+		time.Sleep(pause)
+		before := left
+		if left, alive = unacknowledged(raw); left < before {
+			c.touch()
+		}
+	}
+}
+
+// closeClient passes the end of the route's direction on. The other direction goes on.
+func (c *conn) closeClient() {
+	switch {
+	case c.secure != nil:
+		c.secure.CloseWrite() // fails only when there is nobody to tell
+	case c.client != c.raw:
+		closeWrite(c.client)
+	}
+	closeWrite(c.raw) // FIN after close_notify: some clients wait for that
+}
+
+func closeWrite(conn net.Conn) {
+	if half, can := conn.(interface{ CloseWrite() error }); can {
+		half.CloseWrite() // fails only when there is nobody to tell
+	}
+}
+
+func (c *conn) markHalf() {
+	c.touch()
+	c.half.Store(true)
+}
+
+const (
+	lingerTime  = time.Second
+	lingerBytes = 256 << 10
+)
+
+// hangUp closes the client's side in order. Closing over bytes that were not read would make the kernel
+// send a reset, which can overtake the alert or the answer that was sent last, so they are read first,
+// within bounds.
+func (c *conn) hangUp() {
+	if c.isClosed() {
+		return
+	}
+	c.raw.SetWriteDeadline(time.Now().Add(lingerTime))
+	c.closeClient()
+	if !c.heardAll.Load() {
+		c.raw.SetReadDeadline(time.Now().Add(lingerTime))
+		io.CopyN(io.Discard, c.raw, lingerBytes)
+	}
+	c.raw.Close()
+}
+
+// discard reads and throws away what one side sends and the other does not take any more, until the other
+// direction has ended and this side has got all that was written to it: it may take nothing while
+// nobody reads what it writes, and closing over unread bytes would forget what is not sent.
+func (c *conn) discard(raw net.Conn) {
+	b := tinyBlocks.Get().(*block)
+	defer b.free()
+	left, alive := unacknowledged(raw)
+	for alive && !c.isClosed() && (left > 0 || c.directions.Load() > 1) {
+		raw.SetReadDeadline(time.Now().Add(longestAckPoll))
+		n, err := raw.Read(b.data)
+		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+			return
+		}
+		time.Sleep(min(pauseFor(c.admission.Limits, n), restStep))
+		before := left
+		if left, alive = unacknowledged(raw); left < before {
+			c.touch()
+		}
+	}
+}
+
+func isReset(err error) bool {
+	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+}
