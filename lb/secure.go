@@ -16,7 +16,8 @@ import (
 type secure struct {
 	conn  net.Conn
 	src   *source
-	ended atomic.Bool // the TCP stream has ended without close_notify
+	ended atomic.Bool  // the TCP stream has ended without close_notify
+	moved atomic.Int64 // bytes of data, both ways
 
 	// The reader's.
 	in      *trafficKey
@@ -27,6 +28,7 @@ type secure struct {
 	large   bool   // the last read filled its block
 	update  []byte // a KeyUpdate that has come in part
 	useless int    // records in a row without data
+	updates int64  // KeyUpdates, ever
 	closed  error  // what ended reading
 
 	mu         sync.Mutex // one record after the other
@@ -175,7 +177,8 @@ func (s *secure) keep(done int) {
 	s.have = copy(s.block.data, from.data[done:s.have])
 }
 
-// maxUseless is how many records without data a client may send in a row; crypto/tls has the same.
+// maxUseless is how many records without data a client may send in a row, KeyUpdates aside; crypto/tls has
+// the same, and counts KeyUpdates too.
 const maxUseless = 16
 
 // take handles one record and returns how many bytes of data it has.
@@ -185,6 +188,7 @@ func (s *secure) take(data []byte, contentType byte) int {
 		s.fail(alertUnexpectedMessage, errors.New("a handshake message is interrupted"))
 	case contentType == typeApplication && len(data) > 0:
 		s.useless = 0
+		s.moved.Add(int64(len(data)))
 		return len(data)
 	case contentType == typeApplication:
 	case contentType == typeAlert && len(data) == 2:
@@ -194,7 +198,7 @@ func (s *secure) take(data []byte, contentType byte) int {
 	default:
 		s.fail(alertUnexpectedMessage, fmt.Errorf("a record of content type %d with %d bytes", contentType, len(data)))
 	}
-	if s.useless++; s.useless > maxUseless {
+	if s.useless++; s.closed == nil && s.useless > maxUseless {
 		s.fail(alertUnexpectedMessage, errors.New("too many records without data"))
 	}
 	return 0
@@ -237,6 +241,11 @@ func (s *secure) takeHandshake(data []byte) {
 		return
 	}
 	s.update = nil
+	s.useless = 0
+	if s.updates++; s.updates > updateBurst+s.moved.Load()/updateBytes {
+		s.fail(alertUnexpectedMessage, errors.New("too many KeyUpdates"))
+		return
+	}
 	if err := s.in.update(); err != nil {
 		s.fail(alertInternalError, err)
 		return
@@ -249,6 +258,14 @@ func (s *secure) takeHandshake(data []byte) {
 		}
 	}
 }
+
+// updateBurst is how many KeyUpdates a client may send, and one more for each updateBytes that moved either
+// way: one that only receives may well change its keys as the stream goes on. What the stream has earned
+// stays good, because a client reads later than we write.
+const (
+	updateBurst = 32
+	updateBytes = 16 << 10
+)
 
 // fail ends reading, and tells the client why.
 func (s *secure) fail(alert byte, err error) {
@@ -316,6 +333,7 @@ func (s *secure) write(data []byte) error {
 			return err
 		}
 	}
+	size := len(data)
 	for len(data) > 0 {
 		n := 0
 		for len(data) > 0 && len(sealed.data)-n >= maxSealed {
@@ -327,6 +345,7 @@ func (s *secure) write(data []byte) error {
 			return err
 		}
 	}
+	s.moved.Add(int64(size))
 	return nil
 }
 

@@ -242,6 +242,46 @@ func TestRecordsThatBreakTheRules(t *testing.T) {
 	}
 }
 
+// A client that only receives may change its keys as often as the stream goes on, and no oftener.
+func TestKeyUpdatesOfAClientThatOnlyReceives(t *testing.T) {
+	s, r := securePair(t)
+	update := func() {
+		r.send(typeHandshake, keyUpdate)
+		if err := r.out.update(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ended := make(chan error, 1)
+	go func() {
+		var err error
+		for err == nil {
+			_, err = s.readText()
+		}
+		ended <- err
+	}()
+	receive := func() {
+		if err := s.write(make([]byte, updateBytes+1)[:updateBytes]); err != nil {
+			t.Fatal(err)
+		}
+		if data, contentType := r.next(); contentType != typeApplication || len(data) != updateBytes {
+			t.Fatalf("got %d bytes of type %d", len(data), contentType)
+		}
+	}
+	for range 200 {
+		receive()
+		update()
+	}
+	for range updateBurst + 1 { // and now without anything that moves
+		update()
+	}
+	if data, contentType := r.next(); contentType != typeAlert || data[1] != alertUnexpectedMessage {
+		t.Errorf("answered %d %x", contentType, data)
+	}
+	if err := <-ended; err == nil || err == io.EOF {
+		t.Errorf("ended with %v", err)
+	}
+}
+
 func TestKeyUpdateInPieces(t *testing.T) {
 	s, r := securePair(t)
 	for _, b := range []byte(keyUpdate) {
