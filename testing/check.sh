@@ -1,8 +1,19 @@
 #!/usr/bin/env bash
-# What `make check` adds to `make test`: every fuzz test for a while (FUZZTIME, default 20s each), and
+# What `make check` adds to `make test`: the bundle with Python, Node and Java too, every fuzz test for a while (FUZZTIME, default 20s each), and
 # the system tests several times over (ROUNDS, default 3), because races do not show every time.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+
+echo "== the bundle with every TLS library"
+need() {
+	command -v "$1" >/dev/null && return
+	[ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || { echo "make check needs $1: apt-get install $2" >&2; exit 1; }
+	DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120 install -y --no-install-recommends "$2" >/dev/null
+}
+need python3 python3
+need node nodejs
+need java default-jdk-headless
+XLB_ALL_PEERS=1 go test -count=1 -run='^TestBundleWorksWithEveryLibrary$' ./testing/system
 
 for file in $(git grep -lE '^func Fuzz' -- '*_test.go'); do
 	for target in $(grep -oE '^func Fuzz\w+' "$file" | cut -c6-); do

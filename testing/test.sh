@@ -23,6 +23,7 @@ step() { printf '\n== %s (%s s)\n' "$1" "$SECONDS"; }
 need gcc gcc
 need curl curl
 need openssl openssl
+need wget wget
 need redis-server redis-server
 need redis-cli redis-tools
 need psql postgresql-client

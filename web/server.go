@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -88,19 +89,34 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 }
 
 // tlsConfig asks for a certificate and takes none as an answer: one call renews it, and all others look at
-// tokens and cookies. The authorities are named so that browsers ask their users only where one would fit.
+// tokens and cookies. To browsers the authorities are named, so that they ask their users only where a
+// certificate would fit. Others do not need that, and GnuTLS shows no RSA certificate where names come
+// together with the algorithms of TLS 1.3 alone.
 func (s *Server) tlsConfig() *tls.Config {
 	base := &tls.Config{
 		MinVersion: tls.VersionTLS13, GetCertificate: s.control.ServerCertificate, NextProtos: []string{"h2", "http/1.1"},
 		ClientAuth: tls.RequestClientCert,
 	}
 	cfg := base.Clone()
-	cfg.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
+	cfg.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		if !isBrowser(hello) {
+			return nil, nil
+		}
 		one := base.Clone()
 		one.ClientCAs = s.control.ClientAuthorities()
 		return one, nil
 	}
 	return cfg
+}
+
+// delegatedCredentials is an extension (RFC 9345) that Firefox offers, and hardly anything else.
+const delegatedCredentials = 34
+
+// isBrowser tells whether a browser says hello. Chromium and Safari offer a cipher suite that means nothing
+// (RFC 8701: 0x0A0A, 0x1A1A, and so on), which libraries do not.
+func isBrowser(hello *tls.ClientHelloInfo) bool {
+	isGrease := func(suite uint16) bool { return suite&0x0F0F == 0x0A0A && suite>>8 == suite&0xFF }
+	return slices.ContainsFunc(hello.CipherSuites, isGrease) || slices.Contains(hello.Extensions, delegatedCredentials)
 }
 
 // ServeOps answers health checks, scrapes and profiles on l, in plain HTTP, until ctx ends. From the end of Serve's

@@ -1,8 +1,13 @@
 package e2e
 
 import (
+	"crypto/tls"
+	"errors"
+	"net"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
@@ -109,4 +114,37 @@ func TestPolicyIsStrict(t *testing.T) {
 		t.Error("an inline script ran")
 	}
 	b.allow("Content Security Policy")
+}
+
+// The control plane knows browsers by a cipher suite that means nothing (RFC 8701).
+func TestBrowserOffersGrease(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	suites := make(chan []uint16, 10)
+	go func() {
+		conn, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		conn.SetDeadline(time.Now().Add(patience))
+		tls.Server(conn, &tls.Config{GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+			suites <- hello.CipherSuites
+			return nil, errors.New("that was all")
+		}}).Handshake()
+	}()
+	b := newTab(t)
+	b.allow("ERR_")
+	go chromedp.Run(b.ctx, chromedp.Navigate("https://"+l.Addr().String())) // fails, as it should
+	select {
+	case offered := <-suites:
+		if !slices.ContainsFunc(offered, func(s uint16) bool { return s&0x0F0F == 0x0A0A && s>>8 == s&0xFF }) {
+			t.Errorf("offered %x", offered)
+		}
+	case <-time.After(patience):
+		t.Error("the browser did not connect")
+	}
 }

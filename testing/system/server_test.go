@@ -251,17 +251,7 @@ func (c *tenant) bundle(frontend string) string {
 	if a.status != http.StatusOK {
 		c.s.t.Fatalf("bundle: %d %s", a.status, a.body)
 	}
-	dir, v := c.s.t.TempDir(), a.json(c.s.t)
-	for file, field := range map[string]string{"cert.pem": "certificate", "key.pem": "key", "ca.pem": "ca"} {
-		pem, err := base64.StdEncoding.DecodeString(v[field].(string))
-		if err != nil {
-			c.s.t.Fatalf("%s: %v", field, err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, file), pem, 0o600); err != nil {
-			c.s.t.Fatal(err)
-		}
-	}
-	return dir
+	return c.s.unpack(a)
 }
 
 // dial connects to the data plane with the bundle in dir; an empty dir presents no certificate.
