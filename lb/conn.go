@@ -35,6 +35,7 @@ type conn struct {
 	half     atomic.Bool  // one direction has ended
 	streams  atomic.Bool  // bytes may flow: the idle timeout counts
 	heardAll atomic.Bool  // the client has ended its direction
+	alerted  atomic.Bool  // it broke the rules of TLS, and was told
 	in, out  atomic.Int64
 	deadline atomic.Pointer[deadline]
 

@@ -2,6 +2,7 @@ package lb
 
 import (
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"sync/atomic"
@@ -40,6 +41,8 @@ func (c *conn) up() {
 		c.note(ending{reason: ReasonRouteReset, err: writeErr})
 		c.markHalf()
 		c.discard(c.raw)
+	case errors.As(readErr, new(violation)):
+		c.passViolation(ending{reason: ReasonClientReset, detail: readErr.Error(), err: readErr})
 	case readErr == io.ErrUnexpectedEOF:
 		c.passReset(rawOf(c.route), ending{reason: ReasonClientEOF, detail: "within a TLS record", err: readErr})
 	case readErr != nil:

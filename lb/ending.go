@@ -58,7 +58,19 @@ func (c *conn) passReset(other net.Conn, e ending) {
 	c.note(e)
 	c.markHalf()
 	c.awaitAcks(other)
-	c.abort(e)
+	if !c.alerted.Load() {
+		c.abort(e)
+	}
+}
+
+// passViolation ends the connection of a client that broke the rules of TLS. The route sees a reset, after
+// what came before. The client was sent an alert, which a reset would overtake: hangUp closes its side.
+func (c *conn) passViolation(e ending) {
+	c.alerted.Store(true)
+	c.note(e)
+	c.markHalf()
+	c.awaitAcks(rawOf(c.route))
+	reset(c.route)
 }
 
 // awaitAcks waits until the other side's kernel has all that was written to it, or the connection is
@@ -98,7 +110,7 @@ func (c *conn) markHalf() {
 
 const (
 	lingerTime  = time.Second
-	lingerBytes = 256 << 10
+	lingerBytes = 1 << 20
 )
 
 // hangUp closes the client's side in order. Closing over bytes that were not read would make the kernel

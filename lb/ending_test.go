@@ -7,6 +7,8 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -323,3 +325,55 @@ func TestUploadOfAClientThatIsGoneArrives(t *testing.T) {
 		}
 	})
 }
+
+// A client that breaks the rules gets the alert, though it goes on writing, and the route a reset after what
+// came before.
+func TestAlertIsNotOvertakenByAReset(t *testing.T) {
+	ended := make(chan error, 1)
+	addr := upstream(t, func(conn *net.TCPConn) {
+		wrote := make(chan error, 1)
+		go func() { // keeps our writer busy
+			_, err := io.Copy(conn, zeros{})
+			wrote <- err
+		}()
+		text, err := io.ReadAll(conn)
+		if writing := <-wrote; isReset(writing) { // told here, and not to the reader
+			err = writing
+		}
+		if string(text) != "before" {
+			t.Errorf("the route got %q", text)
+		}
+		ended <- err
+	})
+	r := newRig(t, Config{TLS: &tls.Config{}, Admit: to(poolOf(addr))})
+	for i := range 40 {
+		raw := r.dialPlain(t)
+		conn := tls.Client(raw, r.clientConfig(t, "client"))
+		mustWrite(t, conn, "before")
+		var writing sync.WaitGroup
+		writing.Go(func() {
+			for garbage := []byte("\x17\x03\x03\x41\x01 and so on"); ; {
+				if _, err := raw.Write(garbage); err != nil {
+					return
+				}
+			}
+		})
+		_, err := io.Copy(io.Discard, conn)
+		if err == nil || !strings.Contains(err.Error(), "record overflow") {
+			t.Errorf("try %d: %v", i, err)
+		}
+		raw.Close()
+		writing.Wait()
+		if err := <-ended; !isReset(err) {
+			t.Errorf("try %d: the route saw %v", i, err)
+		}
+		if e := r.next(t, Closed, i); e.Reason != ReasonClientReset || e.Detail != "a record of 16641 bytes" {
+			t.Errorf("try %d: %s, %s", i, e.Reason, e.Detail)
+		}
+	}
+}
+
+// zeros never ends.
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { return len(p), nil }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // secure protects an established TLS 1.3 connection, from where crypto/tls has finished the handshake.
@@ -35,7 +36,7 @@ type secure struct {
 	out        *trafficKey
 	unsent     []byte      // sealed session tickets, which go out in front of the first record
 	mustUpdate atomic.Bool // the client asked for a KeyUpdate that is not sent yet
-	shut       bool        // close_notify is sent
+	shut       bool        // close_notify or an alert is sent
 }
 
 // takeOver returns the connection without crypto/tls, or nil when it cannot do without: the secrets are
@@ -134,7 +135,7 @@ func (s *secure) openAll(deliver func([]byte) error) (delivered bool, err error)
 		done += len(record)
 		data, contentType, err := s.in.open(plain.data[filled:], record)
 		if err != nil {
-			s.fail(alertBadRecordMAC, err)
+			s.fail(err)
 			break
 		}
 		filled += s.take(data, contentType)
@@ -154,7 +155,7 @@ func (s *secure) nextRecord(at int) []byte {
 	}
 	n, err := recordLength(waiting)
 	if err != nil {
-		s.fail(alertUnexpectedMessage, err)
+		s.fail(err)
 		return nil
 	}
 	if n > len(waiting) {
@@ -185,7 +186,7 @@ const maxUseless = 16
 func (s *secure) take(data []byte, contentType byte) int {
 	switch {
 	case contentType != typeHandshake && len(s.update) > 0:
-		s.fail(alertUnexpectedMessage, errors.New("a handshake message is interrupted"))
+		s.fail(violation{alertUnexpectedMessage, "a handshake message is interrupted"})
 	case contentType == typeApplication && len(data) > 0:
 		s.useless = 0
 		s.moved.Add(int64(len(data)))
@@ -196,10 +197,10 @@ func (s *secure) take(data []byte, contentType byte) int {
 	case contentType == typeHandshake && len(data) > 0:
 		s.takeHandshake(data)
 	default:
-		s.fail(alertUnexpectedMessage, fmt.Errorf("a record of content type %d with %d bytes", contentType, len(data)))
+		s.fail(violation{alertUnexpectedMessage, fmt.Sprintf("a record of content type %d with %d bytes", contentType, len(data))})
 	}
 	if s.useless++; s.closed == nil && s.useless > maxUseless {
-		s.fail(alertUnexpectedMessage, errors.New("too many records without data"))
+		s.fail(violation{alertUnexpectedMessage, "too many records without data"})
 	}
 	return 0
 }
@@ -209,6 +210,9 @@ const (
 	alertCloseNotify       = 0
 	alertUnexpectedMessage = 10
 	alertBadRecordMAC      = 20
+	alertRecordOverflow    = 22
+	alertIllegalParameter  = 47
+	alertDecodeError       = 50
 	alertInternalError     = 80
 	alertUserCanceled      = 90
 )
@@ -226,37 +230,56 @@ func (s *secure) takeAlert(description byte) {
 // A KeyUpdate (RFC 8446, section 4.6.3) is the only handshake message that a client may send now.
 const (
 	messageKeyUpdate = 24
+	keyUpdateHeader  = 4
 	keyUpdateLength  = 5
 )
 
 func (s *secure) takeHandshake(data []byte) {
 	s.update = append(s.update, data...)
-	m := s.update
-	header := [4]byte{messageKeyUpdate, 0, 0, 1}
-	switch n := min(len(m), len(header)); {
-	case string(m[:n]) != string(header[:n]), len(m) > keyUpdateLength, len(m) == keyUpdateLength && m[4] > 1:
-		s.fail(alertUnexpectedMessage, errors.New("a handshake message that is no KeyUpdate"))
-		return
-	case len(m) < keyUpdateLength:
+	whole, err := checkKeyUpdate(s.update)
+	if err != nil {
+		s.fail(err)
 		return
 	}
-	s.update = nil
-	s.useless = 0
+	if !whole {
+		return
+	}
+	wantsAnswer := s.update[keyUpdateLength-1] == 1
+	s.update, s.useless = nil, 0
 	if s.updates++; s.updates > updateBurst+s.moved.Load()/updateBytes {
-		s.fail(alertUnexpectedMessage, errors.New("too many KeyUpdates"))
+		s.fail(violation{alertUnexpectedMessage, "too many KeyUpdates"})
 		return
 	}
 	if err := s.in.update(); err != nil {
-		s.fail(alertInternalError, err)
+		s.fail(err)
 		return
 	}
-	if m[4] == 1 {
+	if wantsAnswer {
 		s.mustUpdate.Store(true)
 		if s.mu.TryLock() { // a writer that is at work does it with its next record
 			defer s.mu.Unlock()
 			s.answerUpdate()
 		}
 	}
+}
+
+// checkKeyUpdate looks at a message as far as it has come, and tells whether that is all of it.
+func checkKeyUpdate(m []byte) (whole bool, err error) {
+	switch {
+	case m[0] != messageKeyUpdate:
+		return false, violation{alertUnexpectedMessage, "a handshake message that is no KeyUpdate"}
+	case len(m) < keyUpdateHeader:
+		return false, nil
+	case m[1] != 0 || m[2] != 0 || m[3] != keyUpdateLength-keyUpdateHeader:
+		return false, violation{alertDecodeError, "a KeyUpdate of a wrong length"}
+	case len(m) < keyUpdateLength:
+		return false, nil
+	case len(m) > keyUpdateLength:
+		return false, violation{alertUnexpectedMessage, "a KeyUpdate that does not end its record"}
+	case m[keyUpdateLength-1] > 1:
+		return false, violation{alertIllegalParameter, "a KeyUpdate that asks for something unknown"}
+	}
+	return true, nil
 }
 
 // updateBurst is how many KeyUpdates a client may send, and one more for each updateBytes that moved either
@@ -267,13 +290,23 @@ const (
 	updateBytes = 16 << 10
 )
 
-// fail ends reading, and tells the client why.
-func (s *secure) fail(alert byte, err error) {
+// fail ends reading, and tells the client why. A write that waits for the client has a second to end. After
+// it nothing more is sent, close_notify neither.
+func (s *secure) fail(err error) {
 	s.closed = err
-	if s.mu.TryLock() {
-		defer s.mu.Unlock()
-		s.sendLocked([]byte{2, alert, 0}[:2], typeAlert)
+	alert := byte(alertInternalError)
+	var v violation
+	if errors.As(err, &v) {
+		alert = v.alert
 	}
+	s.conn.SetWriteDeadline(time.Now().Add(lingerTime))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.shut {
+		return
+	}
+	s.shut = true
+	s.sendLocked([]byte{2, alert, 0}[:2], typeAlert)
 }
 
 // answerUpdate sends the KeyUpdate that is due. The caller holds the lock.
