@@ -144,6 +144,8 @@ func (c *conn) handshakeError(err error) error {
 		return err
 	case errors.As(err, &record):
 		return c.notTLS(record)
+	case isCertificateAlert(c.wire.alert):
+		return &Refusal{Reason: ReasonUntrusted, Err: err}
 	case strings.Contains(text, "unsupported versions"):
 		return &Refusal{Reason: ReasonOldTLS, Detail: tls.VersionName(c.wire.offered), Err: err}
 	case strings.Contains(text, "didn't provide a certificate"):
@@ -159,6 +161,10 @@ func (c *conn) handshakeError(err error) error {
 	}
 	return &Refusal{Reason: ReasonHungUp, Detail: text, Err: err}
 }
+
+// isCertificateAlert tells whether an alert is about our certificate (RFC 8446, section 6.2: bad_certificate,
+// unsupported, revoked, expired and unknown certificate, unknown_ca).
+func isCertificateAlert(alert byte) bool { return alert >= 42 && alert <= 46 || alert == 48 }
 
 // alertReason reads the alert that a client sent (RFC 8446, section 6.2).
 func alertReason(alert string) Reason {

@@ -15,6 +15,7 @@ import (
 type wire struct {
 	net.Conn
 	offered uint16      // highest TLS version in the ClientHello
+	alert   byte        // the last one that came in plain text, 0 for none
 	ended   atomic.Bool // the TCP stream has ended
 
 	in         *block // what was read and not yet handed out: in.data[start:end]
@@ -70,7 +71,23 @@ func (w *wire) fill() error {
 	}
 	if w.left == 0 {
 		w.left = recordHeader + int(binary.BigEndian.Uint16(w.in.data[w.start+3:]))
+		return w.overhearAlert()
 	}
+	return nil
+}
+
+// overhearAlert notes an alert in plain text. OpenSSL sends one when it does not trust us, before its own
+// keys are in use; crypto/tls, which expects a protected record by then, can only call it broken.
+func (w *wire) overhearAlert() error {
+	if w.in.data[w.start] != typeAlert || w.left != recordHeader+2 {
+		return nil
+	}
+	for w.end-w.start < w.left {
+		if err := w.more(); err != nil {
+			return err
+		}
+	}
+	w.alert = w.in.data[w.start+recordHeader+1]
 	return nil
 }
 

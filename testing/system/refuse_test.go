@@ -58,6 +58,38 @@ func TestRefusalsAreNamedInTheLog(t *testing.T) {
 	}
 }
 
+// OpenSSL sends its alert in plain text where crypto/tls expects protected records.
+func TestProgramsWithoutTheAuthorityAreUntrusted(t *testing.T) {
+	s := start(t, t.TempDir())
+	c := s.signUp("testuser")
+	good := c.bundle(c.frontend(greeter(t, "up")))
+	_, port, _ := strings.Cut(s.lb, ":")
+	for name, command := range map[string]string{
+		"curl":               "curl -sS --cert cert.pem --key key.pem https://localhost:" + port + "/",
+		"curl without a key": "curl -sS https://localhost:" + port + "/",
+		"openssl":            "openssl s_client -verify_return_error -cert cert.pem -key key.pem -connect localhost:" + port + " </dev/null",
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := s.log.String()
+			if out, err := runIn(t, good, "sh", "-c", command); err == nil {
+				t.Errorf("it went on: %s", out)
+			}
+			var line string
+			eventually(t, "a refusal in the log", func() bool {
+				for line = range strings.Lines(strings.TrimPrefix(s.log.String(), before)) {
+					if strings.Contains(line, "reason=") {
+						return true
+					}
+				}
+				return false
+			})
+			if !strings.Contains(line, "reason=untrusted") {
+				t.Error(line)
+			}
+		})
+	}
+}
+
 func refused(t *testing.T, s *server, dir string) {
 	t.Helper()
 	if text, err := s.readAll(dir); err == nil {
