@@ -50,7 +50,7 @@ type Route struct {
 	Dest     string // host:port
 	Capacity int    // most connections at once, 0 = no bound
 	Weight   int    // its share beside the others, 1 to 256; 0 is 1
-	Backup   bool   // used only while no other route is usable
+	Backup   bool   // used while no other route is usable or has answered
 	State    string // what its owner wants: empty for ready, drain or maintenance
 }
 

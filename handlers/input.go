@@ -54,7 +54,7 @@ type routeBody struct {
 	Dest     string `json:"dest" doc:"host:port" example:"10.0.7.2:6379"`
 	Capacity int    `json:"capacity" required:"false" doc:"Most connections at once, 0 for no bound"`
 	Weight   int    `json:"weight" required:"false" doc:"Share beside the others, 1 to 256"`
-	Backup   bool   `json:"backup" required:"false" doc:"Used only while no other route is usable"`
+	Backup   bool   `json:"backup" required:"false" doc:"Used while no other route is usable, and by a connection that no other route has answered"`
 	State    none   `json:"state" required:"false" doc:"ready, drain (takes no new connections; those it has may go on for drainTimeoutSec) or maintenance (and ends those it has)"`
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/binary"
+	"errors"
 	"net"
 	"net/netip"
 	"sync"
@@ -161,22 +162,59 @@ func (c *conn) reach() (*backend, net.Conn, error) {
 			}
 			return nil, nil, err
 		}
-		dialling := time.Now()
-		route, err := c.server.cfg.Dialer.Open(ctx, "tcp", b.addr, c.opening(b))
-		c.connect = time.Since(dialling)
-		if err != nil && c.isClosed() { // says nothing about the backend
-			c.admission.Pool.release(b)
-			return nil, nil, err
-		}
-		c.admission.Pool.dialled(b, c.connect, err)
-		c.tellDialled(b, err)
+		tried = append(tried, b)
+		route, err := c.dial(ctx, b, tried)
 		if err == nil {
 			return b, route, nil
 		}
 		c.admission.Pool.release(b)
-		tried, failed = append(tried, b), err
+		if failed == nil || !errors.Is(err, errTooLate) {
+			failed = err
+		}
+		if ctx.Err() != nil {
+			return nil, nil, failed
+		}
+	}
+}
+
+var errTooLate = errors.New("a backend became free when the time was over")
+
+// dial connects to b, in its share of what is left of the budget. A dial that could not begin, or that the
+// end of the connection has ended, says nothing about b.
+func (c *conn) dial(ctx context.Context, b *backend, tried attempts) (net.Conn, error) {
+	if ctx.Err() != nil {
+		return nil, &Refusal{Reason: ReasonAllFull, Err: errTooLate}
+	}
+	if deadline, bounded := ctx.Deadline(); bounded {
+		share := shareOf(time.Until(deadline), c.admission.Pool.others(tried))
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, share)
+		defer cancel()
+	}
+	dialling := time.Now()
+	route, err := c.server.cfg.Dialer.Open(ctx, "tcp", b.addr, c.opening(b))
+	c.connect = time.Since(dialling)
+	if err != nil && c.isClosed() {
+		return nil, err
+	}
+	c.admission.Pool.dialled(b, c.connect, err)
+	c.tellDialled(b, err)
+	if err != nil {
 		c.tried = b.addr
 	}
+	return route, err
+}
+
+// leastShare is what a dial has at least, if so much is left.
+const leastShare = 250 * time.Millisecond
+
+// shareOf is the time for one dial: half of what is left while others can be tried, or one that does not
+// answer would leave nothing to those that do.
+func shareOf(left time.Duration, others bool) time.Duration {
+	if !others {
+		return left
+	}
+	return max(left/2, leastShare)
 }
 
 // opening is how the connection to b begins.

@@ -32,7 +32,8 @@ func (c *conn) ended() {
 func (c *conn) up() {
 	defer c.ended()
 	readErr, writeErr := c.copyUp()
-	if readErr == nil && c.clientSide.wasReset(c.raw) {
+	isTLS := c.secure != nil || c.wire != nil
+	if readErr == nil && (!isTLS || c.truncated()) && c.clientSide.wasReset(c.raw) { // close_notify is an end all the same
 		readErr = syscall.ECONNRESET
 	}
 	switch {

@@ -11,20 +11,40 @@ type attempts []*backend
 
 func (a attempts) has(b *backend) bool { return slices.Contains(a, b) }
 
-// pick takes a slot of a backend that was not tried yet, or returns nil. full tells that there are such
+// pick takes a slot of a backend that was not tried yet, the spares last, or returns nil. full tells that there are such
 // backends and that all of them are full. The caller holds the lock.
 func (p *Pool) pick(key pickKey, tried attempts) (picked *backend, full bool) {
 	p.warm()
 	if p.free > 0 {
 		picked = p.policy.pick(key, tried)
 	}
+	if picked == nil && p.untried(tried) {
+		return nil, true
+	}
 	if picked == nil {
-		return nil, p.untried(tried)
+		if picked, full = p.spare(tried); picked == nil {
+			return nil, full
+		}
 	}
 	p.picks++
 	picked.turn = p.picks
 	p.occupy(picked, 1)
 	return picked, false
+}
+
+// spare returns the spare with the fewest connections for its weight that was not tried. full tells that
+// there are such, and that all of them are full.
+func (p *Pool) spare(tried attempts) (best *backend, full bool) {
+	for _, b := range p.spares {
+		switch {
+		case tried.has(b):
+		case b.full():
+			full = true
+		case best == nil || b.active*best.weight < best.active*b.weight:
+			best = b
+		}
+	}
+	return best, full
 }
 
 // untried tells whether there are candidates that were not tried.
@@ -36,6 +56,14 @@ func (p *Pool) untried(tried attempts) bool {
 		}
 	}
 	return left > 0
+}
+
+// others tells whether a connection that has tried some backends could still try another.
+func (p *Pool) others(tried attempts) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	spare, full := p.spare(tried)
+	return p.untried(tried) || spare != nil || full
 }
 
 // acquire takes a slot of a backend that was not tried yet, and waits in the queue while all of them are

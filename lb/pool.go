@@ -20,7 +20,8 @@ type Backend struct {
 	// negative are 1, more is 256.
 	Weight int
 	// Backup backends get connections only while no primary, which is one that is no backup, is usable:
-	// Ready, and healthy or in a panic. Primaries that are full are usable: connections wait for them.
+	// Ready, and healthy or in a panic, or after no primary has answered. Primaries that are full are
+	// usable: connections wait for them.
 	Backup bool
 	// State is what the operator wants of it.
 	State State
@@ -91,6 +92,7 @@ type Pool struct {
 
 	policy     policy
 	candidates []*backend // whom the policy may pick
+	spares     []*backend // for a connection that has tried all of them in vain
 	free       int        // candidates that are not full
 	panics     bool       // health is ignored
 	picks      uint64     // ever

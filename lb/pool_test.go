@@ -104,6 +104,76 @@ func TestNextRouteWhenADialFails(t *testing.T) {
 	}
 }
 
+// A backup takes the connection that no primary has answered, before anybody knows that they are dead.
+func TestBackupAnswersWhenADialFails(t *testing.T) {
+	up := upstream(t, greeter("up"))
+	for _, s := range allStrategies {
+		pool := NewPool(PoolConfig{Strategy: s, Backends: []Backend{
+			{Addr: closedPort(t)}, {Addr: closedPort(t), Backup: true}, {Addr: up, Backup: true}, {Addr: closedPort(t)},
+		}})
+		r := newRig(t, Config{Admit: to(pool)})
+		for range 4 {
+			if got := ask(t, r); got != "up" {
+				t.Errorf("strategy %d: %q", s, got)
+			}
+		}
+	}
+}
+
+func TestSparesAreTakenLastAndWaitedFor(t *testing.T) {
+	for _, s := range allStrategies {
+		pool := staged(s, 0, "a", "b backup", "c backup down", "d backup full", "e")
+		a, b, d, e := pool.backends[0], pool.backends[1], pool.backends[3], pool.backends[4]
+		for range 10 {
+			got := take(t, pool, pickKey{})
+			if got != a && got != e {
+				t.Fatalf("strategy %d: %s before the primaries", s, got.addr)
+			}
+		}
+		if got := take(t, pool, pickKey{}, a, e); got != b {
+			t.Errorf("strategy %d: %s after the primaries", s, got.addr)
+		}
+		refused(t, pool, ReasonAllFull, a, e, b) // d is full, c is down
+		refused(t, pool, ReasonNoRoute, a, e, b, d)
+	}
+}
+
+// Of a route that does not answer the next one still gets its time, and no blame for what it did not do.
+func TestSilentRouteLeavesTimeForTheNext(t *testing.T) {
+	silent := "192.0.2.1:9" // TEST-NET-1 (RFC 5737): nobody answers there
+	if _, err := (&Dialer{Timeout: 50 * time.Millisecond}).DialContext(t.Context(), "tcp", silent); ReasonOf(err) != ReasonRouteTimeout {
+		t.Skipf("this network answers for TEST-NET-1: %v", err)
+	}
+	pool := NewPool(PoolConfig{Budget: time.Second, Backends: []Backend{{Addr: silent}, {Addr: upstream(t, greeter("up"))}}})
+	r := newRig(t, Config{Admit: to(pool)})
+	for i := range 4 {
+		if got := ask(t, r); got != "up" {
+			t.Errorf("got %q", got)
+		}
+		if e := r.next(t, Closed, i); e.Duration > 900*time.Millisecond {
+			t.Errorf("after %v", e.Duration)
+		}
+	}
+	if good := pool.Stats().Backends[1]; good.Failed > 0 || good.LastErrorReason != "" {
+		t.Errorf("the good one is blamed: %+v", good)
+	}
+}
+
+func TestShareOfADial(t *testing.T) {
+	for _, c := range []struct {
+		left   time.Duration
+		others bool
+		want   time.Duration
+	}{
+		{30 * time.Second, true, 15 * time.Second}, {time.Second, true, 500 * time.Millisecond}, {400 * time.Millisecond, true, 250 * time.Millisecond},
+		{100 * time.Millisecond, true, 250 * time.Millisecond}, {400 * time.Millisecond, false, 400 * time.Millisecond},
+	} {
+		if got := shareOf(c.left, c.others); got != c.want {
+			t.Errorf("of %v, others %v: %v, want %v", c.left, c.others, got, c.want)
+		}
+	}
+}
+
 func TestConnectionThatNoRouteTakesIsClosedWithTheReason(t *testing.T) {
 	denied := errors.New("denied")
 	for _, c := range []struct {

@@ -71,7 +71,7 @@ func (p *Pool) arrange() {
 	for _, b := range p.backends {
 		b.at = -1
 	}
-	p.candidates, p.panics = usable(p.backends, p.cfg.PanicPercent)
+	p.candidates, p.spares, p.panics = usable(p.backends, p.cfg.PanicPercent)
 	p.free = 0
 	for i, b := range p.candidates {
 		b.at = i
@@ -84,8 +84,8 @@ func (p *Pool) arrange() {
 }
 
 // usable returns the backends among which to pick: the healthy primaries, or all of them in a panic, or
-// the backups.
-func usable(all []*backend, panicPercent int) (candidates []*backend, panics bool) {
+// the backups. The spares are the healthy backups behind healthy primaries.
+func usable(all []*backend, panicPercent int) (candidates, spares []*backend, panics bool) {
 	var primaries, backups group
 	for _, b := range all {
 		switch {
@@ -99,15 +99,15 @@ func usable(all []*backend, panicPercent int) (candidates []*backend, panics boo
 	switch {
 	case len(backups.healthy) > 0 || len(primaries.all) > 0 && !primaries.panics(panicPercent):
 		if len(primaries.healthy) > 0 {
-			return primaries.healthy, false
+			return primaries.healthy, backups.healthy, false
 		}
-		return backups.healthy, false
+		return backups.healthy, nil, false
 	case panicPercent < 0:
-		return nil, false
+		return nil, nil, false
 	case len(primaries.all) > 0:
-		return primaries.all, true
+		return primaries.all, nil, true
 	}
-	return backups.all, len(backups.all) > 0
+	return backups.all, nil, len(backups.all) > 0
 }
 
 // group is backends that are ready.

@@ -601,7 +601,7 @@ const (
 	groupBalancing    = "Balancing"
 	groupBalancingHow = "How a route is chosen for each new connection."
 	groupRoutes       = routesWord
-	groupRoutesHow    = "Where the connections go. Capacity bounds how many one route has at a time; empty or 0 is no bound. A route of weight 2 gets twice as many as one of weight 1, where the strategy goes by weight. Backups are used only while no other route is usable."
+	groupRoutesHow    = "Where the connections go. Capacity bounds how many one route has at a time; empty or 0 is no bound. A route of weight 2 gets twice as many as one of weight 1, where the strategy goes by weight. Backups are used while no other route is usable, and by a connection that no other route has answered."
 	groupTimeouts     = "Time-outs"
 	groupDanger       = "Danger zone"
 	settingsName      = nameWord
