@@ -8,7 +8,7 @@ type Strategy int
 
 // The strategies. A value that is none of them is RoundRobin.
 const (
-	// RoundRobin takes one after the other, whatever their weights, and is not affected by slow start.
+	// RoundRobin takes one after the other, whatever their weights. One that starts slowly misses turns.
 	RoundRobin Strategy = iota
 	// LeastConnections takes the one with the fewest connections for its weight, in turn among equals.
 	LeastConnections
@@ -23,7 +23,7 @@ const (
 	// SourceHash keeps a client's address on one backend, and when backends come and go few addresses
 	// move (Maglev hashing). A backend's share of the addresses goes by its weight, to a few percent. When
 	// it cannot be picked, its addresses are spread over the others, always in the same way. Balancers
-	// with the same backends agree. Slow start does not affect it.
+	// with the same backends agree. To one that starts slowly its addresses come back little by little.
 	SourceHash
 	// IdentityHash does the same with Admission.HashKey.
 	IdentityHash
@@ -83,14 +83,32 @@ func (r *roundRobin) reset(_, candidates []*backend) {
 }
 
 func (r *roundRobin) pick(_ pickKey, tried attempts) *backend {
+	var cold *backend // an open one that misses this turn, unless there is no other
 	for range r.list {
 		b := r.list[r.cursor]
 		r.cursor = (r.cursor + 1) % len(r.list)
-		if b.open(tried) {
+		switch {
+		case !b.open(tried):
+		case b.hasTurn():
 			return b
+		case cold == nil:
+			cold = b
 		}
 	}
-	return nil
+	if cold != nil {
+		r.cursor = (cold.at + 1) % len(r.list)
+	}
+	return cold
+}
+
+// hasTurn gives a backend that starts slowly as many turns of its own as it is warm.
+func (b *backend) hasTurn() bool {
+	b.credit += b.warmth
+	if b.credit < 1 {
+		return false
+	}
+	b.credit--
+	return true
 }
 
 func (r *roundRobin) moved(*backend) {}

@@ -38,8 +38,9 @@ func (h *hashing) pick(key pickKey, tried attempts) *backend {
 		return nil
 	}
 	hash := h.hashOf(key)
+	lot := float64(hash>>11) / (1 << 53) // of the key, the same for each of its connections
 	for i := range uint64(probes) {
-		if b := h.backends[h.table.at(hash+i)]; b.at >= 0 && b.open(tried) {
+		if b := h.backends[h.table.at(hash+i)]; b.at >= 0 && b.open(tried) && lot < b.warmth {
 			return b
 		}
 	}

@@ -48,8 +48,8 @@ type PoolConfig struct {
 	// nobody is healthy.
 	PanicPercent int
 	// SlowStart is how long the weight of a backend that is Up again takes to grow evenly from a tenth to
-	// the full one. It does not apply to backends that were never seen to fail, nor to RoundRobin and the
-	// hashing strategies. 0 and negative are off.
+	// the full one, with any strategy. It does not apply to backends that were never seen to fail. 0 and
+	// negative are off.
 	SlowStart time.Duration
 }
 
@@ -122,6 +122,8 @@ type backend struct {
 
 	at       int     // its place among the candidates, -1 when it is none
 	share    float64 // its weight of this moment, smaller while it starts slowly
+	warmth   float64 // the share for a weight of 1: 1, or less while it starts slowly
+	credit   float64 // for roundRobin: parts of a turn that it has saved up
 	turn     uint64  // the pick that took it last, 0 is none
 	rank     int     // for ranking: its place in the heap
 	lastTurn float64 // for weightedRoundRobin: the time of its last turn, in rounds

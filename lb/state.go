@@ -131,11 +131,12 @@ const (
 func (p *Pool) weigh(now time.Time) {
 	p.warming = false
 	for _, b := range p.backends {
-		b.share = float64(b.weight)
+		b.warmth = 1
 		if age := now.Sub(b.warmFrom); !b.warmFrom.IsZero() && age < p.cfg.SlowStart {
-			b.share *= coldest + (1-coldest)*float64(age)/float64(p.cfg.SlowStart)
+			b.warmth = coldest + (1-coldest)*float64(age)/float64(p.cfg.SlowStart)
 			p.warming = true
 		}
+		b.share = float64(b.weight) * b.warmth
 	}
 	p.nextWeigh = now.Add(p.cfg.SlowStart / warmSteps)
 	p.policy.reset(p.backends, p.candidates)

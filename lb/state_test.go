@@ -186,6 +186,79 @@ func TestSlowStart(t *testing.T) {
 	}
 }
 
+// RoundRobin knows no weights, and the hashing strategies share the keys out.
+func TestSlowStartWithoutWeights(t *testing.T) {
+	for _, s := range []Strategy{RoundRobin, SourceHash, IdentityHash} {
+		t.Run(fmt.Sprint("strategy ", s), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				const n = 10000
+				pool := weighted(s, 1, 1)
+				pool.cfg.SlowStart = 100 * time.Second
+				pool.Update(pool.cfg)
+				pool.SetHealth("1", Health{State: Down})
+				pool.SetHealth("1", Health{State: Up})
+				for _, warmth := range []float64{0.1, 0.325, 0.55, 0.775, 1, 1} {
+					share := warmth / 2 // of the keys
+					if s == RoundRobin {
+						share = warmth / (1 + warmth)
+					}
+					if got := counts(t, pool, n); !near(got[1], n, share, 0.02) {
+						t.Errorf("warmth %v: counts %v, want a share of %.3f", warmth, got, share)
+					}
+					time.Sleep(25 * time.Second)
+				}
+				if pool.warming {
+					t.Error("it never ends")
+				}
+			})
+		})
+	}
+}
+
+// A key that has come back stays: its backend only gets warmer.
+func TestSlowStartMovesEachKeyOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pool := weighted(SourceHash, 1, 1, 1)
+		pool.cfg.SlowStart = 100 * time.Second
+		pool.Update(pool.cfg)
+		pool.SetHealth("1", Health{State: Down})
+		pool.SetHealth("1", Health{State: Up})
+		back := map[int]bool{}
+		for range 12 {
+			for i := range 500 {
+				b := take(t, pool, someKey(i))
+				pool.release(b)
+				if back[i] && b.addr != "1" {
+					t.Fatalf("key %d went away again", i)
+				}
+				back[i] = b.addr == "1"
+			}
+			time.Sleep(10 * time.Second)
+		}
+	})
+}
+
+// When all start slowly they take turns, with any strategy.
+func TestSlowStartOfAll(t *testing.T) {
+	for _, s := range allStrategies {
+		pool := weighted(s, 1, 1, 1)
+		pool.cfg.SlowStart = time.Hour
+		pool.Update(pool.cfg)
+		for _, b := range pool.backends {
+			pool.SetHealth(b.addr, Health{State: Down})
+			pool.SetHealth(b.addr, Health{State: Up})
+		}
+		const n = 3000
+		got := counts(t, pool, n)
+		for i := range pool.backends {
+			if !near(got[i], n, 1.0/3, 0.06) {
+				t.Errorf("strategy %d: %v", s, got)
+				break
+			}
+		}
+	}
+}
+
 func TestSlowStartOfLeastConnections(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pool := weighted(LeastConnections, 1, 1)
