@@ -327,7 +327,7 @@ func TestRandomRecordsArriveWhole(t *testing.T) {
 			}
 			want = append(want, data...)
 			wire = append(wire, r.seal(typeApplication, data, min(random.IntN(50)*random.IntN(2), maxPlaintext-len(data)))...)
-			if random.IntN(10) == 0 {
+			if random.IntN(40) == 0 {
 				wire = append(wire, r.seal(typeHandshake, []byte(keyUpdate), 0)...)
 				if err := r.out.update(); err != nil {
 					t.Fatal(err)
