@@ -25,7 +25,8 @@ type poolHealth struct {
 	clientID    string
 	pool        *lb.Pool
 	closeOnDown bool
-	proxy       int // version of the PROXY header that the routes expect
+	earlyClose  bool // a connect proves nothing, a byte does
+	proxy       int  // version of the PROXY header that the routes expect
 	ejector     lb.Ejector
 	checks      map[string]lb.Result // the last verdict of each route
 	passive     map[string]lb.Health // of routes that are ejected, or were and have answered a probe since
@@ -51,7 +52,7 @@ func (h *health) put(f Frontend, pool *lb.Pool, all addresses) {
 		h.pools[f.ID] = p
 	}
 	p.clientID, p.pool, p.closeOnDown = f.ClientID, pool, f.Options.CloseOnDown
-	p.proxy = f.Options.Proxy
+	p.proxy, p.earlyClose = f.Options.Proxy, f.Options.EjectOn == EjectEarlyClose
 	var targets []lb.Target
 	addrs := make([]string, 0, len(f.Routes))
 	for _, r := range f.Routes {
@@ -146,21 +147,54 @@ func (h *health) checked(owner, addr string, r lb.Result) {
 	}
 }
 
-// dialled hears of every connect to a route.
+// dialled hears of every connect to a route; the reason is why it failed, empty when it did not.
 func (h *health) dialled(frontendID, addr string, reason lb.Reason) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	p, now := h.pools[frontendID], h.c.cfg.Now()
+	p := h.pools[frontendID]
 	if p == nil || reason == lb.ReasonInternal || reason == lb.ReasonRoutePolicy { // neither is the route's fault
 		return
 	}
-	if reason == "" {
-		if p.ejector.Succeeded(addr, now) {
-			delete(p.passive, addr)
-			h.back(frontendID, p, addr)
-		}
-		return
+	switch {
+	case reason != "":
+		h.failed(frontendID, p, addr, reason)
+	case !p.earlyClose:
+		h.succeeded(frontendID, p, addr)
 	}
+}
+
+// served hears of routes that have sent or taken something.
+func (h *health) served(b *bearer, addr string) {
+	if b.frontend.record.Options.EjectOn != EjectEarlyClose {
+		return // its connect was good enough
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if p := h.pools[b.frontendID]; p != nil && p.earlyClose {
+		h.succeeded(b.frontendID, p, addr)
+	}
+}
+
+// endedEarly hears of connections that the route ended at once, without a byte.
+func (h *health) endedEarly(b *bearer, addr string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if p := h.pools[b.frontendID]; p != nil && p.earlyClose {
+		h.failed(b.frontendID, p, addr, lb.ReasonRouteClosed)
+	}
+}
+
+// succeeded ends the ejection of a route that works. The caller holds the lock.
+func (h *health) succeeded(id string, p *poolHealth, addr string) {
+	if p.ejector.Succeeded(addr, h.c.cfg.Now()) {
+		delete(p.passive, addr)
+		h.back(id, p, addr)
+	}
+}
+
+// failed may eject a route. The caller holds the lock.
+func (h *health) failed(frontendID string, p *poolHealth, addr string, reason lb.Reason) {
+	now := h.c.cfg.Now()
 	if p.passive[addr].State == lb.Up { // what the probe found is over
 		delete(p.passive, addr)
 		p.tell(addr)
@@ -187,7 +221,7 @@ func (h *health) probe(id string, p *poolHealth) {
 	}
 	var targets []lb.Target
 	for addr, verdict := range p.passive {
-		if verdict.State != lb.Ejected {
+		if verdict.State != lb.Ejected || verdict.Reason == lb.ReasonRouteClosed { // connects to that one do come about
 			continue
 		}
 		targets = append(targets, lb.Target{Addr: addr, Check: lb.Check{Kind: lb.CheckTCP, Interval: 2 * time.Second, Timeout: 2 * time.Second, Rise: 1, ProxyProtocol: p.proxy}})

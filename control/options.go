@@ -24,10 +24,15 @@ const (
 	RouteTLSVerify, RouteTLSInsecure         = "verify", "insecure"
 )
 
-// CheckKinds, RouteTLSModes and RouteStates list what may be chosen.
+// EjectEarlyClose is the value of Options.EjectOn by which a route also fails that takes a connection and
+// ends it within a second without a byte. With the empty text only connects count.
+const EjectEarlyClose = "early-close"
+
+// CheckKinds, RouteTLSModes, EjectOns and RouteStates list what may be chosen.
 var (
 	CheckKinds    = []string{"", CheckTCP, CheckTLS, CheckSend, CheckHTTP}
 	RouteTLSModes = []string{"", RouteTLSVerify, RouteTLSInsecure}
+	EjectOns      = []string{"", EjectEarlyClose}
 	RouteStates   = []string{"", "drain", "maintenance"}
 )
 
@@ -108,6 +113,9 @@ func checkOptions(o *Options) (problems []error) {
 			}
 			problems = append(problems, invalid(r.field, "Use %d to %d%s.", r.low, r.high, hint))
 		}
+	}
+	if !oneOf(EjectOns, o.EjectOn) {
+		problems = append(problems, invalid("ejectOn", "Use connect or early-close."))
 	}
 	return append(append(problems, checkCheck(o.Check)...), checkRouteTLS(&o.RouteTLS)...)
 }

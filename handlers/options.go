@@ -21,7 +21,8 @@ type OptionsInput struct {
 	KeepAliveSec        optional[int]           `json:"keepAliveSec,omitempty" doc:"TCP keep-alive to both sides after so long, 0 is off. Default: 60"`
 	QueueLimit          optional[int]           `json:"queueLimit,omitempty" doc:"Most connections that wait while all routes are full, 0 is none. Default: 1024"`
 	DrainTimeoutSec     optional[int]           `json:"drainTimeoutSec,omitempty" doc:"Connections to a route that is removed or drained have so long to end; 0 ends them at once. Default: 300"`
-	EjectAfter          optional[int]           `json:"ejectAfter,omitempty" doc:"Failed connects in a row after which a route rests for a while, 0 is never. Default: 5"`
+	EjectAfter          optional[int]           `json:"ejectAfter,omitempty" doc:"Failures in a row after which a route rests for a while, 0 is never. Default: 5"`
+	EjectOn             optional[none]          `json:"ejectOn,omitempty" doc:"What counts as a failure: connect (default), or early-close: failed connects, and connections that the route ended within a second without a byte"`
 	PanicPercent        optional[int]           `json:"panicPercent,omitempty" doc:"With fewer healthy routes than that, health is ignored; 0 is never. Default: 50"`
 	SlowStartSec        optional[int]           `json:"slowStartSec,omitempty" doc:"A route that comes back gets its full share after so long; 0, the default, is at once"`
 	CloseOnDown         optional[bool]          `json:"closeOnDown,omitempty" doc:"Close the connections of a route that a check finds down. Default: false"`
@@ -54,7 +55,7 @@ type checkInput struct {
 	StatusHigh  optional[int]    `json:"statusHigh,omitempty" doc:"http: highest good status. Default: 399"`
 }
 
-// none is a choice whose empty value has a name in the API: none, off or ready.
+// none is a choice whose empty value has a name in the API: none, off, ready or connect.
 type none string
 
 // UnmarshalJSON turns the names of nothing into nothing.
@@ -64,7 +65,7 @@ func (n *none) UnmarshalJSON(data []byte) error {
 		return err
 	}
 	switch text {
-	case "none", "off", "ready":
+	case "none", "off", "ready", "connect":
 		text = ""
 	case "":
 		text = "?" // the empty text has no meaning in the API
@@ -98,6 +99,9 @@ func (in OptionsInput) into(o *control.Options) {
 	in.QueueLimit.into(&o.QueueLimit, initial.QueueLimit)
 	in.DrainTimeoutSec.into(&o.DrainTimeoutSec, initial.DrainTimeoutSec)
 	in.EjectAfter.into(&o.EjectAfter, initial.EjectAfter)
+	ejectOn := none(o.EjectOn)
+	in.EjectOn.into(&ejectOn, none(initial.EjectOn))
+	o.EjectOn = string(ejectOn)
 	in.PanicPercent.into(&o.PanicPercent, initial.PanicPercent)
 	in.SlowStartSec.into(&o.SlowStartSec, initial.SlowStartSec)
 	in.CloseOnDown.into(&o.CloseOnDown, initial.CloseOnDown)
@@ -155,6 +159,7 @@ type OptionsBody struct {
 	QueueLimit          int          `json:"queueLimit"`
 	DrainTimeoutSec     int          `json:"drainTimeoutSec"`
 	EjectAfter          int          `json:"ejectAfter"`
+	EjectOn             string       `json:"ejectOn"`
 	PanicPercent        int          `json:"panicPercent"`
 	SlowStartSec        int          `json:"slowStartSec"`
 	CloseOnDown         bool         `json:"closeOnDown"`
@@ -192,7 +197,7 @@ func optionsBodyOf(o control.Options) OptionsBody {
 		MaxConnections: o.MaxConnections, ConnectionsPerSec: o.ConnectionsPerSec, BytesPerSec: o.BytesPerSec,
 		IdleTimeoutSec: o.IdleTimeoutSec, HalfCloseTimeoutSec: o.HalfCloseTimeoutSec, MaxLifetimeSec: o.MaxLifetimeSec,
 		KeepAliveSec: o.KeepAliveSec, QueueLimit: o.QueueLimit, DrainTimeoutSec: o.DrainTimeoutSec, EjectAfter: o.EjectAfter,
-		PanicPercent: o.PanicPercent, SlowStartSec: o.SlowStartSec, CloseOnDown: o.CloseOnDown, ProxyProtocol: o.Proxy,
+		EjectOn: named(o.EjectOn, "connect"), PanicPercent: o.PanicPercent, SlowStartSec: o.SlowStartSec, CloseOnDown: o.CloseOnDown, ProxyProtocol: o.Proxy,
 		RouteTLS: routeTLSBody{Mode: named(o.RouteTLS.Mode, "off"), ServerName: o.RouteTLS.ServerName, CA: o.RouteTLS.CA,
 			Certificate: o.RouteTLS.Certificate, HasKey: o.RouteTLS.Key != nil},
 		Check: checkBody{

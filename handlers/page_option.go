@@ -51,6 +51,7 @@ var optionFields = []optionField{
 	number("drainTimeoutSec", func(o *control.Options) *int { return &o.DrainTimeoutSec }),
 	number("queueLimit", func(o *control.Options) *int { return &o.QueueLimit }),
 	number("ejectAfter", func(o *control.Options) *int { return &o.EjectAfter }),
+	text("ejectOn", func(o *control.Options) *string { return &o.EjectOn }),
 	number("panicPercent", func(o *control.Options) *int { return &o.PanicPercent }),
 	number("slowStartSec", func(o *control.Options) *int { return &o.SlowStartSec }),
 	{

@@ -31,8 +31,9 @@ type Config struct {
 	// Dialer connects to backends. Nil is the zero Dialer.
 	Dialer *Dialer
 
-	// Trace hears of every connection: once Refused, or else Accepted, then Routed and FirstByte if it
-	// comes so far, then Closed; and Dialled for each backend that is tried. It is called from many goroutines and must not block. Nil is nobody.
+	// Trace hears of every connection: once Refused, or else Accepted, then Routed and FirstByte or
+	// EarlyClosed if it comes so far, then Closed; and Dialled for each backend that is tried. It is called
+	// from many goroutines and must not block. Nil is nobody.
 	Trace func(Event)
 }
 
@@ -97,12 +98,13 @@ type EventKind int
 
 // The moments that Trace hears of.
 const (
-	Refused   EventKind = iota // not admitted; the end of it
-	Accepted                   // admitted
-	Dialled                    // a backend was tried: Reason says why in vain, and is empty when it answered
-	Routed                     // a backend took the connection
-	FirstByte                  // the first byte of the backend reached the client
-	Closed                     // the end of an admitted connection
+	Refused     EventKind = iota // not admitted; the end of it
+	Accepted                     // admitted
+	Dialled                      // a backend was tried: Reason says why in vain, and is empty when it answered
+	Routed                       // a backend took the connection
+	FirstByte                    // the first byte of the backend reached the client
+	Closed                       // the end of an admitted connection
+	EarlyClosed                  // the backend ended the connection within a second, without a byte, and before the client did
 )
 
 // Event is a moment in the life of a connection, with what is known by then.
@@ -119,6 +121,7 @@ type Event struct {
 	Tag     any  // of the Admission
 
 	Reason Reason // of Refused, Dialled and Closed
+	Early  bool   // of Closed: it was EarlyClosed
 	Detail string // for people
 	Err    error
 

@@ -30,13 +30,15 @@ type conn struct {
 	handshake time.Duration
 	wait      time.Duration
 	connect   time.Duration
-	tried     string // the last backend that did not take it
+	routed    time.Duration // when a backend took it, since start
+	tried     string        // the last backend that did not take it
 
 	lastMove atomic.Int64 // since start, nanoseconds: when a byte last moved
 	half     atomic.Bool  // one direction has ended
 	streams  atomic.Bool  // bytes may flow: the idle timeout counts
 	heardAll atomic.Bool  // the client has ended its direction
 	alerted  atomic.Bool  // it broke the rules of TLS, and was told
+	early    atomic.Bool  // the backend ended it early, see EarlyClosed
 	in, out  atomic.Int64
 	deadline atomic.Pointer[deadline]
 
@@ -258,6 +260,7 @@ func (c *conn) attach(lease *backend, route net.Conn) {
 	if c.closed {
 		reset(route)
 	}
+	c.routed = time.Since(c.start)
 	c.touch()
 	c.streams.Store(true)
 }
@@ -379,6 +382,7 @@ func (c *conn) tell(kind EventKind) {
 	}
 	if kind == Refused || kind == Closed {
 		e.Reason, e.Detail, e.Err = c.end.reason, c.end.detail, c.end.err
+		e.Early = c.early.Load()
 		e.UnackedIn, e.UnackedOut = int64(c.lost.in), int64(c.lost.out)
 	}
 	c.mu.Unlock()

@@ -100,6 +100,9 @@ func (c *conn) down() {
 	if readErr == nil && c.routeSide.wasReset(rawOf(c.route)) {
 		readErr = syscall.ECONNRESET
 	}
+	if writeErr == nil {
+		c.routeEnded()
+	}
 	switch {
 	case writeErr != nil:
 		// The client takes no more. What it has sent already is still to be delivered.

@@ -46,6 +46,18 @@ func rawOf(conn net.Conn) net.Conn {
 	return conn
 }
 
+// earlyClose is how soon a backend ends a connection that it does not mean to serve.
+const earlyClose = time.Second
+
+// routeEnded tells when that was early.
+func (c *conn) routeEnded() {
+	soon := time.Since(c.start)-c.routed < earlyClose
+	if soon && c.out.Load() == 0 && !c.heardAll.Load() && !c.isClosed() {
+		c.early.Store(true)
+		c.tell(EarlyClosed)
+	}
+}
+
 const (
 	shortestAckPoll = time.Millisecond
 	longestAckPoll  = 50 * time.Millisecond

@@ -16,9 +16,10 @@ type Options struct {
 	DrainTimeoutSec int `json:"draintimeoutsec"`
 
 	Check        Check    `json:"check"`
-	EjectAfter   int      `json:"ejectafter"`   // failures in a row, 0 for never
-	PanicPercent int      `json:"panicpercent"` // 0 for never
-	SlowStartSec int      `json:"slowstartsec"` // 0 for off
+	EjectAfter   int      `json:"ejectafter"`        // failures in a row, 0 for never
+	EjectOn      string   `json:"ejecton,omitempty"` // "" for failed connects, or early-close
+	PanicPercent int      `json:"panicpercent"`      // 0 for never
+	SlowStartSec int      `json:"slowstartsec"`      // 0 for off
 	CloseOnDown  bool     `json:"closeondown"`
 	Proxy        int      `json:"proxy"` // version of the PROXY protocol, 0 for none
 	RouteTLS     RouteTLS `json:"routetls"`

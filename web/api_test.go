@@ -194,14 +194,14 @@ func TestOptionsAreKeptAndChecked(t *testing.T) {
 	plain := c.call("GET", path, "").object(t)
 	for field, want := range map[string]any{
 		"maxConnections": 0.0, "idleTimeoutSec": 3600.0, "halfCloseTimeoutSec": 60.0, "keepAliveSec": 60.0, "queueLimit": 1024.0,
-		"drainTimeoutSec": 300.0, "ejectAfter": 5.0, "panicPercent": 50.0, "proxyProtocol": 0.0, "closeOnDown": false,
+		"drainTimeoutSec": 300.0, "ejectAfter": 5.0, "ejectOn": "connect", "panicPercent": 50.0, "proxyProtocol": 0.0, "closeOnDown": false,
 	} {
 		if plain[field] != want {
 			t.Errorf("%s is %v in a new frontend, want %v", field, plain[field], want)
 		}
 	}
 	const all = `{"maxConnections":7,"connectionsPerSec":8,"bytesPerSec":900000,"idleTimeoutSec":10,"halfCloseTimeoutSec":11,
-		"maxLifetimeSec":12,"keepAliveSec":13,"queueLimit":14,"drainTimeoutSec":15,"ejectAfter":16,"panicPercent":17,"slowStartSec":18,
+		"maxLifetimeSec":12,"keepAliveSec":13,"queueLimit":14,"drainTimeoutSec":15,"ejectAfter":16,"ejectOn":"early-close","panicPercent":17,"slowStartSec":18,
 		"closeOnDown":true,"proxyProtocol":2,"routeTls":{"mode":"verify","serverName":"db.internal"},
 		"check":{"kind":"http","intervalSec":9,"path":"/healthz","statusHigh":204},
 		"routes":[{"dest":"10.0.0.1:80","weight":3,"backup":true,"state":"drain"}]}`
@@ -212,7 +212,7 @@ func TestOptionsAreKeptAndChecked(t *testing.T) {
 	got := c.call("GET", path, "").object(t)
 	check, over := got["check"].(map[string]any), got["routeTls"].(map[string]any)
 	route := got["routes"].([]any)[0].(map[string]any)
-	if got["bytesPerSec"] != 900000.0 || got["keepAliveSec"] != 60.0 || got["closeOnDown"] != true || over["mode"] != "verify" ||
+	if got["bytesPerSec"] != 900000.0 || got["keepAliveSec"] != 60.0 || got["closeOnDown"] != true || got["ejectOn"] != "early-close" || over["mode"] != "verify" ||
 		check["kind"] != "http" || check["fall"] != 5.0 || check["rise"] != 2.0 || check["path"] != "/healthz" ||
 		route["weight"] != 3.0 || route["backup"] != true || route["state"] != "drain" {
 		t.Errorf("got %v", got)
@@ -222,6 +222,7 @@ func TestOptionsAreKeptAndChecked(t *testing.T) {
 		`{"check":{"kind":"ping"}}`: "body.check.kind", `{"check":{"kind":""}}`: "body.check.kind", `{"check":{"timeoutSec":30}}`: "body.check.timeoutSec",
 		`{"check":{"path":"no slash"}}`: "body.check.path", `{"check":{"statusLow":99}}`: "body.check.statusLow", `{"check":{"colour":1}}`: "body.check.colour",
 		`{"routeTls":{"mode":"maybe"}}`: "body.routeTls.mode", `{"routeTls":{"ca":"nonsense"}}`: "body.routeTls.ca", `{"panicPercent":101}`: "body.panicPercent",
+		`{"ejectOn":"never"}`:                              "body.ejectOn",
 		`{"routes":[{"dest":"10.0.0.1:80","weight":257}]}`: "body.routes[0].weight", `{"routes":[{"dest":"10.0.0.1:80","state":"sleep"}]}`: "body.routes[0].state",
 	} {
 		wantProblem(t, c.call("PATCH", path, body), 422, location)

@@ -35,14 +35,23 @@ func (f *fixture) balance() string {
 
 // echoes is an upstream that sends back what it gets.
 func echoes(t *testing.T) string {
+	return serveAll(t, func(conn net.Conn) { io.Copy(conn, conn) })
+}
+
+// serveAll gives each connection to serve and closes it then.
+func serveAll(t *testing.T, serve func(net.Conn)) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
-	serveEcho(t, l)
+	serveOn(t, l, serve)
 	return l.Addr().String()
 }
 
 func serveEcho(t *testing.T, l net.Listener) {
+	serveOn(t, l, func(conn net.Conn) { io.Copy(conn, conn) })
+}
+
+func serveOn(t *testing.T, l net.Listener, serve func(net.Conn)) {
 	var running sync.WaitGroup
 	running.Go(func() {
 		for {
@@ -50,7 +59,7 @@ func serveEcho(t *testing.T, l net.Listener) {
 			if err != nil {
 				return
 			}
-			running.Go(func() { defer conn.Close(); io.Copy(conn, conn) })
+			running.Go(func() { defer conn.Close(); serve(conn) })
 		}
 	})
 	t.Cleanup(func() { l.Close(); running.Wait() })

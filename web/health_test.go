@@ -3,6 +3,7 @@ package web
 import (
 	"crypto/tls"
 	"fmt"
+	"io"
 	"net"
 	"testing"
 	"time"
@@ -141,6 +142,47 @@ func TestFailedConnectsEjectARoute(t *testing.T) {
 	}
 	again()
 	c.becomes(id, dest, "up") // a probe found it
+}
+
+// A route that takes each connection and ends it at once goes out only where its owner said so, and a probe's
+// connect does not bring it back.
+func TestEarlyEndsEjectARoute(t *testing.T) {
+	f := start(t)
+	c, address := f.signUp("testuser"), f.balance()
+	dead := serveAll(t, func(conn net.Conn) {})
+	id := c.frontend(dead, echoes(t))
+	cert, _ := c.identity(id, "program")
+	serves := func() bool {
+		conn, err := tls.Dial("tcp", address, clientOf(cert))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		conn.SetDeadline(time.Now().Add(10 * time.Second))
+		io.WriteString(conn, "x")
+		_, err = conn.Read(make([]byte, 1))
+		return err == nil
+	}
+	for range 12 {
+		serves()
+	}
+	if _, all := c.routes(id); all[dead]["state"] != "up" {
+		t.Fatalf("by default: %v", all[dead])
+	}
+	if a := c.call("PATCH", "/api/v1/client/frontend/"+id, `{"ejectOn":"early-close","ejectAfter":3}`); a.status != 200 {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	for range 6 {
+		serves()
+	}
+	if out := c.becomes(id, dead, "ejected"); out["reason"] != "route-closed" {
+		t.Errorf("ejected: %v", out)
+	}
+	for until := time.Now().Add(2500 * time.Millisecond); time.Now().Before(until); time.Sleep(50 * time.Millisecond) { // a probe would come each 2 s
+		if !serves() {
+			t.Fatal("the dead route got a connection")
+		}
+	}
 }
 
 func TestRoutesAreDrainedByTheirOwner(t *testing.T) {
