@@ -75,7 +75,7 @@ type Control struct {
 	bus      *bus
 	journal  *journal
 	health   *health
-	names    *lb.Names
+	names    *names
 	crl      revocationList
 	meter    serverMeter
 	firsts   chan string // frontends whose first byte has just arrived
@@ -118,7 +118,6 @@ func New(ctx context.Context, cfg Config) (*Control, error) {
 		dummyHash:     hashKey("nobody"),
 	}
 	c.dialer = &lb.Dialer{Allow: c.egress.check, Resolver: cfg.Resolver}
-	c.names = c.newNames()
 	c.health = newHealth(c)
 	if err := c.loadSecrets(ctx); err != nil {
 		return nil, err
@@ -126,6 +125,11 @@ func New(ctx context.Context, cfg Config) (*Control, error) {
 	if err := c.newIdentity(); err != nil {
 		return nil, err
 	}
+	names, err := c.newNames(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c.names = names
 	c.index = newIndex(c)
 	if err := c.index.load(ctx); err != nil {
 		return nil, err
@@ -180,6 +184,7 @@ func (c *Control) Tasks() []Task {
 		{"note first bytes", c.noteFirstBytes},
 		{"sample traffic", c.sample},
 		{"look names up", func(ctx context.Context) error { c.names.Run(ctx); return nil }},
+		{"save what names stand for", c.names.save},
 		{"check routes", c.health.run},
 		{"end ejections", c.health.endEjections},
 		{"hand memory back", c.handBack},

@@ -2,25 +2,141 @@ package control
 
 import (
 	"context"
+	"log/slog"
 	"net"
 	"net/netip"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/xdire/xlb/lb"
+	"github.com/xdire/xlb/store"
 )
 
 // addresses are what the routes of a frontend stand for, by destination: the route itself, or the
 // addresses of its name.
 type addresses map[string][]string
 
-// newNames follows the names in routes.
-func (c *Control) newNames() *lb.Names {
-	return lb.NewNames(lb.NamesConfig{Resolver: c.cfg.Resolver, Interval: c.cfg.NamesInterval, Changed: func(id string) { c.index.readdress(id) }})
+// names follows the names in routes, and keeps what they stood for over a restart.
+type names struct {
+	*lb.Names
+	c *Control
+
+	mu      sync.Mutex
+	stored  map[string]store.Name // of the start
+	unsaved map[string]store.Name
 }
 
-// expand looks up what the routes of a frontend stand for now.
-func (c *Control) expand(f Frontend) addresses {
-	all := make(addresses, len(f.Routes))
+func (c *Control) newNames(ctx context.Context) (*names, error) {
+	n := &names{c: c, stored: map[string]store.Name{}, unsaved: map[string]store.Name{}}
+	all, err := c.store.Names(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, one := range all {
+		n.stored[one.Host] = one
+	}
+	n.Names = lb.NewNames(lb.NamesConfig{
+		Resolver: c.cfg.Resolver, Interval: c.cfg.NamesInterval, Recall: n.recall, Answered: n.answered,
+		Changed: func(id string) { c.index.readdress(id) },
+	})
+	return n, nil
+}
+
+func (n *names) recall(host string) ([]netip.Addr, time.Time) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	one := n.stored[host]
+	return one.Addresses, one.At
+}
+
+// answered says when a name begins or ceases to fail, and has its addresses saved.
+func (n *names) answered(host string, state lb.NameState) {
+	if state.Err != nil {
+		n.c.log.LogAttrs(context.Background(), slog.LevelWarn, "name does not resolve", slog.String("name", host),
+			slog.Int("addresses", len(state.Addresses)), slog.String("error", lookUpError(state.Err)))
+		return
+	}
+	n.c.log.LogAttrs(context.Background(), slog.LevelInfo, "name resolves", slog.String("name", host), slog.Int("addresses", len(state.Addresses)))
+	if len(host) > maxStoredName {
+		return
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.unsaved[host] = store.Name{Host: host, Addresses: state.Addresses, At: state.LastGood.UTC()}
+}
+
+// maxStoredName is the longest name that is kept: longer ones are no key of the store.
+const maxStoredName = 200
+
+// lookUpError is why a look-up failed, without the name, which the line has already, and the server.
+func lookUpError(err error) string {
+	text := err.Error()
+	if at := strings.LastIndex(text, ": "); at >= 0 {
+		text = text[at+2:]
+	}
+	return text
+}
+
+// saveEvery is how long new addresses may wait to be saved.
+const saveEvery = 5 * time.Second
+
+// save writes down what names stand for until ctx ends, and once more then.
+func (n *names) save(ctx context.Context) error {
+	n.forgetUnused(ctx)
+	err := every(ctx, saveEvery, func() { n.saveNow(ctx) })
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveEvery)
+	defer cancel()
+	n.saveNow(last)
+	return err
+}
+
+func (n *names) saveNow(ctx context.Context) {
+	for batch := n.take(); len(batch) > 0; batch = n.take() {
+		if err := n.c.store.PutNames(ctx, batch); err != nil {
+			n.c.log.Warn("addresses of names not saved", "error", err) // the next answer brings them again
+			return
+		}
+	}
+}
+
+func (n *names) take() (batch []store.Name) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for host, one := range n.unsaved {
+		if len(batch) == store.MaxNamesAtOnce {
+			break
+		}
+		batch = append(batch, one)
+		delete(n.unsaved, host)
+	}
+	return batch
+}
+
+// forgetUnused removes what was stored of names that no route has by now.
+func (n *names) forgetUnused(ctx context.Context) {
+	used := map[string]bool{}
+	for _, f := range n.c.index.frontends.all() {
+		for _, r := range f.record.Routes {
+			used[strings.ToLower(nameOf(r.Dest))] = true
+		}
+	}
+	n.mu.Lock()
+	var unused []string
+	for host := range n.stored {
+		if !used[host] && len(unused) < store.MaxNamesAtOnce { // the next start goes on
+			unused = append(unused, host)
+		}
+	}
+	n.mu.Unlock()
+	if err := n.c.store.DeleteNames(ctx, unused); err != nil && ctx.Err() == nil {
+		n.c.log.Warn("names not forgotten", "error", err)
+	}
+}
+
+// expand looks up what the routes of a frontend stand for now, and which names do not resolve.
+func (c *Control) expand(f Frontend) (addresses, map[string]lb.NameState) {
+	all, failing := make(addresses, len(f.Routes)), map[string]lb.NameState{}
 	dests := make([]string, 0, len(f.Routes))
 	for _, r := range f.Routes {
 		dests = append(dests, r.Dest)
@@ -28,8 +144,11 @@ func (c *Control) expand(f Frontend) addresses {
 	c.names.Set(f.ID, dests)
 	for _, dest := range dests {
 		all[dest] = c.names.Expand(dest)
+		if state := c.names.State(nameOf(dest)); state.Err != nil {
+			failing[dest] = state
+		}
 	}
-	return all
+	return all, failing
 }
 
 // nameOf is the name in a destination, empty when it has an address.
@@ -50,7 +169,7 @@ func (x *index) readdress(id string) {
 		return
 	}
 	state := *old
-	state.addresses = x.c.expand(state.record)
+	state.addresses, state.failing = x.c.expand(state.record)
 	state.pool.Update(x.c.pool(state.record, state.addresses))
 	x.c.health.put(state.record, state.pool, state.addresses)
 	x.setFrontend(&state)

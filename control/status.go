@@ -116,9 +116,24 @@ func (f *frontendState) status() Status {
 func (f *frontendState) routeStatuses(backends []lb.BackendStats) []RouteStatus {
 	all := make([]RouteStatus, 0, len(f.record.Routes))
 	for _, route := range f.record.Routes {
-		all = append(all, f.routeStatus(route, backends))
+		all = append(all, f.routeStatus(route, backends).withName(f.failing[route.Dest]))
 	}
 	return all
+}
+
+// withName says that the name of a route does not resolve. Where its last addresses work the route does
+// too, for now; where it has none it cannot.
+func (s RouteStatus) withName(failing lb.NameState) RouteStatus {
+	if failing.Err == nil || s.Reason != "" && s.Reason != string(lb.ReasonRouteDNS) || s.State == StateDraining || s.State == StateMaintenance {
+		return s
+	}
+	s.Reason, s.Detail, s.Since = string(lb.ReasonRouteDNS), "the name does not resolve: "+lookUpError(failing.Err), failing.FailsFrom
+	if len(failing.Addresses) == 0 {
+		s.State = StateDown
+	} else {
+		s.Detail += "; its last known addresses are used"
+	}
+	return s
 }
 
 // routeStatus sums up the addresses of a route that has a name.

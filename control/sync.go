@@ -47,6 +47,7 @@ type frontendState struct {
 	seen   *sightings
 
 	addresses addresses
+	failing   map[string]lb.NameState // of routes whose name does not resolve, by destination
 }
 
 type certificateState struct {
@@ -181,7 +182,8 @@ func (x *index) putFrontend(r store.Frontend) {
 	x.frontendMu.Lock()
 	defer x.frontendMu.Unlock()
 	record := frontendOf(r)
-	state := &frontendState{record: record, addresses: x.c.expand(record)}
+	state := &frontendState{record: record}
+	state.addresses, state.failing = x.c.expand(record)
 	if old, known := x.frontends.get(record.ID); known {
 		state.pool, state.limit, state.seen = old.pool, old.limit, old.seen
 		state.pool.Update(x.c.pool(record, state.addresses))

@@ -28,7 +28,7 @@ type statusBody struct {
 type routeStatusBody struct {
 	Dest        string            `json:"dest"`
 	State       string            `json:"state" doc:"unknown, up, down, ejected, draining or maintenance"`
-	Reason      string            `json:"reason" doc:"Why it is down or ejected"`
+	Reason      string            `json:"reason" doc:"Why it is down or ejected; route-dns while its name does not resolve, whatever its state"`
 	Detail      string            `json:"detail" doc:"The same in words"`
 	Since       *timestamp        `json:"since" doc:"null when it is not known"`
 	Connections int               `json:"connections"`

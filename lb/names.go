@@ -26,8 +26,15 @@ type NamesConfig struct {
 	Timeout time.Duration
 	// Concurrency is how many look-ups run at once at most. 0 and negative are 16.
 	Concurrency int
+	// Recall returns what a name stood for when it was looked up last, by an earlier process, and when that
+	// was; it holds until a look-up succeeds. It is asked by Set for a name that is new, must not block and
+	// not call back. Nil knows nothing.
+	Recall func(host string) ([]netip.Addr, time.Time)
+	// Answered hears of each look-up that changes what is known about a name: other addresses, or the first
+	// one that fails or succeeds. It is called before Changed, as that one is. Nil is nobody.
+	Answered func(host string, state NameState)
 	// Changed hears of every key one of whose names has other addresses than before, the first ones
-	// included. It is called by one goroutine at a time, and may still come for a key that Set has just
+	// included, or begins or ceases to fail. It is called by one goroutine at a time, and may still come for a key that Set has just
 	// dropped. It may call every method but Run, and should not block: look-ups wait for it. Nil is nobody.
 	Changed func(key string)
 }
@@ -50,6 +57,12 @@ func (c NamesConfig) withDefaults() NamesConfig {
 	}
 	if c.Concurrency <= 0 {
 		c.Concurrency = defaultNamesConcurrency
+	}
+	if c.Recall == nil {
+		c.Recall = func(string) ([]netip.Addr, time.Time) { return nil, time.Time{} }
+	}
+	if c.Answered == nil {
+		c.Answered = func(string, NameState) {}
 	}
 	if c.Changed == nil {
 		c.Changed = func(string) {}
@@ -89,6 +102,7 @@ type NameState struct {
 	Addresses []netip.Addr // sorted; of the last look-up that succeeded
 	LastGood  time.Time    // when that was; the zero value is never
 	Err       error        // of the last look-up, nil when it succeeded
+	FailsFrom time.Time    // the first look-up that failed since one succeeded; the zero value when Err is nil
 }
 
 // NewNames returns Names without any name.
@@ -119,6 +133,8 @@ func (n *Names) Set(key string, routes []string) {
 	for host := range wanted {
 		if n.hosts[host] == nil {
 			n.hosts[host] = &hostName{keys: map[string]struct{}{}}
+			addresses, at := n.cfg.Recall(host)
+			n.hosts[host].state = NameState{Addresses: tidy(addresses, n.cfg.Network == ""), LastGood: at}
 		}
 		n.hosts[host].keys[key] = struct{}{}
 	}
@@ -222,8 +238,15 @@ func (n *Names) lookUp(ctx context.Context, host string, h *hostName) {
 	if ctx.Err() != nil {
 		return // says nothing about the name
 	}
-	for _, key := range n.answer(h, found, err) {
-		n.tell(key)
+	keys := n.answer(h, found, err)
+	if len(keys) == 0 {
+		return
+	}
+	n.telling.Lock()
+	defer n.telling.Unlock()
+	n.cfg.Answered(host, n.State(host))
+	for _, key := range keys {
+		n.cfg.Changed(key)
 	}
 }
 
@@ -233,23 +256,18 @@ func (n *Names) answer(h *hostName, found []netip.Addr, err error) []string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	defer n.poke()
-	now := time.Now()
+	now, before := time.Now(), h.state
 	h.busy, h.due, h.state.Err = false, now.Add(jitter(n.cfg.Interval)), err
-	if err != nil {
-		return nil
+	switch {
+	case err == nil:
+		h.state.Addresses, h.state.LastGood, h.state.FailsFrom = tidy(found, n.cfg.Network == ""), now, time.Time{}
+	case before.Err == nil:
+		h.state.FailsFrom = now
 	}
-	before := h.state.Addresses
-	h.state.Addresses, h.state.LastGood = tidy(found, n.cfg.Network == ""), now
-	if slices.Equal(before, h.state.Addresses) {
+	if slices.Equal(before.Addresses, h.state.Addresses) && (before.Err == nil) == (err == nil) {
 		return nil
 	}
 	return slices.Sorted(maps.Keys(h.keys))
-}
-
-func (n *Names) tell(key string) {
-	n.telling.Lock()
-	defer n.telling.Unlock()
-	n.cfg.Changed(key)
 }
 
 func (n *Names) poke() {

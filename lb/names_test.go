@@ -338,3 +338,37 @@ func TestExpandedRouteIsStillSubjectToPolicy(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// What an earlier process knew holds until a look-up succeeds, and it is told when they begin and cease to fail.
+func TestNamesRecallAndSayThatTheyFail(t *testing.T) {
+	zone, resolver := newZone(t)
+	then := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
+	answers := make(chan NameState, 100)
+	n, changed := runNames(t, NamesConfig{
+		Resolver: resolver, Interval: 5 * time.Millisecond,
+		Recall: func(host string) ([]netip.Addr, time.Time) {
+			if host != "db.test" {
+				t.Errorf("asked for %q", host)
+			}
+			return []netip.Addr{netip.MustParseAddr("10.0.0.7")}, then
+		},
+		Answered: func(_ string, s NameState) { answers <- s },
+	})
+	n.Set("pool", []string{"db.test:1"})
+	expands(t, n, "db.test:1", "10.0.0.7:1")
+	hears(t, changed, "pool")
+	failing := <-answers
+	if failing.Err == nil || failing.FailsFrom.IsZero() || !failing.LastGood.Equal(then) {
+		t.Errorf("%+v", failing)
+	}
+	expands(t, n, "db.test:1", "10.0.0.7:1")
+	time.Sleep(30 * time.Millisecond) // some look-ups more
+	if s := n.State("db.test"); !s.FailsFrom.Equal(failing.FailsFrom) {
+		t.Errorf("fails from %v, then from %v", failing.FailsFrom, s.FailsFrom)
+	}
+	zone.set("db.test", "10.0.0.7") // the same address: it is told all the same
+	hears(t, changed, "pool")
+	if s := <-answers; s.Err != nil || !s.FailsFrom.IsZero() || s.LastGood.Equal(then) {
+		t.Errorf("%+v", s)
+	}
+}

@@ -23,6 +23,7 @@ import (
 //	sessionid/IDHASH                                   -> session/...
 //	secret/NAME                                        Secret
 //	invite/CODEHASH                                    Invite
+//	name/HOST                                          Name
 //	expiry/SECONDS/(certificate|session)/...           nothing: what SweepExpired removes, and when
 //	sweep/(client|frontend)/CLIENT[/FRONTEND]          nothing: what is deleted but not yet removed
 const (
@@ -37,6 +38,7 @@ const (
 	kindSessionID     = "sessionid"
 	kindSecret        = "secret"
 	kindInvite        = "invite"
+	kindName          = "name"
 	kindExpiry        = "expiry"
 	kindSweep         = "sweep"
 )

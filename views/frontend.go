@@ -18,7 +18,7 @@ func frontendStats(f Frontend) []stat {
 
 // hasSince is whether the time since when a route is in its state says something.
 func hasSince(r Route) bool {
-	return r.State != "draining" && r.Reason != "" && r.State != "up" && !r.Since.IsZero()
+	return r.State != "draining" && r.Reason != "" && !r.Since.IsZero()
 }
 
 // fillTone turns a meter amber from nine tenths.

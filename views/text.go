@@ -419,7 +419,7 @@ func reasonText(r Route) string {
 		return "Not checked yet"
 	case r.Reason == "":
 		return ""
-	case r.Since.IsZero() || r.State == "up":
+	case r.Since.IsZero():
 		return r.Reason
 	}
 	return strings.TrimSuffix(r.Reason, ".") + ", "

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"net"
 	"net/netip"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -140,6 +141,71 @@ func TestRoutesByName(t *testing.T) {
 	closed := c.call("DELETE", "/api/v1/client/frontend/"+id+"/connections?route="+dest, "").object(t)
 	if closed["closed"] != 2.0 { // the third is on an address that the name has no more
 		t.Errorf("%v", closed)
+	}
+}
+
+// While a name does not resolve its status and the log say so, and the last known addresses serve, after a
+// restart too.
+func TestNameThatDoesNotResolve(t *testing.T) {
+	zone, resolver := newZone(t)
+	zone.set("127.0.0.1")
+	f := start(t, func(c *control.Config) { c.Resolver, c.NamesInterval = resolver, 50*time.Millisecond })
+	c, address := f.signUp("testuser"), f.balance()
+	dest := "db.test:" + echoesAt(t, "127.0.0.1")
+	id := c.frontend(dest)
+	cert, _ := c.identity(id, "program")
+	f.connect(address, cert)
+	becomes := func(reason, state string) map[string]any {
+		t.Helper()
+		var route map[string]any
+		for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+			_, all := c.routes(id)
+			if route = all[dest]; route["reason"] == reason && route["state"] == state {
+				return route
+			}
+		}
+		t.Fatalf("never %s and %s: %v", reason, state, route)
+		return nil
+	}
+	becomes("", "up")
+	failed := time.Now()
+	zone.set()
+	route := becomes("route-dns", "up")
+	if since, _ := route["since"].(map[string]any); since == nil || since["seconds"].(float64) < float64(failed.Unix()) {
+		t.Errorf("since %v", route["since"])
+	}
+	if detail := route["detail"].(string); !strings.Contains(detail, "no such host") || !strings.Contains(detail, "last known") {
+		t.Errorf("detail %q", detail)
+	}
+	if !strings.Contains(f.log.String(), "name does not resolve") {
+		t.Error("the log does not say so")
+	}
+	for deadline := time.Now().Add(15 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		if stored, err := f.store.Names(t.Context()); err == nil && len(stored) == 1 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the addresses are not saved")
+		}
+	}
+	second := f.another()
+	second.connect(second.balance(), cert)
+	zone.set("127.0.0.1")
+	becomes("", "up")
+	if !strings.Contains(f.log.String(), "name resolves") {
+		t.Error("the log does not say that it is over")
+	}
+	nowhere := "nowhere.test:80"
+	zone.set()
+	lost := c.frontend(nowhere)
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		_, all := c.routes(lost)
+		if all[nowhere]["state"] == "down" && all[nowhere]["reason"] == "route-dns" && all[nowhere]["since"] != nil {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%v", all)
+		}
 	}
 }
 

@@ -31,6 +31,7 @@ var masterKey = bytes.Repeat([]byte{7}, 32)
 type fixture struct {
 	*testing.T
 	control *control.Control
+	config  control.Config
 	store   *store.Store
 	server  *Server
 	url     string
@@ -56,6 +57,7 @@ func start(t *testing.T, options ...func(*control.Config)) *fixture {
 	for _, option := range options {
 		option(&cfg)
 	}
+	f.config = cfg
 	f.control, err = control.New(t.Context(), cfg)
 	must(t, err)
 	f.server, err = New(Config{Control: f.control, Log: f.log.logger(), DrainTimeout: 5 * time.Second, Version: "test"})
@@ -75,14 +77,8 @@ func (f *fixture) run(engine *store.Badger) {
 	var tasks sync.WaitGroup
 	background, stopTasks := context.WithCancel(context.Background())
 	tasks.Go(func() { engine.Run(background) })
-	for _, task := range f.control.Tasks() {
-		tasks.Go(func() {
-			if err := task.Run(background); err != nil {
-				f.Errorf("task %s: %v", task.Name, err)
-			}
-		})
-	}
 	f.Cleanup(func() { stopTasks(); tasks.Wait() })
+	f.runTasks()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	must(f.T, err)
 	f.url = "https://" + l.Addr().String()
@@ -99,6 +95,30 @@ func (f *fixture) run(engine *store.Badger) {
 		}
 	})
 	f.Cleanup(func() { must(f.T, f.stop()) })
+}
+
+func (f *fixture) runTasks() {
+	var tasks sync.WaitGroup
+	background, stopTasks := context.WithCancel(context.Background())
+	for _, task := range f.control.Tasks() {
+		tasks.Go(func() {
+			if err := task.Run(background); err != nil {
+				f.Errorf("task %s: %v", task.Name, err)
+			}
+		})
+	}
+	f.Cleanup(func() { stopTasks(); tasks.Wait() })
+}
+
+// another is a second process, as far as the data plane goes, over the same records.
+func (f *fixture) another() *fixture {
+	f.Helper()
+	one := *f
+	var err error
+	one.control, err = control.New(f.Context(), f.config)
+	must(f.T, err)
+	one.runTasks()
+	return &one
 }
 
 func must(t *testing.T, err error) {
