@@ -44,6 +44,7 @@ type conn struct {
 
 	directions            atomic.Int32 // that have not ended
 	clientSide, routeSide side
+	upSmall, downSmall    bool // of each direction's goroutine: a limit wants small pieces
 
 	mu     sync.Mutex
 	end    ending

@@ -73,14 +73,15 @@ func (c *conn) copyUp() (readErr, writeErr error) {
 		_, writeErr = c.route.Write(data)
 		c.routeSide.wrote(writeErr)
 		if writeErr == nil {
-			c.moved(len(data), &c.in, &c.lease.traffic.in)
+			c.moved(len(data), &c.in, &c.lease.traffic.in, &c.upSmall)
 		}
 		return writeErr
 	}
 	if c.secure == nil {
-		return c.copyPlain(c.client, deliver, &writeErr)
+		return c.copyPlain(c.client, deliver, &writeErr, &c.upSmall)
 	}
 	for {
+		c.secure.small = c.upSmall
 		err := c.secure.read(deliver)
 		switch {
 		case writeErr != nil:
@@ -132,19 +133,20 @@ func (c *conn) copyDown() (readErr, writeErr error) {
 			_, writeErr = c.client.Write(data)
 		}
 		c.clientSide.wrote(writeErr)
-		if writeErr == nil && c.moved(len(data), &c.out, &c.lease.traffic.out) {
+		if writeErr == nil && c.moved(len(data), &c.out, &c.lease.traffic.out, &c.downSmall) {
 			c.tell(FirstByte)
 		}
 		return writeErr
 	}
-	return c.copyPlain(c.route, deliver, &writeErr)
+	return c.copyPlain(c.route, deliver, &writeErr, &c.downSmall)
 }
 
-// copyPlain delivers what comes from src until it ends.
-func (c *conn) copyPlain(src net.Conn, deliver func([]byte) error, writeErr *error) (error, error) {
+// copyPlain delivers what comes from src until it ends, in small pieces while small says so.
+func (c *conn) copyPlain(src net.Conn, deliver func([]byte) error, writeErr *error, small *bool) (error, error) {
 	f := newFeed(src)
 	defer f.release()
 	for {
+		f.large = f.large && !*small
 		data, err := f.read()
 		switch {
 		case err == io.EOF:
@@ -158,12 +160,14 @@ func (c *conn) copyPlain(src net.Conn, deliver func([]byte) error, writeErr *err
 	}
 }
 
-// moved counts bytes, and tells whether they were the first. It waits while they were too many.
-func (c *conn) moved(n int, count, backend *atomic.Int64) (first bool) {
+// moved counts bytes, and tells whether they were the first. It waits while they were too many, and says
+// whether the next ones have to be few.
+func (c *conn) moved(n int, count, backend *atomic.Int64, small *bool) (first bool) {
 	c.touch()
 	backend.Add(int64(n))
 	first = count.Add(int64(n)) == int64(n)
-	if pause := pauseFor(c.admission.Limits, n); pause > 0 {
+	var pause time.Duration
+	if pause, *small = pauseFor(c.admission.Limits, n); pause > 0 {
 		c.rest(pause)
 	}
 	return first

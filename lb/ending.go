@@ -154,7 +154,8 @@ func (c *conn) discard(raw net.Conn) {
 		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 			return
 		}
-		time.Sleep(min(pauseFor(c.admission.Limits, n), restStep))
+		pause, _ := pauseFor(c.admission.Limits, n)
+		time.Sleep(min(pause, restStep))
 		before := left
 		if left, alive = unacknowledged(raw); left < before {
 			c.touch()

@@ -12,7 +12,7 @@ import (
 type Limit struct {
 	max, inUse atomic.Int64
 	rate       bucket // connections
-	bandwidth  bucket // bytes
+	bandwidth  pacer  // bytes
 }
 
 // NewLimit returns a limit of most connections at once; 0 and negative are no bound.
@@ -29,9 +29,10 @@ func (l *Limit) SetMax(most int) { l.max.Store(int64(most)) }
 // bound. A connection too many is closed with ReasonRateLimit.
 func (l *Limit) SetRate(perSecond int) { l.rate.set(int64(perSecond)) }
 
-// SetBandwidth bounds bytes per second; a second's worth may come at once. 0 and negative are no bound.
+// SetBandwidth bounds bytes per second; what a twentieth of a second brings may come at once. Streams that share
+// it get even shares. 0 and negative are no bound.
 // Streams that are too fast are slowed down, open ones too.
-func (l *Limit) SetBandwidth(perSecond int64) { l.bandwidth.set(perSecond) }
+func (l *Limit) SetBandwidth(perSecond int64) { l.bandwidth.perSecond.Store(perSecond) }
 
 // Max is the bound on connections at once, 0 or less for none.
 func (l *Limit) Max() int { return int(l.max.Load()) }
@@ -76,15 +77,16 @@ func releaseAll(limits []*Limit) {
 	}
 }
 
-// pauseFor counts n bytes that have moved and returns how long to wait before the next ones.
-func pauseFor(limits []*Limit, n int) time.Duration {
-	var longest time.Duration
+// pauseFor counts n bytes that have moved and returns how long to wait before the next ones, and whether
+// these have to be few.
+func pauseFor(limits []*Limit, n int) (longest time.Duration, small bool) {
 	for _, l := range limits {
 		if l != nil && l.bandwidth.perSecond.Load() > 0 {
-			longest = max(longest, l.bandwidth.owe(int64(n), time.Now()))
+			longest = max(longest, l.bandwidth.owe(n, time.Now()))
+			small = small || l.bandwidth.small()
 		}
 	}
-	return longest
+	return longest, small
 }
 
 // bucket is a token bucket that holds a second's worth. Without a rate it is not asked for the time.
@@ -124,18 +126,37 @@ func (b *bucket) take(n float64, now time.Time) bool {
 	return true
 }
 
-// owe takes n tokens, there or not, and returns how long it takes until none is owed.
-func (b *bucket) owe(n int64, now time.Time) time.Duration {
-	rate := float64(b.perSecond.Load())
+// pacer spaces bytes out. Every stream that has moved some waits until they are paid for, in the order in
+// which they moved, so that streams with pieces of the same size get the same.
+type pacer struct {
+	perSecond atomic.Int64 // 0 and negative are no bound
+
+	mu   sync.Mutex
+	paid time.Time // until when all that has moved is paid for
+}
+
+const (
+	burst    = time.Second / 20
+	maxPiece = time.Second / 100
+)
+
+// owe counts n bytes and returns how long it takes until they are paid for.
+func (p *pacer) owe(n int, now time.Time) time.Duration {
+	rate := p.perSecond.Load()
 	if rate <= 0 {
 		return 0
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.refill(rate, now)
-	b.tokens -= float64(n)
-	if b.tokens >= 0 {
-		return 0
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if earliest := now.Add(-burst); p.paid.Before(earliest) {
+		p.paid = earliest
 	}
-	return time.Duration(-b.tokens / rate * float64(time.Second))
+	p.paid = p.paid.Add(time.Duration(float64(n) / float64(rate) * float64(time.Second)))
+	return max(0, p.paid.Sub(now))
+}
+
+// small tells whether streams have to move small pieces to get even shares.
+func (p *pacer) small() bool {
+	rate := p.perSecond.Load()
+	return rate > 0 && time.Duration(largeBlock)*time.Second/time.Duration(rate) > maxPiece
 }

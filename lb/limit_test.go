@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"io"
 	"net"
+	"slices"
 	"testing"
 	"time"
 )
@@ -49,25 +50,78 @@ func TestRefusedConnectionGivesOtherLimitsBack(t *testing.T) {
 	}
 }
 
-// A second's worth passes at once, the rest at the rate; two streams share it.
-func TestBandwidthIsShared(t *testing.T) {
+// Streams share a limit evenly, and little more than the
+// rate passes from the first moment on.
+func TestBandwidthIsSharedEvenly(t *testing.T) {
 	bothWays(t, func(t *testing.T, with *tls.Config) {
-		const rate = 400_000
+		const rate, length = 2_000_000, 1500 * time.Millisecond
 		limit := &Limit{}
 		limit.SetBandwidth(rate)
-		pool := poolOf(upstream(t, func(conn *net.TCPConn) { conn.Write(make([]byte, rate)) }))
-		r := newRig(t, Config{TLS: with, Admit: admit(Admission{Pool: pool, Limits: []*Limit{limit}})})
-		start := time.Now()
-		one, two := r.dial(t), r.dial(t)
-		for _, conn := range []io.Reader{one, two} {
-			if n, err := io.Copy(io.Discard, conn); n != rate || err != nil {
-				t.Fatalf("%d bytes, %v", n, err)
-			}
+		pool := poolOf(upstream(t, func(conn *net.TCPConn) {
+			go io.Copy(io.Discard, conn)
+			io.Copy(conn, zeros{}) // until the reset
+		}))
+		r := newRig(t, Config{TLS: with, Admit: admit(Admission{Pool: pool, Limits: []*Limit{limit}, Keys: []string{"k"}})})
+		for range 4 {
+			conn := r.dial(t)
+			go io.Copy(io.Discard, conn)
 		}
-		if took := time.Since(start); took < 600*time.Millisecond || took > 4*time.Second {
-			t.Errorf("800 kB at 400 kB/s took %v", took)
+		eventually(t, "all four", func() bool { return len(r.Connections("k")) == 4 })
+		start, before := time.Now(), map[uint64]int64{}
+		for _, c := range r.Connections("k") {
+			before[c.ID] = c.BytesOut
+		}
+		time.Sleep(length)
+		var all []int64
+		sum := int64(0)
+		for _, c := range r.Connections("k") {
+			all = append(all, c.BytesOut-before[c.ID])
+			sum += c.BytesOut
+		}
+		took := time.Since(start)
+		t.Logf("%v in %v", all, took)
+		if least, most := slices.Min(all), slices.Max(all); float64(most) > 1.2*float64(least) {
+			t.Errorf("shares %v", all)
+		}
+		if most := rate * (took.Seconds() + 0.4); float64(sum) > most { // dialling took a moment, too
+			t.Errorf("%d bytes in %v, want at most %.0f", sum, took, most)
+		}
+		if least := rate * (took.Seconds() - 0.4); float64(sum) < least {
+			t.Errorf("%d bytes in %v, want at least %.0f", sum, took, least)
 		}
 	})
+}
+
+func TestPacer(t *testing.T) {
+	var p pacer
+	now := time.Date(2026, 11, 27, 0, 0, 0, 0, time.UTC)
+	if p.owe(1<<40, now) != 0 || p.small() {
+		t.Error("without a rate it is a bound")
+	}
+	p.perSecond.Store(1000)
+	for _, step := range []struct {
+		after time.Duration
+		n     int
+		want  time.Duration
+	}{
+		{0, 50, 0}, // a twentieth of a second's worth at once
+		{0, 50, 50 * time.Millisecond},
+		{0, 50, 100 * time.Millisecond}, // in order
+		{150 * time.Millisecond, 0, 0},
+		{time.Hour, 150, 100 * time.Millisecond}, // a quiet hour is worth no more
+	} {
+		now = now.Add(step.after)
+		if got := p.owe(step.n, now); got != step.want {
+			t.Errorf("%d bytes after %v: %v, want %v", step.n, step.after, got, step.want)
+		}
+	}
+	if !p.small() {
+		t.Error("large pieces at 1 kB/s")
+	}
+	p.perSecond.Store(1 << 30)
+	if p.small() {
+		t.Error("small pieces at 1 GB/s")
+	}
 }
 
 func TestConnectionsHaveTimesOfTheirOwn(t *testing.T) {
@@ -107,8 +161,5 @@ func TestBucketHoldsASecondsWorth(t *testing.T) {
 	}
 	if b.take(11, now.Add(time.Hour)) || !b.take(10, now.Add(time.Hour)) {
 		t.Error("the bucket holds not just a second's worth")
-	}
-	if owed := b.owe(20, now.Add(time.Hour)); owed != 2*time.Second {
-		t.Errorf("20 at 10 a second: wait %v", owed)
 	}
 }

@@ -27,6 +27,7 @@ type secure struct {
 	rest    []byte // the beginning of a record, while there is no block
 	fresh   bool   // bytes have come that were not looked at
 	large   bool   // the last read filled its block
+	small   bool   // it shall not matter: a limit wants small pieces
 	update  []byte // a KeyUpdate that has come in part
 	useless int    // records in a row without data
 	updates int64  // KeyUpdates, ever
@@ -116,7 +117,7 @@ func (s *secure) fill() {
 		}
 		return
 	}
-	s.large = n == len(s.block.data)-s.have
+	s.large = n == len(s.block.data)-s.have && !s.small
 	s.have += n
 	s.fresh = true
 }
