@@ -28,10 +28,14 @@ func (c *conn) ended() {
 	c.finish()
 }
 
-// up copies from the client to the route.
+// up copies from the client to the route. The stack waits in copyUp for as long as the connection lives, so
+// what comes after is a function of its own.
 func (c *conn) up() {
-	defer c.ended()
-	readErr, writeErr := c.copyUp()
+	c.endUp(c.copyUp())
+	c.ended()
+}
+
+func (c *conn) endUp(readErr, writeErr error) {
 	isTLS := c.secure != nil || c.wire != nil
 	if readErr == nil && (!isTLS || c.truncated()) && c.clientSide.wasReset(c.raw) { // close_notify is an end all the same
 		readErr = syscall.ECONNRESET
@@ -94,10 +98,13 @@ func (c *conn) copyUp() (readErr, writeErr error) {
 	}
 }
 
-// down copies from the route to the client.
+// down copies from the route to the client, as up does.
 func (c *conn) down() {
-	defer c.ended()
-	readErr, writeErr := c.copyDown()
+	c.endDown(c.copyDown())
+	c.ended()
+}
+
+func (c *conn) endDown(readErr, writeErr error) {
 	if readErr == nil && c.routeSide.wasReset(rawOf(c.route)) {
 		readErr = syscall.ECONNRESET
 	}
