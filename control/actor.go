@@ -20,6 +20,8 @@ type Actor struct {
 	// Certificate is what the connection was made with. The handshake has shown that the other side has its
 	// key, and nothing else is checked yet. Nil for most.
 	Certificate *x509.Certificate
+	// Session is the hash of the id of the session that it came with, empty when it came with none.
+	Session string
 	// RequestID joins this request's log lines.
 	RequestID string
 }
@@ -98,6 +100,8 @@ func (c *Control) may(ctx context.Context, act action, object string) (Actor, er
 	return a, nil
 }
 
+var errDisabled = &Error{Kind: KindForbidden, Message: "This client is disabled. Ask the administrator."}
+
 func (c *Control) permitted(a Actor, act action) error {
 	if open[act] {
 		return nil
@@ -106,7 +110,7 @@ func (c *Control) permitted(a Actor, act action) error {
 		return &Error{Kind: KindUnauthenticated, Message: "Log in first."}
 	}
 	if c.index.clientOff(a.ClientID) {
-		return &Error{Kind: KindForbidden, Message: "This client is disabled. Ask the administrator."}
+		return errDisabled
 	}
 	if admin, _ := c.index.client(a.ClientID); administers[act] && !admin {
 		return &Error{Kind: KindForbidden, Message: "Only the administrator may do that."}

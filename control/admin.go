@@ -30,7 +30,8 @@ func (c *Control) Clients(ctx context.Context, after string, limit int) ([]Clien
 	return all, nil
 }
 
-// SetDisabled shuts a client out, or lets it in again. Its live connections are closed when it returns.
+// SetDisabled shuts a client out, or lets it in again. Its live connections are closed when it returns, and
+// tokens and sessions from before stay ended when it is let in again.
 // For the administrator, who cannot shut itself out.
 func (c *Control) SetDisabled(ctx context.Context, id string, disabled bool) (Client, error) {
 	a, err := c.may(ctx, actAdminDisable, id)
@@ -40,7 +41,13 @@ func (c *Control) SetDisabled(ctx context.Context, id string, disabled bool) (Cl
 	if disabled && canonicalID(id) == a.ClientID {
 		return Client{}, invalid("disabled", "The administrator cannot disable itself.")
 	}
-	return c.changeClient(ctx, canonicalID(id), 0, func(r *store.Client) { r.Disabled = disabled })
+	return c.changeClient(ctx, canonicalID(id), 0, func(r *store.Client) {
+		r.Disabled = disabled
+		if disabled {
+			c.endTokens(r)
+			c.endSessions(r, "")
+		}
+	})
 }
 
 // RemoveClient deletes a client with everything it has. For the administrator, who cannot delete itself here.
@@ -56,15 +63,17 @@ func (c *Control) RemoveClient(ctx context.Context, id string) error {
 }
 
 // ResetKey gives a client that has lost its key a new one, shown this once. The old one ends, and so do
-// the tokens. For the administrator.
+// the tokens and sessions, but the one that acts. For the administrator.
 func (c *Control) ResetKey(ctx context.Context, id string) (NewClient, error) {
-	if _, err := c.may(ctx, actAdminReset, id); err != nil {
+	a, err := c.may(ctx, actAdminReset, id)
+	if err != nil {
 		return NewClient{}, err
 	}
 	key := hex.EncodeToString(randomBytes(32))
 	client, err := c.changeClient(ctx, canonicalID(id), 0, func(r *store.Client) {
 		c.giveKey(r, key, 0)
 		r.TokensFrom = c.cfg.Now().UTC()
+		c.endSessions(r, a.Session)
 	})
 	return NewClient{Client: client, Key: key}, err
 }

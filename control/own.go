@@ -69,7 +69,7 @@ func (c *Control) removeClient(ctx context.Context, id string) error {
 
 // RotateKey gives the actor's client a new key, shown this once. The old one goes on for the grace period,
 // 0 (it ends now) to MaxKeyGrace; one that was rotated away before ends now. Tokens stay good until they
-// expire, unless they are revoked.
+// expire, unless they are revoked. Without a grace period the sessions end, but the one that acts.
 func (c *Control) RotateKey(ctx context.Context, grace time.Duration) (NewClient, error) {
 	a, err := c.may(ctx, actClientRotate, "")
 	if err != nil {
@@ -79,7 +79,12 @@ func (c *Control) RotateKey(ctx context.Context, grace time.Duration) (NewClient
 		return NewClient{}, invalid("graceSec", "Use 0 (the old key ends now) to %d (7 days).", int(MaxKeyGrace.Seconds()))
 	}
 	key := hex.EncodeToString(randomBytes(32))
-	client, err := c.changeClient(ctx, a.ClientID, 0, func(r *store.Client) { c.giveKey(r, key, grace) })
+	client, err := c.changeClient(ctx, a.ClientID, 0, func(r *store.Client) {
+		c.giveKey(r, key, grace)
+		if grace == 0 {
+			c.endSessions(r, a.Session)
+		}
+	})
 	return NewClient{Client: client, Key: key}, err
 }
 
@@ -91,15 +96,26 @@ func (c *Control) giveKey(r *store.Client, key string, grace time.Duration) {
 	}
 }
 
-// RevokeTokens ends all tokens that were issued to the actor's client until now. A token is issued by the
-// second, so one that comes within the same second ends too.
+// RevokeTokens ends all tokens that were issued to the actor's client until now, and all sessions but the one
+// that acts. A token is issued by the second, so one that comes within the same second ends too.
 func (c *Control) RevokeTokens(ctx context.Context) error {
 	a, err := c.may(ctx, actTokenRevoke, "")
 	if err != nil {
 		return err
 	}
 	_, err = c.changeClient(ctx, a.ClientID, 0, func(r *store.Client) {
-		r.TokensFrom = c.cfg.Now().UTC().Truncate(time.Second).Add(time.Second)
+		c.endTokens(r)
+		c.endSessions(r, a.Session)
 	})
 	return err
+}
+
+func (c *Control) endTokens(r *store.Client) {
+	r.TokensFrom = c.cfg.Now().UTC().Truncate(time.Second).Add(time.Second)
+}
+
+// endSessions ends all sessions but the one whose hash is to be kept, empty for none. Their records go when
+// they expire.
+func (c *Control) endSessions(r *store.Client, keep string) {
+	r.SessionsFrom, r.SessionKept = c.cfg.Now().UTC(), keep
 }

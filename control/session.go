@@ -29,27 +29,46 @@ func (c *Control) StartSession(ctx context.Context, clientID, userAgent string) 
 
 // SessionActor is the client of a session id.
 func (c *Control) SessionActor(ctx context.Context, id string) (Actor, error) {
-	ended := &Error{Kind: KindUnauthenticated, Message: "Your session ended. Log in to go on."}
 	if len(id) != 64 {
-		return Actor{}, ended
+		return Actor{}, errSessionEnded
 	}
-	session, err := c.store.Session(ctx, hashSession(id))
-	if err != nil || !c.cfg.Now().Before(session.ExpiresAt) {
-		return Actor{}, ended
+	session, err := c.liveSession(ctx, hashSession(id))
+	if err != nil {
+		return Actor{}, err
 	}
-	admin, known := c.index.client(session.ClientID)
-	if !known {
-		return Actor{}, ended
+	admin, _ := c.index.client(session.ClientID)
+	return Actor{ClientID: session.ClientID, Admin: admin, Via: "page", Session: session.IDHash}, nil
+}
+
+var errSessionEnded = &Error{Kind: KindUnauthenticated, Message: "Your session ended. Log in to go on."}
+
+func (c *Control) liveSession(ctx context.Context, hash string) (store.Session, error) {
+	session, err := c.store.Session(ctx, hash)
+	if err != nil || !c.cfg.Now().Before(session.ExpiresAt) || !c.index.hasSession(session) {
+		return store.Session{}, errSessionEnded
 	}
-	return Actor{ClientID: session.ClientID, Admin: admin, Via: "page"}, nil
+	return session, nil
+}
+
+// CheckSession tells whether the session that the actor came with still lives. A stream that goes on after its
+// request was let in has to ask. Changes is marked when a session ends.
+func (c *Control) CheckSession(ctx context.Context) error {
+	hash := ActorFrom(ctx).Session
+	if hash == "" {
+		return nil
+	}
+	_, err := c.liveSession(ctx, hash)
+	return err
 }
 
 // EndSession logs one browser out. An unknown id is no error.
 func (c *Control) EndSession(ctx context.Context, id string) error {
-	if _, err := c.may(ctx, actSessionEnd, ""); err != nil {
+	a, err := c.may(ctx, actSessionEnd, "")
+	if err != nil {
 		return err
 	}
-	_, err := c.store.DeleteSession(ctx, hashSession(id))
+	_, err = c.store.DeleteSession(ctx, hashSession(id))
+	c.bus.mark(a.ClientID) // other tabs of this browser
 	if KindOf(fromStore(err, "session")) == KindNotFound {
 		return nil
 	}

@@ -37,6 +37,8 @@ type certificateKey struct{ authority, serial string }
 type clientState struct {
 	admin, disabled bool
 	tokensFrom      time.Time
+	sessionsFrom    time.Time
+	sessionKept     string
 	limits          *clientLimits
 }
 
@@ -158,7 +160,7 @@ func (x *index) apply(change store.Record) {
 }
 
 func (x *index) putClient(r store.Client) {
-	state := &clientState{admin: r.Admin, disabled: r.Disabled, tokensFrom: r.TokensFrom}
+	state := &clientState{admin: r.Admin, disabled: r.Disabled, tokensFrom: r.TokensFrom, sessionsFrom: r.SessionsFrom, sessionKept: r.SessionKept}
 	var before *clientLimits
 	if old, known := x.clients.get(r.UUID); known {
 		before = old.limits
@@ -296,6 +298,17 @@ func (x *index) tokensFrom(id string) time.Time {
 		return state.tokensFrom
 	}
 	return time.Time{}
+}
+
+// hasSession tells whether a session of a client was not ended by anything that ended them all.
+func (x *index) hasSession(s store.Session) bool {
+	state, known := x.clients.get(s.ClientID)
+	return known && !state.disabled && (!s.CreatedAt.Before(state.sessionsFrom) || s.IDHash == state.sessionKept)
+}
+
+func (x *index) isDisabled(id string) bool {
+	state, known := x.clients.get(id)
+	return known && state.disabled
 }
 
 // clientOff tells whether a client is gone or disabled.

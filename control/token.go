@@ -87,6 +87,9 @@ func (c *Control) IssueToken(ctx context.Context, clientID, key string) (string,
 // TokenActor is the client a bearer token was issued to. A bad token never locks anyone out.
 func (c *Control) TokenActor(_ context.Context, raw string) (Actor, error) {
 	clientID, issuedAt, err := c.signer.verify(raw, c.cfg.Now())
+	if err == nil && c.index.isDisabled(clientID) {
+		return Actor{}, errDisabled
+	}
 	if err == nil && issuedAt.Before(c.index.tokensFrom(clientID)) {
 		err = errors.New("the token was revoked")
 	}

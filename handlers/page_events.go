@@ -66,26 +66,49 @@ func (p *Pages) follow(r *http.Request, view liveView, s *stream, marks <-chan s
 	ticker := time.NewTicker(heartbeat)
 	defer ticker.Stop()
 	for {
+		if !p.rest(r.Context()) {
+			s.write(gone)
+			return
+		}
 		select {
 		case <-r.Context().Done():
 			return
 		case <-ticker.C:
 		case <-marks:
 		}
-		fragments, err := view(r)
+		err := p.Control.CheckSession(r.Context())
+		var fragments []fragment
+		if err == nil {
+			fragments, err = view(r)
+		}
 		if err != nil {
-			s.write("event: gone\ndata: \n\n") // the page asks the server what has become of it
+			s.write(gone)
 			return
 		}
 		if s.send(r.Context(), fragments) != nil {
 			return
 		}
+	}
+}
+
+// gone has the page ask the server what has become of it.
+const gone = "event: gone\ndata: \n\n"
+
+// rest waits between two renderings, and returns false when the session has ended meanwhile: another tab may
+// have logged out.
+func (p *Pages) rest(ctx context.Context) (alive bool) {
+	const steps = 4
+	for range steps {
 		select {
-		case <-r.Context().Done():
-			return
-		case <-time.After(renderEvery):
+		case <-ctx.Done():
+			return true // follow sees it
+		case <-time.After(renderEvery / steps):
+		}
+		if p.Control.CheckSession(ctx) != nil {
+			return false
 		}
 	}
+	return true
 }
 
 // stream writes server-sent events (WHATWG HTML, section 9.2) and remembers what it sent.

@@ -21,7 +21,9 @@ type Client struct {
 	// Limits are those that the administrator has set, by name: 0 is no bound, absent the server's default.
 	Limits map[string]int `json:"limits,omitempty"`
 
-	TokensFrom time.Time `json:"tokensfrom,omitzero"` // tokens that were issued before are refused
+	TokensFrom   time.Time `json:"tokensfrom,omitzero"`   // tokens that were issued before are refused
+	SessionsFrom time.Time `json:"sessionsfrom,omitzero"` // sessions that began before have ended
+	SessionKept  string    `json:"sessionkept,omitempty"` // but the one with this hash
 
 	// Frontends is how many there are. The store counts; what a caller sets is ignored.
 	Frontends int `json:"frontends"`

@@ -182,7 +182,7 @@ func (s *Server) identify(next http.Handler) http.Handler {
 		}
 		if who.ClientID != "" {
 			a := control.ActorFrom(r.Context())
-			a.ClientID, a.Admin = who.ClientID, who.Admin
+			a.ClientID, a.Admin, a.Session = who.ClientID, who.Admin, who.Session
 			r = r.WithContext(control.WithActor(r.Context(), a))
 		}
 		next.ServeHTTP(w, r)
