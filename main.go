@@ -187,7 +187,9 @@ func serve(ctx context.Context, cfg config) error {
 		return err
 	}
 	engine, err := store.OpenBadger(filepath.Join(cfg.dataDir, "store"), store.BadgerConfig{
-		Log: func(message string) { log.Debug("store", "message", message) },
+		Log: func(level store.LogLevel, message string) {
+			log.Log(context.Background(), map[store.LogLevel]slog.Level{store.LogWarning: slog.LevelWarn, store.LogError: slog.LevelError}[level], "store", "message", message)
+		},
 	})
 	if err != nil {
 		return err

@@ -84,12 +84,6 @@ type Control struct {
 	dummyHash                                            []byte
 }
 
-// Task is something that has to run while the server does. Run returns nil after ctx ends.
-type Task struct {
-	Name string
-	Run  func(ctx context.Context) error
-}
-
 // New reads the store into memory and builds the balancer. The caller runs [Control.Tasks] before it serves,
 // and closes the store after they have ended.
 func New(ctx context.Context, cfg Config) (*Control, error) {
@@ -176,7 +170,7 @@ func (c *Control) AuthorityPEM() []byte { return c.cfg.Authority.CertificatePEM(
 
 // Tasks lists what has to run while the server does.
 func (c *Control) Tasks() []Task {
-	return []Task{
+	all := []Task{
 		{"follow the store", c.index.follow},
 		{"make keys ahead", c.keys.Run},
 		{"renew the server's certificates", c.identity.Run},
@@ -189,6 +183,10 @@ func (c *Control) Tasks() []Task {
 		{"end ejections", c.health.endEjections},
 		{"hand memory back", c.handBack},
 	}
+	for i := range all {
+		all[i].Run = c.recovering(all[i])
+	}
+	return all
 }
 
 // Endpoint is where programs connect, host:port.
@@ -229,8 +227,11 @@ func every(ctx context.Context, interval time.Duration, fn func()) error {
 	}
 }
 
-// Ready tells whether the server can do its work: the store answers and its changes are applied.
-func (c *Control) Ready(ctx context.Context) error {
-	_, err := c.store.Clients(ctx, "", 1)
-	return err
+// Ready tells whether the server can do its work: the store answers and its changes are applied. degraded says
+// what it cannot do meanwhile: nothing can be saved.
+func (c *Control) Ready(ctx context.Context) (degraded, err error) {
+	if _, err := c.store.Clients(ctx, "", 1); err != nil {
+		return nil, err
+	}
+	return c.store.Health().Err, nil
 }

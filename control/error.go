@@ -102,6 +102,8 @@ func fromStore(err error, what string) error {
 		return notFound(what)
 	case errors.Is(err, store.ErrReadOnly), errors.Is(err, store.ErrNoSpace):
 		return &Error{Kind: KindUnavailable, Message: "The server's disk is nearly full, so nothing can be saved. Its administrator has to free space.", Err: err}
+	case errors.Is(err, store.ErrFailed):
+		return &Error{Kind: KindUnavailable, Message: "The server's store has failed and is being opened again. Connections go on. Try again in a moment.", Err: err}
 	case errors.Is(err, store.ErrClosed):
 		return &Error{Kind: KindUnavailable, Message: "The server is stopping. Try again in a moment.", Err: err}
 	case errors.Is(err, store.ErrConflict):

@@ -63,12 +63,13 @@ type CertificateMetrics struct {
 // Metrics reads all numbers. It costs about a microsecond for each route and certificate.
 func (c *Control) Metrics(ctx context.Context) Metrics {
 	server, health := c.balancer.Stats(), c.store.Health()
+	_, notReady := c.Ready(ctx)
 	m := Metrics{
 		Accepted: server.Accepted, Connections: server.Live, Handshakes: server.Handshaking,
 		Refused: c.meter.refused.snapshot(), RefusedNobody: c.meter.refusedNobody.snapshot(),
 		Handshake: c.meter.handshake.snapshot(handshakeBounds), Resumed: c.meter.resumed.snapshot(handshakeBounds),
 		Clients: c.index.clients.len(), AuthorityExpiry: c.cfg.Authority.Certificate().NotAfter, KeysReady: c.keys.Ready(),
-		StoreReady: health.Err == nil && c.Ready(ctx) == nil, StoreFree: health.Free, StoreRevision: c.index.revision(),
+		StoreReady: health.Err == nil && notReady == nil, StoreFree: health.Free, StoreRevision: c.index.revision(),
 	}
 	certificates := c.certificateMetrics()
 	frontends := c.index.frontends.all()

@@ -114,7 +114,9 @@ func (c *conn) endDown(readErr, writeErr error) {
 	switch {
 	case writeErr != nil:
 		// The client takes no more. What it has sent already is still to be delivered.
-		c.note(ending{reason: ReasonClientReset, err: writeErr})
+		if !isOurs(writeErr) {
+			c.note(ending{reason: ReasonClientReset, err: writeErr})
+		}
 		c.markHalf()
 		c.discard(rawOf(c.route))
 	case readErr != nil && remoteAlert(readErr) != "": // in TLS 1.3 a client certificate is refused only now

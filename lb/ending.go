@@ -58,6 +58,11 @@ func (c *conn) routeEnded() {
 	}
 }
 
+// isOurs tells whether a write to the client failed because the reader has sent an alert, and says why.
+func isOurs(writeErr error) bool {
+	return errors.Is(writeErr, errShut) || errors.Is(writeErr, os.ErrDeadlineExceeded)
+}
+
 const (
 	shortestAckPoll = time.Millisecond
 	longestAckPoll  = 50 * time.Millisecond

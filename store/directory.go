@@ -19,7 +19,7 @@ var errLockHeld = errors.New("the lock is held")
 
 // openDir makes the directory or makes sure that this user can work in it, and locks it. Badger ends
 // the process over some of what is found here, so it is found before. The lock is the caller's to close.
-func openDir(dir string, log func(string)) (lock *os.File, err error) {
+func openDir(dir string, log func(LogLevel, string)) (lock *os.File, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, dirError(dir, err)
 	}
@@ -37,13 +37,13 @@ func openDir(dir string, log func(string)) (lock *os.File, err error) {
 }
 
 // closeToOthers takes the directory away from other users. Badger makes some files by the umask.
-func closeToOthers(dir string, log func(string)) error {
+func closeToOthers(dir string, log func(LogLevel, string)) error {
 	info, err := os.Stat(dir)
 	if err != nil || info.Mode().Perm()&0o077 == 0 {
 		return err
 	}
 	if err := os.Chmod(dir, 0o700); err != nil {
-		log(fmt.Sprintf("%s is open to other users of this machine: %v", dir, err))
+		log(LogWarning, fmt.Sprintf("%s is open to other users of this machine: %v", dir, err))
 	}
 	return nil
 }

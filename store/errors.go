@@ -28,6 +28,9 @@ var (
 	// ErrReadOnly: writes are refused, because the disk is almost full or has failed. Reads go on.
 	ErrReadOnly = errors.New("the store is read-only")
 
+	// ErrFailed: a commit failed. Nothing can be read or written until the engine has opened its files again.
+	ErrFailed = errors.New("the store has failed")
+
 	// ErrClosed: the engine or the watcher was closed.
 	ErrClosed = errors.New("the store is closed")
 

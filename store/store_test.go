@@ -27,7 +27,7 @@ func openEngine(t testing.TB, cfg BadgerConfig) *Badger {
 func reopen(t testing.TB, dir string, cfg BadgerConfig) *Badger {
 	t.Helper()
 	if cfg.Log == nil {
-		cfg.Log = func(message string) { t.Log(message) }
+		cfg.Log = func(_ LogLevel, message string) { t.Log(message) }
 	}
 	b, err := OpenBadger(dir, cfg)
 	if err != nil {

@@ -19,8 +19,9 @@ const spaceEvery = 30 * time.Second
 // garbageShare is how much of a value-log file must be garbage for it to be written anew.
 const garbageShare = 0.5
 
-// Run does the upkeep until ctx ends, and returns nil then: it collects garbage in the value log and
-// looks at the free space. Stop it before Close.
+// Run does the upkeep until ctx ends, and returns nil then: it collects garbage in the value log, looks
+// at the free space, and opens the database again after a commit has failed. An error means that it
+// could not: nothing can be read or written any more. Stop it before Close.
 func (b *Badger) Run(ctx context.Context) error {
 	space, garbage := time.NewTicker(spaceEvery), time.NewTicker(b.cfg.Upkeep)
 	defer space.Stop()
@@ -29,6 +30,10 @@ func (b *Badger) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-b.brokenSignal():
+			if err := b.heal(ctx); err != nil {
+				return err
+			}
 		case <-space.C:
 			_ = b.writable(false) // logs when it changes
 		case <-garbage.C:
@@ -50,7 +55,7 @@ func (b *Badger) collect(ctx context.Context) {
 			return
 		}
 		if err != nil {
-			b.cfg.Log(fmt.Sprintf("collect garbage in %s: %v", b.dir, err))
+			b.tell(LogWarning, fmt.Sprintf("collect garbage in %s: %v", b.dir, err))
 			return
 		}
 	}
@@ -90,6 +95,26 @@ func (b *Badger) writable(urgent bool) error {
 	return nil
 }
 
+// refusedEvery is how often the log says that writes are refused.
+const refusedEvery = time.Minute
+
+// noteRefused logs a write that was refused, and at most once a minute how many there were.
+func (b *Badger) noteRefused(err error) {
+	if err == nil {
+		return
+	}
+	b.mu.Lock()
+	b.refused++
+	count, due := b.refused, time.Since(b.saidAt) >= refusedEvery
+	if due {
+		b.refused, b.saidAt = 0, time.Now()
+	}
+	b.mu.Unlock()
+	if due {
+		b.tell(LogError, fmt.Sprintf("%d writes refused: %v", count, err))
+	}
+}
+
 // noteSpace logs when the disk gets too full, and when it has room again.
 func (b *Badger) noteSpace(free int64) {
 	low := free < b.cfg.MinFree
@@ -99,29 +124,10 @@ func (b *Badger) noteSpace(free int64) {
 	b.mu.Unlock()
 	switch {
 	case changed && low:
-		b.cfg.Log(fmt.Sprintf("the disk of %s has %d MB left: writes are refused below %d MB", b.dir, free>>20, b.cfg.MinFree>>20))
+		b.tell(LogError, fmt.Sprintf("the disk of %s has %d MB left: writes are refused below %d MB", b.dir, free>>20, b.cfg.MinFree>>20))
 	case changed:
-		b.cfg.Log(fmt.Sprintf("the disk of %s has room again: writes go on", b.dir))
+		b.tell(LogWarning, fmt.Sprintf("the disk of %s has room again: writes go on", b.dir))
 	}
-}
-
-// fail notes that a commit failed. What is on the disk is not known then, and an fsync that failed
-// once may report success the next time without having written, so nothing is written any more: a
-// restart reads what there is.
-func (b *Badger) fail(err error) error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.failed == nil {
-		b.failed = fmt.Errorf("%w: writing to %s failed, look at the disk and restart xlb: %w", ErrReadOnly, b.dir, err)
-		b.cfg.Log(b.failed.Error())
-	}
-	return b.failed
-}
-
-func (b *Badger) failure() error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.failed
 }
 
 // openRoom is what opening needs at least, besides the tables that the memtables of the last run become.

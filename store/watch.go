@@ -109,6 +109,20 @@ func (l *changeLog) publish(changes []Change, revision uint64) {
 	l.more = make(chan struct{})
 }
 
+// jump sets the newest revision after the engine was opened again. When it is another one, something was
+// committed that was not published: all watchers have to read everything again.
+func (l *changeLog) jump(revision uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed || revision == l.revision {
+		return
+	}
+	l.first += uint64(len(l.entries)) + 1
+	l.entries, l.bytes, l.floor, l.revision = nil, 0, revision, revision
+	close(l.more)
+	l.more = make(chan struct{})
+}
+
 // trim drops the oldest revisions, whole ones only, until the log is within its bounds.
 func (l *changeLog) trim() {
 	drop := 0

@@ -32,11 +32,15 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
 	defer cancel()
-	if err := s.control.Ready(ctx); err != nil {
+	degraded, err := s.control.Ready(ctx)
+	switch {
+	case err != nil:
 		writeText(w, http.StatusServiceUnavailable, "not ready: "+err.Error())
-		return
+	case degraded != nil: // connections are served, so they may come
+		writeText(w, http.StatusOK, "degraded: "+degraded.Error())
+	default:
+		writeText(w, http.StatusOK, "ready")
 	}
-	writeText(w, http.StatusOK, "ready")
 }
 
 func writeText(w http.ResponseWriter, status int, text string) {
