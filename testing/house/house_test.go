@@ -161,13 +161,17 @@ func forbidden(allowed rule, path string) string {
 	return "a library its floor does not list"
 }
 
-// Goroutines have owners: the balancer, and the task list of main.
+// Goroutines have owners: the balancer, and the task list of main. The one exception calls Badger's Close, which
+// takes no context and waits for ever on a disk that has failed.
 func TestGoroutinesStartOnlyInTheBalancer(t *testing.T) {
 	for dir, files := range packages(t, parser.SkipObjectResolution) {
 		if dir == "lb" || strings.HasPrefix(dir, "testing/") {
 			continue
 		}
 		for _, f := range files {
+			if f.path == "store/reopen.go" {
+				continue
+			}
 			ast.Inspect(f.ast, func(n ast.Node) bool {
 				if _, is := n.(*ast.GoStmt); is {
 					t.Errorf("%s starts a goroutine: offer Run(ctx) error and let main own it", f.path)
