@@ -89,6 +89,7 @@ type config struct {
 	drainTimeout                               time.Duration
 	logLevel                                   slog.Level
 	logFormat                                  string
+	acceptLoss                                 bool
 }
 
 func parse(args []string) (config, error) {
@@ -107,6 +108,7 @@ func parse(args []string) (config, error) {
 	flags.DurationVar(&cfg.drainTimeout, "drain-timeout", 30*time.Second, "how long live connections may finish when the server stops")
 	flags.TextVar(&cfg.logLevel, "log-level", slog.LevelInfo, "debug, info, warn or error")
 	flags.StringVar(&cfg.logFormat, "log-format", "text", "text or json")
+	flags.BoolVar(&cfg.acceptLoss, "accept-loss", false, "start once on a store that has lost changes that were answered; the log says since when")
 	flags.Usage = func() {
 		fmt.Fprint(flags.Output(), usage)
 		flags.PrintDefaults()
@@ -186,7 +188,11 @@ func serve(ctx context.Context, cfg config) error {
 	if err := os.MkdirAll(cfg.dataDir, 0o700); err != nil {
 		return err
 	}
+	if err := checkData(cfg.dataDir); err != nil {
+		return err
+	}
 	engine, err := store.OpenBadger(filepath.Join(cfg.dataDir, "store"), store.BadgerConfig{
+		AcceptLoss: cfg.acceptLoss,
 		Log: func(level store.LogLevel, message string) {
 			log.Log(context.Background(), map[store.LogLevel]slog.Level{store.LogWarning: slog.LevelWarn, store.LogError: slog.LevelError}[level], "store", "message", message)
 		},
@@ -259,15 +265,18 @@ func runAll(ctx context.Context, cfg config, log *slog.Logger, engine *store.Bad
 }
 
 func newControl(ctx context.Context, cfg config, log *slog.Logger, engine *store.Badger, ls listeners) (*control.Control, error) {
+	records, err := store.New(engine)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkRecords(ctx, cfg.dataDir, records); err != nil {
+		return nil, err
+	}
 	authority, err := loadAuthority(cfg.dataDir, log)
 	if err != nil {
 		return nil, err
 	}
-	masterKey, err := secretFile(filepath.Join(cfg.dataDir, "master.key"), 32)
-	if err != nil {
-		return nil, err
-	}
-	records, err := store.New(engine)
+	masterKey, err := secretFile(masterKeyFile(cfg.dataDir), 32)
 	if err != nil {
 		return nil, err
 	}
@@ -406,6 +415,42 @@ func authorityFiles(dir string) (cert, key string) {
 	return filepath.Join(dir, "cacert.pem"), filepath.Join(dir, "cakey.pem")
 }
 
+func masterKeyFile(dir string) string { return filepath.Join(dir, "master.key") }
+
+func missing(path string) bool {
+	_, err := os.Lstat(path)
+	return errors.Is(err, fs.ErrNotExist)
+}
+
+// The parts of a data directory belong together. One that is missing was lost, or the directory is the wrong
+// one: to make it anew would end every certificate, or begin with an empty store.
+const restoreWhole = "restore the whole data directory from a backup, or begin with an empty one"
+
+// checkData looks for a store that was lost. At the first start it comes before the master key.
+func checkData(dir string) error {
+	if missing(filepath.Join(dir, "store", "MANIFEST")) && !missing(masterKeyFile(dir)) {
+		return fmt.Errorf("%s is missing beside %s; %s", filepath.Join(dir, "store"), masterKeyFile(dir), restoreWhole)
+	}
+	return nil
+}
+
+// checkRecords looks for what was lost beside a store that is in use. A first start that was cut short has
+// left an empty one.
+func checkRecords(ctx context.Context, dir string, records *store.Store) error {
+	used, err := records.Used(ctx)
+	if err != nil || !used {
+		return err
+	}
+	cert, key := authorityFiles(dir)
+	if missing(cert) && missing(key) {
+		return fmt.Errorf("%s and %s are missing, and the store has clients: a new authority would end every certificate; %s", cert, key, restoreWhole)
+	}
+	if missing(masterKeyFile(dir)) {
+		return fmt.Errorf("%s is missing, and the store has secrets that are sealed with it; %s", masterKeyFile(dir), restoreWhole)
+	}
+	return nil
+}
+
 // loadAuthority reads the authority from the data directory, and makes it at the first start.
 func loadAuthority(dir string, log *slog.Logger) (*pki.Authority, error) {
 	certPath, keyPath := authorityFiles(dir)
@@ -426,7 +471,7 @@ func loadAuthority(dir string, log *slog.Logger) (*pki.Authority, error) {
 	}
 	authority, err := pki.ParseAuthority(cert, key)
 	if err != nil {
-		return nil, fmt.Errorf("%s and %s: %w", certPath, keyPath, err)
+		return nil, fmt.Errorf("%s and %s: %w; restore both files from the backup", certPath, keyPath, err)
 	}
 	return authority, nil
 }

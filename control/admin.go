@@ -72,7 +72,7 @@ func (c *Control) ResetKey(ctx context.Context, id string) (NewClient, error) {
 	key := hex.EncodeToString(randomBytes(32))
 	client, err := c.changeClient(ctx, canonicalID(id), 0, func(r *store.Client) {
 		c.giveKey(r, key, 0)
-		r.TokensFrom = c.cfg.Now().UTC()
+		c.endTokens(r)
 		c.endSessions(r, a.Session)
 	})
 	return NewClient{Client: client, Key: key}, err

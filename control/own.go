@@ -97,7 +97,7 @@ func (c *Control) giveKey(r *store.Client, key string, grace time.Duration) {
 }
 
 // RevokeTokens ends all tokens that were issued to the actor's client until now, and all sessions but the one
-// that acts. A token is issued by the second, so one that comes within the same second ends too.
+// that acts.
 func (c *Control) RevokeTokens(ctx context.Context) error {
 	a, err := c.may(ctx, actTokenRevoke, "")
 	if err != nil {
@@ -110,6 +110,7 @@ func (c *Control) RevokeTokens(ctx context.Context) error {
 	return err
 }
 
+// endTokens ends all tokens until now. They are dated by the second, so the next ones are dated from the next.
 func (c *Control) endTokens(r *store.Client) {
 	r.TokensFrom = c.cfg.Now().UTC().Truncate(time.Second).Add(time.Second)
 }

@@ -81,7 +81,11 @@ func (c *Control) IssueToken(ctx context.Context, clientID, key string) (string,
 	if err != nil {
 		return "", err
 	}
-	return c.signer.sign(client.ID, c.cfg.Now())
+	at := c.cfg.Now()
+	if from := c.index.tokensFrom(client.ID); from.After(at) && from.Sub(at) <= time.Second {
+		at = from // tokens were revoked within this second: this one comes after it
+	}
+	return c.signer.sign(client.ID, at)
 }
 
 // TokenActor is the client a bearer token was issued to. A bad token never locks anyone out.

@@ -26,6 +26,10 @@ type BadgerConfig struct {
 	// end the process, and compaction needs room to make room. 0 is 128 MB, negative is no guard.
 	MinFree int64
 
+	// AcceptLoss opens a store that has lost changes that were answered, and says since when. Without it that
+	// is ErrLoss.
+	AcceptLoss bool
+
 	// Upkeep is how often Run collects garbage. 0 is ten minutes.
 	Upkeep time.Duration
 
@@ -77,7 +81,8 @@ type Badger struct {
 	db  *badger.DB
 	log *changeLog
 
-	lock *os.File // of the directory, until Close
+	lock     *os.File // of the directory, until Close
+	answered *answered
 
 	queue commitQueue
 	free  func(dir string) (int64, error) // space for this user, in bytes
@@ -104,7 +109,7 @@ const revisionKey = "\x00revision"
 // directory must hold nothing else.
 //
 // Errors: ErrLocked when another process has it open, ErrNoSpace when the disk is too full to begin,
-// ErrUnreadable when it cannot be opened or is damaged; each says what to do.
+// ErrUnreadable when it cannot be opened or is damaged, ErrLoss; each says what to do.
 func OpenBadger(dir string, cfg BadgerConfig) (*Badger, error) {
 	cfg = cfg.withDefaults()
 	lock, err := openDir(dir, cfg.Log)
@@ -113,8 +118,11 @@ func OpenBadger(dir string, cfg BadgerConfig) (*Badger, error) {
 	}
 	b := &Badger{dir: dir, cfg: cfg, lock: lock, free: freeSpace, idle: make(chan struct{}), broken: make(chan struct{})}
 	b.queue.init()
+	if b.answered, err = openAnswered(dir); err != nil {
+		return nil, errors.Join(dirError(dir, err), lock.Close())
+	}
 	if err := b.open(); err != nil {
-		return nil, errors.Join(err, lock.Close())
+		return nil, errors.Join(err, b.answered.file.Close(), lock.Close())
 	}
 	return b, nil
 }
@@ -128,6 +136,9 @@ func (b *Badger) open() error {
 	if err != nil {
 		return err
 	}
+	if err := b.checkLogs(); err != nil {
+		return err
+	}
 	if err := breakSeal(b.dir); err != nil {
 		return dirError(b.dir, err)
 	}
@@ -135,12 +146,18 @@ func (b *Badger) open() error {
 		return err
 	}
 	tightenFiles(b.dir)
-	revision, err := b.readRevision()
+	revision, at, err := b.readRevision()
 	if err == nil && revision < sealed.Revision {
 		err = fmt.Errorf("it was closed at revision %d and has only %d", sealed.Revision, revision)
 	}
 	if err != nil {
 		return errors.Join(damaged(b.dir, err), b.db.Close())
+	}
+	if err := b.checkLoss(revision, at); err != nil {
+		return errors.Join(err, b.db.Close())
+	}
+	if err := b.answered.note(revision, at); err != nil {
+		return errors.Join(dirError(b.dir, err), b.db.Close())
 	}
 	b.log = newChangeLog(revision, b.cfg.WatchLog, watchLogBytes)
 	return nil
@@ -196,32 +213,44 @@ func (l badgerLog) Warningf(format string, args ...any) {
 func (l badgerLog) Infof(string, ...any)  {}
 func (l badgerLog) Debugf(string, ...any) {}
 
-func (b *Badger) readRevision() (revision uint64, err error) {
+func (b *Badger) readRevision() (revision uint64, at time.Time, err error) {
 	err = b.db.View(func(txn *badger.Txn) error {
-		revision, err = revisionOf(txn)
+		revision, at, err = readRevision(txn)
 		return err
 	})
+	return revision, at, err
+}
+
+// revisionOf is the newest revision that txn can see, 0 in a new store.
+func revisionOf(txn *badger.Txn) (uint64, error) {
+	revision, _, err := readRevision(txn)
 	return revision, err
 }
 
-// revisionOf reads the newest revision that txn can see, 0 in a new store.
-func revisionOf(txn *badger.Txn) (uint64, error) {
+// readRevision also tells when the revision was made; earlier versions did not note that.
+func readRevision(txn *badger.Txn) (revision uint64, at time.Time, err error) {
 	item, err := txn.Get([]byte(revisionKey))
 	if errors.Is(err, badger.ErrKeyNotFound) {
-		return 0, nil
+		return 0, time.Time{}, nil
 	}
 	if err != nil {
-		return 0, err
+		return 0, time.Time{}, err
 	}
-	var revision uint64
 	err = item.Value(func(value []byte) error {
-		if len(value) != 8 {
+		if len(value) != 8 && len(value) != 16 {
 			return fmt.Errorf("the revision has %d bytes", len(value))
 		}
 		revision = binary.BigEndian.Uint64(value)
+		if len(value) == 16 {
+			at = time.Unix(0, int64(binary.BigEndian.Uint64(value[8:])))
+		}
 		return nil
 	})
-	return revision, err
+	return revision, at, err
+}
+
+func packRevision(revision uint64, at time.Time) []byte {
+	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, revision), uint64(at.UnixNano()))
 }
 
 // View implements Engine.
@@ -310,13 +339,13 @@ func (b *Badger) tell(level LogLevel, message string) { b.cfg.Log(level, message
 func (b *Badger) closeFiles() error {
 	if !b.roomToClose() {
 		b.tell(LogError, fmt.Sprintf("the disk of %s is full: the store is left as it is, nothing is lost, the next start needs room", b.dir))
-		return b.lock.Close()
+		return errors.Join(b.answered.file.Close(), b.lock.Close())
 	}
 	if b.failure() != nil {
-		return errors.Join(b.shut(), b.lock.Close())
+		return errors.Join(b.shut(), b.answered.file.Close(), b.lock.Close())
 	}
-	revision, err := b.readRevision()
-	err = errors.Join(err, b.db.Close())
+	revision, _, err := b.readRevision()
+	err = errors.Join(err, b.db.Close(), b.answered.file.Close())
 	if err == nil {
 		err = writeSeal(b.dir, revision)
 	}

@@ -80,6 +80,22 @@ func (s *Store) First(ctx context.Context) (string, error) {
 	})
 }
 
+// Used tells whether there is or was anybody: a client, the first administrator, or a secret.
+func (s *Store) Used(ctx context.Context) (bool, error) {
+	return view(ctx, s, func(r Reader) (bool, error) {
+		for _, kind := range []string{kindClient, kindSecret} {
+			for _, err := range r.Scan(under(kind), "", 1) {
+				return err == nil, err
+			}
+		}
+		_, _, err := r.Get(key(kindMeta, "first"))
+		if isNotFound(err) {
+			return false, nil
+		}
+		return err == nil, err
+	})
+}
+
 // Client returns one client, or ErrNotFound.
 func (s *Store) Client(ctx context.Context, uuid string) (Client, error) {
 	if checkIDs(uuid) != nil {

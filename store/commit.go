@@ -3,12 +3,12 @@ package store
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/dgraph-io/badger/v4"
 )
@@ -240,10 +240,14 @@ func (b *Badger) write(batch []*pending) ([]Change, uint64, error) {
 	if revision == before {
 		return nil, before, nil
 	}
-	if err := txn.Set([]byte(revisionKey), binary.BigEndian.AppendUint64(nil, revision)); err != nil {
+	now := time.Now()
+	if err := txn.Set([]byte(revisionKey), packRevision(revision, now)); err != nil {
 		return nil, 0, fmt.Errorf("write the revision: %w", err)
 	}
 	if err := txn.Commit(); err != nil {
+		return nil, 0, b.fail(err)
+	}
+	if err := b.answered.note(revision, now); err != nil {
 		return nil, 0, b.fail(err)
 	}
 	return changes, revision, nil

@@ -143,7 +143,7 @@ func (b *Badger) openAgain() error {
 		return err
 	}
 	b.db = db
-	revision, err := b.readRevision()
+	revision, _, err := b.readRevision()
 	if answered := b.Revision(); err == nil && revision < answered {
 		err = fmt.Errorf("%d changes were answered and it has only %d", answered, revision)
 	}

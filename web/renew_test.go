@@ -144,10 +144,11 @@ func TestRenewalsThatAreRefused(t *testing.T) {
 	root.call("PATCH", "/api/v1/admin/clients/"+c.uuid, `{"disabled":true}`)
 	refused(f.as(cert), "", 403, "disabled")
 	root.call("PATCH", "/api/v1/admin/clients/"+c.uuid, `{"disabled":false}`)
+	c.token = f.tokenFor(c.uuid, c.key).object(t)["Token"].(string) // the old one has ended
 	pairOf(t, f.as(cert).renew(""))
 	root.call("PATCH", "/api/v1/admin/clients/"+c.uuid, `{"limits":{"certificates":1}}`)
 	refused(f.as(cert), "", 403, "You have all")
-	c.call("DELETE", "/api/v1/client/frontend/"+id, "")
+	wantStatus(t, c.call("DELETE", "/api/v1/client/frontend/"+id, ""), 204)
 	refused(f.as(cert), "", 403, "does not exist")
 }
 

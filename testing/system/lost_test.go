@@ -1,0 +1,135 @@
+package system
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// wontStart runs XLB over a directory, and returns what it says when it ends, as it must.
+func wontStart(t *testing.T, dir string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, binaries.xlb, "-data-dir", dir, "-http-addr", freePort(t), "-lb-addr", freePort(t)).CombinedOutput()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || ctx.Err() != nil {
+		t.Fatalf("it starts: %v\n%s", err, out)
+	}
+	return string(out)
+}
+
+// used is a data directory with a client in it, of a server that was stopped.
+func used(t *testing.T) string {
+	t.Helper()
+	s := start(t, t.TempDir())
+	s.signUp("testuser")
+	s.stop()
+	return s.dir
+}
+
+// A data directory of which a part is missing is not filled up with a new one.
+func TestLostPartsAreNotMadeAnew(t *testing.T) {
+	full := used(t)
+	for name, tc := range map[string]struct {
+		remove []string
+		says   string
+	}{
+		"both files of the authority": {[]string{"cacert.pem", "cakey.pem"}, "end every certificate"},
+		"the authority's certificate": {[]string{"cacert.pem"}, "cacert.pem is missing"},
+		"the store":                   {[]string{"store"}, "is missing beside"},
+		"the master key":              {[]string{"master.key"}, "master.key is missing"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "data")
+			if err := os.CopyFS(dir, os.DirFS(full)); err != nil {
+				t.Fatal(err)
+			}
+			for _, part := range tc.remove {
+				if err := os.RemoveAll(filepath.Join(dir, part)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if out := wontStart(t, dir); !strings.Contains(out, tc.says) || !strings.Contains(out, "backup") {
+				t.Errorf("it says %s", out)
+			}
+			for _, part := range tc.remove {
+				if _, err := os.Stat(filepath.Join(dir, part)); !errors.Is(err, fs.ErrNotExist) {
+					t.Errorf("%s was made anew", part)
+				}
+			}
+		})
+	}
+	for name, content := range map[string]string{"empty": "", "cut": "-----BEGIN CERTIFICATE-----\nMIIB"} {
+		t.Run("certificate "+name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "data")
+			if err := os.CopyFS(dir, os.DirFS(full)); err != nil {
+				t.Fatal(err)
+			}
+			path := filepath.Join(dir, "cacert.pem")
+			if err := os.Chmod(path, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if out := wontStart(t, dir); !strings.Contains(out, "cacert.pem") || !strings.Contains(out, "restore both files from the backup") {
+				t.Errorf("it says %s", out)
+			}
+		})
+	}
+}
+
+// After make tls alone, and after a first start that was cut short, it starts.
+func TestBeginningsAreCompleted(t *testing.T) {
+	dir := t.TempDir()
+	if out, err := runIn(t, dir, binaries.xlb, "tls", "-data-dir", dir); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	s := start(t, dir)
+	s.stop()
+	for _, part := range []string{"cacert.pem", "cakey.pem", "master.key"} {
+		if _, err := os.Stat(filepath.Join(dir, part)); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// Damage to the write log of a server that was killed is no reason to forget what was revoked.
+func TestDamagedStoreIsNotOpened(t *testing.T) {
+	s := start(t, t.TempDir())
+	c := s.signUp("testuser")
+	for range 12 {
+		c.frontend("127.0.0.1:9")
+	}
+	s.kill()
+	logs, _ := filepath.Glob(filepath.Join(s.dir, "store", "*.mem"))
+	if len(logs) == 0 {
+		t.Fatal("no log")
+	}
+	data, err := os.ReadFile(logs[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := strings.Index(string(data), "frontend/"+c.uuid)
+	if at < 0 {
+		t.Fatal("no frontend in the log")
+	}
+	data[at] ^= 1
+	if err := os.WriteFile(logs[0], data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out := wontStart(t, s.dir); !strings.Contains(out, "lost changes") || !strings.Contains(out, "-accept-loss") {
+		t.Errorf("it says %s", out)
+	}
+	s.run("-accept-loss")
+	if log := s.log.String(); !strings.Contains(log, "level=ERROR") || !strings.Contains(log, "since") || !strings.Contains(log, "certificates/revoke") {
+		t.Errorf("the log says %s", tail(log, 2000))
+	}
+}
