@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -116,7 +117,7 @@ func New(ctx context.Context, cfg Config) (*Control, error) {
 	if err := c.loadSecrets(ctx); err != nil {
 		return nil, err
 	}
-	if err := c.newIdentity(); err != nil {
+	if err := c.newIdentity(ctx); err != nil {
 		return nil, err
 	}
 	names, err := c.newNames(ctx)
@@ -146,12 +147,36 @@ func orDefault(value, otherwise int) int {
 	return value
 }
 
-// newIdentity makes the certificates that both listeners present.
-func (c *Control) newIdentity() error {
-	names := append([]string{"localhost", "127.0.0.1", "::1"}, c.cfg.Hostnames...)
-	identity, err := pki.NewServerIdentity(c.cfg.Authority, names, c.cfg.Now())
+// newIdentity makes the certificates that both listeners present, or goes on with those of the last start.
+func (c *Control) newIdentity(ctx context.Context) error {
+	cfg := pki.ServerConfig{
+		Authority: c.cfg.Authority, Names: append([]string{"localhost", "127.0.0.1", "::1"}, c.cfg.Hostnames...), Now: c.cfg.Now(),
+		Save: c.saveIdentity,
+	}
+	switch found, err := c.store.Secret(ctx, secretServer); {
+	case err == nil:
+		if cfg.Saved, err = c.sealer.open(secretServer, found.Value); err != nil {
+			return err
+		}
+	case !errors.Is(err, store.ErrNotFound):
+		return err
+	}
+	identity, err := pki.NewServerIdentity(cfg)
 	c.identity = identity
 	return err
+}
+
+// saveTime bounds the write of new certificates: a handshake may wait for it.
+const saveTime = 2 * time.Second
+
+// saveIdentity keeps the servers' certificates over a restart. Without them the next start makes new ones.
+func (c *Control) saveIdentity(saved []byte) {
+	ctx, cancel := context.WithTimeout(context.Background(), saveTime)
+	defer cancel()
+	_, err := c.store.PutSecret(ctx, store.Secret{Name: secretServer, Value: c.sealer.seal(secretServer, saved), CreatedAt: c.cfg.Now()})
+	if err != nil {
+		c.log.Warn("the server's certificates are not saved: the next start makes new ones", "error", err)
+	}
 }
 
 // Balancer is the data plane. The caller serves and shuts it down.

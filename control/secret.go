@@ -17,6 +17,7 @@ import (
 const (
 	secretTokenKey = "token-key"
 	secretCookies  = "cookie-keys"
+	secretServer   = "server-certificates"
 )
 
 // loadSecrets reads the token and cookie keys, and makes them at the first start.

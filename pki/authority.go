@@ -24,8 +24,10 @@ const (
 	DefaultLifetime = 90 * 24 * time.Hour
 	MaxLifetime     = 397 * 24 * time.Hour
 
-	// backdate is for clocks that are slow; it is what other authorities use too.
-	backdate = time.Minute
+	// backdate is for clocks that are slow. Nothing begins before the authority itself.
+	backdate = time.Hour
+	// slack is how far an authority may be ahead of our clock and issue already.
+	slack = time.Minute
 
 	maxCommonName = 64 // RFC 5280, appendix A.1
 )
@@ -175,18 +177,21 @@ func (a *Authority) IssueServer(r ServerRequest) (*x509.Certificate, error) {
 	return a.sign(template, r.PublicKey)
 }
 
-// leaf is what all issued certificates have in common. An authority ahead of our clock by no more than
-// what is backdated may issue already.
+// leaf is what all issued certificates have in common.
 func (a *Authority) leaf(now time.Time, lifetime time.Duration) (*x509.Certificate, error) {
-	if !now.Before(a.cert.NotAfter) || now.Add(backdate).Before(a.cert.NotBefore) {
+	if !now.Before(a.cert.NotAfter) || now.Add(slack).Before(a.cert.NotBefore) {
 		return nil, ErrAuthorityDates
 	}
 	until := now.Add(lifetime)
 	if until.After(a.cert.NotAfter) {
 		until = a.cert.NotAfter
 	}
+	from := now.Add(-backdate)
+	if from.Before(a.cert.NotBefore) {
+		from = a.cert.NotBefore
+	}
 	return &x509.Certificate{
-		SerialNumber: newSerial(), NotBefore: now.Add(-backdate).UTC(), NotAfter: until.UTC(),
+		SerialNumber: newSerial(), NotBefore: from.UTC(), NotAfter: until.UTC(),
 		KeyUsage: x509.KeyUsageDigitalSignature, BasicConstraintsValid: true,
 	}, nil
 }

@@ -2,14 +2,31 @@ package pki
 
 import (
 	"context"
+	"crypto"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 )
+
+// ServerConfig is what NewServerIdentity needs. Fields without a remark must be set.
+type ServerConfig struct {
+	Authority *Authority
+	// Names are DNS names and IP addresses; doubles are left out.
+	Names []string
+	Now   time.Time
+	// Saved is what Save was given last. It is used when it is of this authority, for these names and not
+	// due to be renewed: a client that is behind with its clock has seen it become valid. Nil: none.
+	Saved []byte
+	// Save keeps the certificates and their private keys for the next start; it has to keep them secret.
+	// It is called when there are new ones, also during a handshake. Nil: nobody.
+	Save func(saved []byte)
+}
 
 // ServerIdentity is the certificate that listeners present, renewed by itself. It has two: ECDSA P-256,
 // because that signature costs a hundredth of RSA's, and RSA 3072 for clients that cannot check it; the
@@ -17,21 +34,30 @@ import (
 type ServerIdentity struct {
 	authority *Authority
 	names     []string
+	save      func([]byte)
 
 	fast     atomic.Pointer[tls.Certificate]
 	fallback atomic.Pointer[tls.Certificate]
 	making   sync.Mutex // one fallback at a time
 }
 
-// NewServerIdentity issues the first certificate. names are DNS names and IP addresses; doubles are left out.
-func NewServerIdentity(authority *Authority, names []string, now time.Time) (*ServerIdentity, error) {
-	s := &ServerIdentity{authority: authority}
-	for _, name := range names {
+// NewServerIdentity goes on with the certificates that were saved, or issues the first one.
+func NewServerIdentity(cfg ServerConfig) (*ServerIdentity, error) {
+	s := &ServerIdentity{authority: cfg.Authority, save: cfg.Save}
+	for _, name := range cfg.Names {
+		if ip, err := netip.ParseAddr(name); err == nil {
+			name = ip.String() // as it will be read from the certificate
+		}
 		if name != "" && !slices.Contains(s.names, name) {
 			s.names = append(s.names, name)
 		}
 	}
-	return s, s.Renew(now)
+	if s.restore(cfg.Saved) && !s.due(cfg.Now) {
+		return s, nil
+	}
+	s.fast.Store(nil)
+	s.fallback.Store(nil)
+	return s, s.Renew(cfg.Now)
 }
 
 // GetCertificate is for tls.Config. It looks at what the client can check.
@@ -63,7 +89,7 @@ func (s *ServerIdentity) makeFallback(now time.Time) (*tls.Certificate, error) {
 		return nil, err
 	}
 	s.fallback.Store(cert)
-	return cert, nil
+	return cert, s.keep()
 }
 
 // Renew issues new certificates. Connections that exist are not touched.
@@ -74,14 +100,90 @@ func (s *ServerIdentity) Renew(now time.Time) error {
 	}
 	s.fast.Store(fast)
 	if s.fallback.Load() == nil {
-		return nil
+		return s.keep()
 	}
 	fallback, err := s.issue(RSA3072, now)
 	if err != nil {
 		return err
 	}
 	s.fallback.Store(fallback)
+	return s.keep()
+}
+
+// savedServer is how certificates are kept: PEM, each with its key.
+type savedServer struct {
+	Fast     savedPair  `json:"fast"`
+	Fallback *savedPair `json:"fallback,omitempty"`
+}
+
+type savedPair struct {
+	Certificate []byte `json:"certificate"`
+	Key         []byte `json:"key"`
+}
+
+// keep hands the certificates to Save.
+func (s *ServerIdentity) keep() error {
+	if s.save == nil {
+		return nil
+	}
+	fast, err := pairOf(s.fast.Load())
+	if err != nil {
+		return err
+	}
+	saved := savedServer{Fast: fast}
+	if fallback := s.fallback.Load(); fallback != nil {
+		pair, err := pairOf(fallback)
+		if err != nil {
+			return err
+		}
+		saved.Fallback = &pair
+	}
+	text, err := json.Marshal(saved)
+	if err != nil {
+		return err
+	}
+	s.save(text)
 	return nil
+}
+
+func pairOf(cert *tls.Certificate) (savedPair, error) {
+	key, err := EncodeKey(cert.PrivateKey.(crypto.Signer))
+	return savedPair{EncodeCertificate(cert.Leaf), key}, err
+}
+
+// restore takes what was saved, if it is good for this authority and these names.
+func (s *ServerIdentity) restore(text []byte) bool {
+	var saved savedServer
+	if json.Unmarshal(text, &saved) != nil {
+		return false
+	}
+	fast := s.parse(saved.Fast)
+	if fast == nil {
+		return false
+	}
+	s.fast.Store(fast)
+	if saved.Fallback != nil {
+		s.fallback.Store(s.parse(*saved.Fallback))
+	}
+	return true
+}
+
+func (s *ServerIdentity) parse(p savedPair) *tls.Certificate {
+	cert, err := tls.X509KeyPair(p.Certificate, p.Key)
+	if err != nil || cert.Leaf.CheckSignatureFrom(s.authority.cert) != nil {
+		return nil
+	}
+	names := append([]string(nil), cert.Leaf.DNSNames...)
+	for _, ip := range cert.Leaf.IPAddresses {
+		names = append(names, ip.String())
+	}
+	wanted := append([]string(nil), s.names...)
+	slices.Sort(names)
+	slices.Sort(wanted)
+	if !slices.Equal(names, wanted) {
+		return nil
+	}
+	return &cert
 }
 
 func (s *ServerIdentity) issue(kind KeyType, now time.Time) (*tls.Certificate, error) {

@@ -29,7 +29,7 @@ func present(t *testing.T, s *ServerIdentity, hello *tls.ClientHelloInfo) *x509.
 func TestServerIdentityNamesAndChain(t *testing.T) {
 	now := time.Now()
 	a := around(t, now)
-	s := must[*ServerIdentity](t)(NewServerIdentity(a, []string{"localhost", "127.0.0.1", "::1", "", "localhost", "xlb.example.com"}, now))
+	s := must[*ServerIdentity](t)(NewServerIdentity(ServerConfig{Authority: a, Names: []string{"localhost", "127.0.0.1", "::1", "", "localhost", "xlb.example.com"}, Now: now}))
 	roots := x509.NewCertPool()
 	roots.AddCert(a.Certificate())
 	for _, hello := range []*tls.ClientHelloInfo{modernHello, rsaHello} {
@@ -43,14 +43,14 @@ func TestServerIdentityNamesAndChain(t *testing.T) {
 			}
 		}
 	}
-	if _, err := NewServerIdentity(a, nil, now); err == nil {
+	if _, err := NewServerIdentity(ServerConfig{Authority: a, Names: nil, Now: now}); err == nil {
 		t.Error("an identity without a name")
 	}
 }
 
 func TestServerIdentityHasAKeyForEveryClient(t *testing.T) {
 	now := time.Now()
-	s := must[*ServerIdentity](t)(NewServerIdentity(around(t, now), []string{"localhost"}, now))
+	s := must[*ServerIdentity](t)(NewServerIdentity(ServerConfig{Authority: around(t, now), Names: []string{"localhost"}, Now: now}))
 	if _, is := present(t, s, modernHello).PublicKey.(*ecdsa.PublicKey); !is || s.fallback.Load() != nil {
 		t.Error("a modern client must get ECDSA, and cost no RSA key")
 	}
@@ -109,7 +109,7 @@ func echo(t *testing.T, conn *tls.Conn) {
 func TestServerIdentityIsRenewedWhileServing(t *testing.T) {
 	now := time.Now()
 	a := around(t, now)
-	s := must[*ServerIdentity](t)(NewServerIdentity(a, []string{"127.0.0.1"}, now))
+	s := must[*ServerIdentity](t)(NewServerIdentity(ServerConfig{Authority: a, Names: []string{"127.0.0.1"}, Now: now}))
 	roots := x509.NewCertPool()
 	roots.AddCert(a.Certificate())
 	addr := serve(t, s)
@@ -134,7 +134,7 @@ func TestServerIdentityIsRenewedWhileServing(t *testing.T) {
 func TestOpensslClientsAreServed(t *testing.T) {
 	now := time.Now()
 	a := around(t, now)
-	s := must[*ServerIdentity](t)(NewServerIdentity(a, []string{"127.0.0.1"}, now))
+	s := must[*ServerIdentity](t)(NewServerIdentity(ServerConfig{Authority: a, Names: []string{"127.0.0.1"}, Now: now}))
 	addr := serve(t, s)
 	for offer, want := range map[string]string{"RSA-PSS+SHA256": "RSA-PSS", "ECDSA+SHA256:RSA-PSS+SHA256": "ECDSA"} {
 		out, err := openssl(t, map[string][]byte{"ca.pem": a.CertificatePEM()}, "s_client", "-brief", "-connect", addr, "-CAfile", "ca.pem",
@@ -156,7 +156,7 @@ func run(t *testing.T, s *ServerIdentity) (stop func() error) {
 func TestServerIdentityRenewsItself(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		now := time.Now()
-		s := must[*ServerIdentity](t)(NewServerIdentity(around(t, now), []string{"localhost"}, now))
+		s := must[*ServerIdentity](t)(NewServerIdentity(ServerConfig{Authority: around(t, now), Names: []string{"localhost"}, Now: now}))
 		first := present(t, s, modernHello)
 		stop := run(t, s)
 		time.Sleep(59 * 24 * time.Hour)
@@ -179,7 +179,7 @@ func TestServerIdentityOutlivesItsAuthority(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		now := time.Now()
 		a := fastAuthority(t, now.Add(-time.Hour), now.Add(2*time.Hour))
-		s := must[*ServerIdentity](t)(NewServerIdentity(a, []string{"localhost"}, now))
+		s := must[*ServerIdentity](t)(NewServerIdentity(ServerConfig{Authority: a, Names: []string{"localhost"}, Now: now}))
 		stop := run(t, s)
 		time.Sleep(5 * time.Hour)
 		if leaf := present(t, s, modernHello); leaf.NotAfter.After(a.Certificate().NotAfter) || !leaf.NotBefore.Before(leaf.NotAfter) {
@@ -189,4 +189,45 @@ func TestServerIdentityOutlivesItsAuthority(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// A restart goes on with the same certificates, both of them, unless they are of another authority, for other
+// names, or due.
+func TestServerIdentityIsKept(t *testing.T) {
+	now := time.Now()
+	a := around(t, now)
+	var saved []byte
+	cfg := ServerConfig{Authority: a, Names: []string{"localhost", "0:0:0:0:0:0:0:1", "xlb.test"}, Now: now, Save: func(b []byte) { saved = b }}
+	first := must[*ServerIdentity](t)(NewServerIdentity(cfg))
+	fast, fallback := present(t, first, modernHello), present(t, first, rsaHello)
+	cfg.Saved = saved
+	cfg.Names = []string{"xlb.test", "localhost", "::1"}
+	again := must[*ServerIdentity](t)(NewServerIdentity(cfg))
+	if !present(t, again, modernHello).Equal(fast) || !present(t, again, rsaHello).Equal(fallback) {
+		t.Error("the certificates are new")
+	}
+	for name, change := range map[string]func(*ServerConfig){
+		"another authority": func(c *ServerConfig) { c.Authority = around(t, now) },
+		"one name more":     func(c *ServerConfig) { c.Names = append(c.Names, "other.test") },
+		"one name less":     func(c *ServerConfig) { c.Names = c.Names[:2] },
+		"due":               func(c *ServerConfig) { c.Now = now.Add(61 * 24 * time.Hour) },
+		"damaged":           func(c *ServerConfig) { c.Saved = c.Saved[:len(c.Saved)/2] },
+	} {
+		other := cfg
+		change(&other)
+		one := must[*ServerIdentity](t)(NewServerIdentity(other))
+		if leaf := present(t, one, modernHello); leaf.Equal(fast) || leaf.CheckSignatureFrom(other.Authority.Certificate()) != nil {
+			t.Errorf("%s: the old certificate goes on", name)
+		}
+	}
+}
+
+// Nothing is valid before its authority is.
+func TestNothingBeginsBeforeTheAuthority(t *testing.T) {
+	now := time.Now()
+	a := fastAuthority(t, now.Add(-10*time.Minute), now.Add(time.Hour))
+	cert := must[*x509.Certificate](t)(a.IssueClient(request(t, now)))
+	if !cert.NotBefore.Equal(a.Certificate().NotBefore) {
+		t.Errorf("from %v, the authority from %v", cert.NotBefore, a.Certificate().NotBefore)
+	}
 }

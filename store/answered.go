@@ -75,7 +75,7 @@ func (b *Badger) lossOr(err error, since time.Time) error {
 		return fmt.Errorf("%w. Restore the data directory from a backup that is newer, or start once with -accept-loss to go on without them", err)
 	}
 	b.tell(LogError, fmt.Sprintf("%v. It was accepted: what was revoked or changed since %s may be undone. "+
-		"Revoke what was issued before with POST /api/v1/client/frontend/{uuid}/certificates/revoke, and look at what has changed", err, stampOf(since)))
+		"Revoke what was issued before with DELETE /api/v1/client/frontend/{uuid}/certificates?issuedBefore=, and look at what has changed", err, stampOf(since)))
 	return nil
 }
 

@@ -129,7 +129,7 @@ func TestDamagedStoreIsNotOpened(t *testing.T) {
 		t.Errorf("it says %s", out)
 	}
 	s.run("-accept-loss")
-	if log := s.log.String(); !strings.Contains(log, "level=ERROR") || !strings.Contains(log, "since") || !strings.Contains(log, "certificates/revoke") {
+	if log := s.log.String(); !strings.Contains(log, "level=ERROR") || !strings.Contains(log, "since") || !strings.Contains(log, "issuedBefore") {
 		t.Errorf("the log says %s", tail(log, 2000))
 	}
 }

@@ -1,6 +1,8 @@
 package system
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -111,6 +113,31 @@ func TestKillLosesNothingThatWasAnswered(t *testing.T) {
 	for _, one := range acked {
 		if a := s.call("POST", "/api/v1/client/auth", basic(one.uuid, one.key), nil); a.status != 200 {
 			t.Fatalf("client %s was answered with success and is lost: %d %s", one.uuid, a.status, a.body)
+		}
+	}
+}
+
+// A restart presents the same certificate, and a client whose clock is behind takes it.
+func TestServerCertificatesSurviveARestart(t *testing.T) {
+	s := start(t, t.TempDir())
+	leafAt := func(address string, behind time.Duration) *x509.Certificate {
+		t.Helper()
+		conn, err := tls.Dial("tcp", address, &tls.Config{
+			RootCAs: s.roots(), ServerName: "localhost", Time: func() time.Time { return time.Now().Add(-behind) },
+		})
+		if err != nil {
+			t.Fatalf("%v behind: %v", behind, err)
+		}
+		defer conn.Close()
+		return conn.ConnectionState().PeerCertificates[0]
+	}
+	before := []*x509.Certificate{leafAt(s.http, 0), leafAt(s.lb, 0)}
+	s.stop()
+	s.run()
+	after := []*x509.Certificate{leafAt(s.http, 55*time.Minute), leafAt(s.lb, 55*time.Minute)}
+	for i := range before {
+		if !before[i].Equal(after[i]) {
+			t.Errorf("port %d presents a new certificate after the restart", i)
 		}
 	}
 }
