@@ -161,8 +161,11 @@ func (c *Control) issue(ctx context.Context, f store.Frontend, r IssueRequest, o
 		record.Renews, record.RenewsAuthority, record.ByKey = old.Serial, old.Authority, byKey
 	}
 	rev, err := c.store.PutCertificate(ctx, record)
-	if errors.Is(err, store.ErrRevoked) {
+	switch {
+	case errors.Is(err, store.ErrRevoked):
 		return Issued{}, errRevoked()
+	case errors.Is(err, store.ErrCompromised):
+		return Issued{}, invalid("csr", "This key was revoked as compromised, and is not certified again. Make a new one.")
 	}
 	if err != nil {
 		return Issued{}, fromStore(err, "frontend")

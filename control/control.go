@@ -129,6 +129,9 @@ func New(ctx context.Context, cfg Config) (*Control, error) {
 	if err := c.index.load(ctx); err != nil {
 		return nil, err
 	}
+	if err := c.rememberCompromised(ctx); err != nil {
+		return nil, err
+	}
 	c.balancer = lb.NewServer(lb.Config{
 		TLS: &tls.Config{
 			// No authorities are named: GnuTLS shows no RSA certificate where names come together with

@@ -76,7 +76,8 @@ func (c *Control) certificateRecord(ctx context.Context, a Actor, frontendID, se
 // RevokeCertificate ends a certificate of a frontend of the actor. When it returns, handshakes and
 // resumptions with it are refused and its live connections are closed, unless they were given time. A
 // certificate that is revoked stays as it is, but its connections are closed all the same. With the reason
-// key-compromise, whatever else its key may have opened ends too: see leaked.
+// key-compromise, whatever else its key may have opened ends too, see leaked; and the key itself is never
+// certified again, nor good anywhere else: see revokeKeys.
 func (c *Control) RevokeCertificate(ctx context.Context, frontendID, serial string, r Revocation) (Revoked, error) {
 	began := time.Now()
 	a, err := c.may(ctx, actCertificateRevoke, frontendID+"/certificates/"+serial)
@@ -193,6 +194,50 @@ func (c *Control) IssuedBefore(ctx context.Context, frontendID string, before ti
 	return len(old), connections, err
 }
 
+// revokeKeys ends the keys of certificates for good: none of them is certified any more, and what has one of
+// them is revoked, of whatever frontend or client. Whoever got a certificate for a key has shown that it is
+// theirs, so a client cannot end the keys of others with it.
+func (c *Control) revokeKeys(ctx context.Context, records []store.Certificate, r Revocation) (last uint64, err error) {
+	var keys []string
+	for _, record := range records {
+		if record.SPKI != "" {
+			keys = append(keys, record.SPKI)
+		}
+	}
+	last, err = c.store.PutCompromised(ctx, keys, c.cfg.Now().UTC())
+	if err != nil {
+		return 0, fromStore(err, "certificate")
+	}
+	if err := c.index.waitFor(ctx, last); err != nil { // by then all that were issued are in it
+		return 0, err
+	}
+	for _, key := range keys {
+		for _, other := range c.index.withKey(key) {
+			rev, err := c.store.UpdateCertificate(ctx, other.authority, other.serial, func(stored *store.Certificate) error {
+				c.revoke(stored, r)
+				return nil
+			})
+			if err != nil {
+				return 0, fromStore(err, "certificate")
+			}
+			last = max(last, rev)
+		}
+	}
+	return last, nil
+}
+
+// rememberCompromised does for keys that were revoked before keys were remembered.
+func (c *Control) rememberCompromised(ctx context.Context) error {
+	var keys []string
+	c.index.certificates.each(func(_ certificateKey, state *certificateState) {
+		if state.revoked && state.reason == keyCompromise && state.spki != "" {
+			keys = append(keys, state.spki)
+		}
+	})
+	_, err := c.store.PutCompromised(ctx, keys, c.cfg.Now().UTC())
+	return err
+}
+
 // revokeAll saves the revocations and waits until the data plane has obeyed.
 func (c *Control) revokeAll(ctx context.Context, records []store.Certificate, r Revocation) (Revoked, error) {
 	var done Revoked
@@ -212,6 +257,13 @@ func (c *Control) revokeAll(ctx context.Context, records []store.Certificate, r 
 		if last = max(last, rev); good {
 			done.Certificates++
 		}
+	}
+	if r.Reason == keyCompromise {
+		rev, err := c.revokeKeys(ctx, records, r)
+		if err != nil {
+			return done, err
+		}
+		last = max(last, rev)
 	}
 	err := c.index.waitFor(ctx, last)
 	for _, record := range records {

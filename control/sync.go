@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,6 +21,7 @@ type index struct {
 	frontends    table[string, *frontendState] // by uuid
 	byAccessKey  table[string, *frontendState]
 	certificates table[certificateKey, *certificateState]
+	byKey        table[string, []certificateKey] // by the hash of the public key
 
 	watcher *store.RecordWatcher // set by load, read by follow
 
@@ -54,6 +56,7 @@ type frontendState struct {
 
 type certificateState struct {
 	clientID, frontendID, name string
+	spki                       string
 	notAfter                   time.Time
 	revoked                    bool
 	revokedAt                  time.Time
@@ -225,7 +228,7 @@ func (x *index) removeFrontend(id string) {
 }
 
 func (x *index) putCertificate(r store.Certificate) {
-	state := &certificateState{clientID: r.ClientID, frontendID: r.FrontendID, name: r.Name, notAfter: r.NotAfter, revoked: r.RevokedAt != nil, reason: r.RevokedReason}
+	state := &certificateState{clientID: r.ClientID, frontendID: r.FrontendID, name: r.Name, spki: r.SPKI, notAfter: r.NotAfter, revoked: r.RevokedAt != nil, reason: r.RevokedReason}
 	if state.revoked {
 		state.revokedAt = *r.RevokedAt
 		x.revocations.Add(1)
@@ -233,6 +236,8 @@ func (x *index) putCertificate(r store.Certificate) {
 	key := certificateKey{r.Authority, r.Serial}
 	if old, known := x.certificates.get(key); known {
 		state.closed = old.closed
+	} else if all, _ := x.byKey.get(r.SPKI); r.SPKI != "" {
+		x.byKey.set(r.SPKI, append(slices.Clip(all), key))
 	}
 	x.certificates.set(key, state)
 	if state.revoked {
@@ -246,8 +251,30 @@ func (x *index) putCertificate(r store.Certificate) {
 func (x *index) removeCertificate(key certificateKey) {
 	if old, known := x.certificates.get(key); known {
 		x.certificates.remove(key)
+		x.forgetKey(old.spki, key)
 		x.c.bus.mark(old.clientID)
 	}
+}
+
+func (x *index) forgetKey(spki string, key certificateKey) {
+	all, _ := x.byKey.get(spki)
+	left := slices.DeleteFunc(slices.Clone(all), func(k certificateKey) bool { return k == key })
+	if len(left) == 0 {
+		x.byKey.remove(spki)
+		return
+	}
+	x.byKey.set(spki, left)
+}
+
+// withKey lists the certificates of any client with a public key that are not revoked.
+func (x *index) withKey(spki string) (good []certificateKey) {
+	all, _ := x.byKey.get(spki)
+	for _, key := range all {
+		if state, known := x.certificates.get(key); known && !state.revoked {
+			good = append(good, key)
+		}
+	}
+	return good
 }
 
 // advance says that everything up to rev has been applied.

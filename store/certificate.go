@@ -53,8 +53,8 @@ func (c *Certificate) indexExpiry() string {
 }
 
 // PutCertificate adds a certificate to a frontend. Errors: ErrNotFound without the frontend, ErrExists
-// for the authority and serial, ErrInvalid, and ErrRevoked when the one it follows is revoked or not there:
-// once a revocation is saved, nothing follows any more.
+// for the authority and serial, ErrInvalid, ErrCompromised for its key, and ErrRevoked when the one it follows
+// is revoked or not there: once a revocation is saved, nothing follows any more.
 func (s *Store) PutCertificate(ctx context.Context, c Certificate) (uint64, error) {
 	if err := checkIDs(c.ClientID, c.FrontendID, c.Serial, c.Authority); err != nil {
 		return 0, err
@@ -67,6 +67,9 @@ func (s *Store) PutCertificate(ctx context.Context, c Certificate) (uint64, erro
 			return err
 		}
 		if err := mayFollow(tx, c); err != nil {
+			return err
+		}
+		if err := notCompromised(tx, c.SPKI); err != nil {
 			return err
 		}
 		tx.Set(c.indexID(), []byte(c.key()))

@@ -23,6 +23,7 @@ import (
 //	sessionid/IDHASH                                   -> session/...
 //	secret/NAME                                        Secret
 //	invite/CODEHASH                                    Invite
+//	compromised/SPKI                                   when
 //	name/HOST                                          Name
 //	expiry/SECONDS/(certificate|session)/...           nothing: what SweepExpired removes, and when
 //	sweep/(client|frontend)/CLIENT[/FRONTEND]          nothing: what is deleted but not yet removed
@@ -39,6 +40,7 @@ const (
 	kindSecret        = "secret"
 	kindInvite        = "invite"
 	kindName          = "name"
+	kindCompromised   = "compromised"
 	kindExpiry        = "expiry"
 	kindSweep         = "sweep"
 )
