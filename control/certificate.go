@@ -119,21 +119,50 @@ func (c *Control) IssueCertificate(ctx context.Context, frontendID string, r Iss
 	if r, err = r.check(); err != nil {
 		return Issued{}, err
 	}
-	if err := c.mayHaveMore(a.ClientID, a.ClientID); err != nil {
+	if err := c.mayAsk(a.ClientID, a.ClientID); err != nil {
 		return Issued{}, err
 	}
 	return c.issue(ctx, frontend, r, old, false)
 }
 
-// mayHaveMore refuses one more certificate to a client that has all it may, or to who asks too often.
-func (c *Control) mayHaveMore(clientID, asking string) error {
-	if most := c.limitsOf(clientID).Certificates; most >= 0 && c.certificatesOf(clientID) >= most {
-		return &Error{Kind: KindLimit, Message: fmt.Sprintf("You have all %d certificates that you may. Revoke one or ask for more.", most)}
+// mayAsk refuses a key to a client that has all certificates it may, before one is made, and to who asks too
+// often.
+func (c *Control) mayAsk(clientID, asking string) error {
+	if _, err := c.mayHaveMore(clientID); err != nil {
+		return err
 	}
 	if wait := c.issues.take(asking, c.cfg.Now()); wait > 0 {
 		return tooMany("Too many certificates in a minute.", wait)
 	}
 	return nil
+}
+
+// mayHaveMore refuses one more certificate to a client that has all it may. counted is the revision up to which
+// they were counted.
+func (c *Control) mayHaveMore(clientID string) (counted uint64, err error) {
+	counted = c.index.revision()
+	if most := c.limitsOf(clientID).Certificates; most >= 0 && c.certificatesOf(clientID) >= most {
+		return 0, &Error{Kind: KindLimit, Message: fmt.Sprintf("You have all %d certificates that you may. Revoke one or ask for more.", most)}
+	}
+	return counted, nil
+}
+
+// putCertificate saves a certificate within its client's quota: when others were saved since they were counted
+// it counts again.
+func (c *Control) putCertificate(ctx context.Context, record store.Certificate) (uint64, error) {
+	for {
+		counted, err := c.mayHaveMore(record.ClientID)
+		if err != nil {
+			return 0, err
+		}
+		rev, err := c.store.PutCertificateAsOf(ctx, record, counted)
+		if !errors.Is(err, store.ErrConflict) || rev == 0 {
+			return rev, err
+		}
+		if err := c.index.waitFor(ctx, rev); err != nil {
+			return 0, err
+		}
+	}
 }
 
 // issue makes the certificate. old is the one that it follows, nil for none; byKey tells that its key asks.
@@ -160,7 +189,7 @@ func (c *Control) issue(ctx context.Context, f store.Frontend, r IssueRequest, o
 	if old != nil {
 		record.Renews, record.RenewsAuthority, record.ByKey = old.Serial, old.Authority, byKey
 	}
-	rev, err := c.store.PutCertificate(ctx, record)
+	rev, err := c.putCertificate(ctx, record)
 	switch {
 	case errors.Is(err, store.ErrRevoked):
 		return Issued{}, errRevoked()
@@ -241,7 +270,7 @@ func BundleName(frontend string) string {
 }
 
 // Certificates lists the certificates of one frontend of the actor, or of all when frontendID is empty,
-// at most limit after the serial `after`.
+// at most limit, 0 for all, after the serial `after`.
 func (c *Control) Certificates(ctx context.Context, frontendID, after string, limit int) ([]Certificate, error) {
 	a, err := c.may(ctx, actCertificateRead, frontendID)
 	if err != nil {
@@ -252,9 +281,6 @@ func (c *Control) Certificates(ctx context.Context, frontendID, after string, li
 			return nil, fromStore(err, "frontend")
 		}
 		frontendID = canonicalID(frontendID)
-	}
-	if limit <= 0 {
-		limit = 1000
 	}
 	records, err := c.store.Certificates(ctx, a.ClientID, frontendID, after, limit)
 	all := make([]Certificate, 0, len(records))

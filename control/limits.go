@@ -124,11 +124,11 @@ func (c *Control) Usage(ctx context.Context) ([]Usage, error) {
 // certificatesOf is how many certificates of a client are neither revoked nor expired.
 func (c *Control) certificatesOf(clientID string) int {
 	n, now := 0, c.cfg.Now()
-	c.index.certificates.each(func(_ certificateKey, cert *certificateState) {
-		if cert.clientID == clientID && !cert.revoked && now.Before(cert.notAfter) {
+	for _, cert := range c.index.certificatesOf(clientID) {
+		if !cert.revoked && now.Before(cert.notAfter) {
 			n++
 		}
-	})
+	}
 	return n
 }
 

@@ -89,7 +89,7 @@ func (c *Control) Renew(ctx context.Context, r IssueRequest) (Issued, error) {
 		return Issued{}, err
 	}
 	// The key of a frontend cannot keep its client from issuing: it has a rate of its own.
-	if err := c.mayHaveMore(b.clientID, "renew:"+b.frontendID); err != nil {
+	if err := c.mayAsk(b.clientID, "renew:"+b.frontendID); err != nil {
 		return Issued{}, err
 	}
 	return c.issue(ctx, frontend, r, &old, true)

@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -22,6 +23,9 @@ type index struct {
 	byAccessKey  table[string, *frontendState]
 	certificates table[certificateKey, *certificateState]
 	byKey        table[string, []certificateKey] // by the hash of the public key
+
+	ownedMu sync.Mutex
+	owned   map[string]map[certificateKey]*certificateState // certificates by client
 
 	watcher *store.RecordWatcher // set by load, read by follow
 
@@ -239,18 +243,48 @@ func (x *index) putCertificate(r store.Certificate) {
 	} else if all, _ := x.byKey.get(r.SPKI); r.SPKI != "" {
 		x.byKey.set(r.SPKI, append(slices.Clip(all), key))
 	}
-	x.certificates.set(key, state)
+	x.setCertificate(key, state)
 	if state.revoked {
 		closed := *state // what others have got already is not changed
 		closed.closed += x.c.dropBy(serialKey(r.Authority, r.Serial), r.DrainUntil, lb.ReasonRevoked)
-		x.certificates.set(key, &closed)
+		x.setCertificate(key, &closed)
 	}
 	x.c.bus.mark(r.ClientID)
+}
+
+func (x *index) setCertificate(key certificateKey, state *certificateState) {
+	x.certificates.set(key, state)
+	x.ownedMu.Lock()
+	defer x.ownedMu.Unlock()
+	if x.owned == nil {
+		x.owned = map[string]map[certificateKey]*certificateState{}
+	}
+	if x.owned[state.clientID] == nil {
+		x.owned[state.clientID] = map[certificateKey]*certificateState{}
+	}
+	x.owned[state.clientID][key] = state
+}
+
+// certificatesOf lists the certificates of a client.
+func (x *index) certificatesOf(clientID string) []*certificateState {
+	x.ownedMu.Lock()
+	defer x.ownedMu.Unlock()
+	return slices.Collect(maps.Values(x.owned[clientID]))
+}
+
+func (x *index) disown(clientID string, key certificateKey) {
+	x.ownedMu.Lock()
+	defer x.ownedMu.Unlock()
+	delete(x.owned[clientID], key)
+	if len(x.owned[clientID]) == 0 {
+		delete(x.owned, clientID)
+	}
 }
 
 func (x *index) removeCertificate(key certificateKey) {
 	if old, known := x.certificates.get(key); known {
 		x.certificates.remove(key)
+		x.disown(old.clientID, key)
 		x.forgetKey(old.spki, key)
 		x.c.bus.mark(old.clientID)
 	}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -56,6 +57,32 @@ func (c *Certificate) indexExpiry() string {
 // for the authority and serial, ErrInvalid, ErrCompromised for its key, and ErrRevoked when the one it follows
 // is revoked or not there: once a revocation is saved, nothing follows any more.
 func (s *Store) PutCertificate(ctx context.Context, c Certificate) (uint64, error) {
+	return s.putCertificate(ctx, c, nil)
+}
+
+// PutCertificateAsOf does the same for a caller that has counted what the client has: it adds nothing when the
+// client got another certificate after the revision that was counted at, and returns ErrConflict and the
+// revision to count at again. So a quota holds however many ask at once.
+func (s *Store) PutCertificateAsOf(ctx context.Context, c Certificate, counted uint64) (rev uint64, err error) {
+	var newest uint64
+	rev, err = s.putCertificate(ctx, c, func(tx Txn) error {
+		var err error
+		if _, newest, err = tx.Get(key(kindIssued, c.ClientID)); err != nil && !isNotFound(err) {
+			return err
+		}
+		if newest > counted {
+			return ErrConflict
+		}
+		tx.Set(key(kindIssued, c.ClientID), nil)
+		return nil
+	})
+	if errors.Is(err, ErrConflict) {
+		return newest, err
+	}
+	return rev, err
+}
+
+func (s *Store) putCertificate(ctx context.Context, c Certificate, check func(Txn) error) (uint64, error) {
 	if err := checkIDs(c.ClientID, c.FrontendID, c.Serial, c.Authority); err != nil {
 		return 0, err
 	}
@@ -71,6 +98,11 @@ func (s *Store) PutCertificate(ctx context.Context, c Certificate) (uint64, erro
 		}
 		if err := notCompromised(tx, c.SPKI); err != nil {
 			return err
+		}
+		if check != nil {
+			if err := check(tx); err != nil {
+				return err
+			}
 		}
 		tx.Set(c.indexID(), []byte(c.key()))
 		tx.Set(c.indexOf(), []byte(c.key()))

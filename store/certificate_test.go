@@ -222,3 +222,31 @@ func TestCertificateFollowsOnlyAGoodOne(t *testing.T) {
 		t.Errorf("stored %s", got)
 	}
 }
+
+// A certificate that was saved after others were counted waits for another count.
+func TestPutCertificateAsOf(t *testing.T) {
+	s, _ := openStore(t)
+	addClients(t, s, "c")
+	addFrontends(t, s, "c", "f")
+	first := newCertificate("c", "f", "01")
+	rev, err := s.PutCertificateAsOf(t.Context(), first, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second := newCertificate("c", "f", "02")
+	if newest, err := s.PutCertificateAsOf(t.Context(), second, rev-1); !errors.Is(err, ErrConflict) || newest != rev {
+		t.Errorf("counted before: %d, %v; want %d", newest, err, rev)
+	}
+	if _, err := s.PutCertificateAsOf(t.Context(), second, rev); err != nil {
+		t.Error(err)
+	}
+	if _, err := s.DeleteClient(t.Context(), "c", time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.SweepClient(t.Context(), "c"); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := get1(t, s.engine, key(kindIssued, "c")); !errors.Is(err, ErrNotFound) {
+		t.Errorf("it outlives its client: %v", err)
+	}
+}

@@ -24,6 +24,7 @@ import (
 //	secret/NAME                                        Secret
 //	invite/CODEHASH                                    Invite
 //	compromised/SPKI                                   when
+//	issued/CLIENT                                      nothing: its revision is that of the newest certificate
 //	name/HOST                                          Name
 //	expiry/SECONDS/(certificate|session)/...           nothing: what SweepExpired removes, and when
 //	sweep/(client|frontend)/CLIENT[/FRONTEND]          nothing: what is deleted but not yet removed
@@ -41,6 +42,7 @@ const (
 	kindInvite        = "invite"
 	kindName          = "name"
 	kindCompromised   = "compromised"
+	kindIssued        = "issued"
 	kindExpiry        = "expiry"
 	kindSweep         = "sweep"
 )

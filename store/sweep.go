@@ -125,7 +125,7 @@ func (s *Store) SweepClient(ctx context.Context, uuid string) (removed int, err 
 			return removed, err
 		}
 	}
-	return removed, s.finishSweep(ctx, mark, key(kindClient, uuid))
+	return removed, s.finishSweep(ctx, mark, key(kindClient, uuid), key(kindIssued, uuid))
 }
 
 // removeFrontendOnly removes a frontend of a client that goes as a whole: nothing is counted, and the

@@ -24,7 +24,9 @@ func TestCompromisedKeyIsDoneWith(t *testing.T) {
 	csr := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der}))
 	body, err := json.Marshal(map[string]string{"csr": csr})
 	must(t, err)
-	certify := func(c *tenant, id string) answer { return c.call("POST", "/api/v1/client/frontend/"+id+"/tls", string(body)) }
+	certify := func(c *tenant, id string) answer {
+		return c.call("POST", "/api/v1/client/frontend/"+id+"/tls", string(body))
+	}
 	identity := func(c *tenant, id string) tls.Certificate {
 		t.Helper()
 		a := certify(c, id)

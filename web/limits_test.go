@@ -4,6 +4,8 @@ import (
 	"encoding/base64"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/xdire/xlb/control"
@@ -101,4 +103,39 @@ func TestQuotasAreRefusedInWords(t *testing.T) {
 		t.Errorf("the bound is not named: %s", a.body)
 	}
 	wantProblem(t, f.signUp("third").call("POST", "/api/v1/client/frontend", manyRoutes(4)), 422, "body.routes")
+}
+
+// However many ask at once, a client gets as many certificates as it may.
+func TestCertificateQuotaHoldsUnderConcurrency(t *testing.T) {
+	f := start(t, func(c *control.Config) { c.SetupCode, c.Signup = "let-me-in", "open" })
+	root, c := f.administrator(), f.signUp("testuser")
+	id := c.frontend("10.0.0.1:80")
+	const most, requests = 3, 50
+	wantStatus(t, root.call("PATCH", "/api/v1/admin/clients/"+c.uuid, `{"limits":{"certificates":3,"requestsPerSec":0}}`), 200)
+	var asking sync.WaitGroup
+	var issued, refused atomic.Int64
+	for range requests {
+		asking.Go(func() {
+			a, err := c.try("POST", "/api/v1/client/frontend/"+id+"/tls", strings.NewReader(`{"keyType":"ecdsa-p256"}`), "Authorization", "Bearer "+c.token, "Content-Type", "application/json")
+			switch {
+			case err == nil && a.status == 200:
+				issued.Add(1)
+			case err == nil && a.status == 403:
+				refused.Add(1)
+			default:
+				t.Errorf("%d %s, %v", a.status, a.body, err)
+			}
+		})
+	}
+	asking.Wait()
+	if issued.Load() != most || refused.Load() != requests-most {
+		t.Errorf("%d issued and %d refused, want %d", issued.Load(), refused.Load(), most)
+	}
+	all, err := f.store.Certificates(t.Context(), c.uuid, "", "", 0)
+	must(t, err)
+	if len(all) != most {
+		t.Errorf("the store has %d", len(all))
+	}
+	wantStatus(t, c.call("DELETE", "/api/v1/client/frontend/"+id+"/certificates/"+all[0].Serial, ""), 200)
+	wantStatus(t, c.call("POST", "/api/v1/client/frontend/"+id+"/tls", `{"keyType":"ecdsa-p256"}`), 200) // room again
 }
