@@ -68,8 +68,10 @@ func run(args []string) error {
 	syscall.Umask(0o077) // what we write is ours alone
 	switch command {
 	case "serve":
+		signal.Ignore(syscall.SIGHUP) // a terminal that closes, or a reload: there is nothing to reload
 		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 		defer stop()
+		context.AfterFunc(ctx, stop) // the second signal ends the process at once
 		return serve(ctx, cfg)
 	case "tls":
 		return makeAuthority(cfg.dataDir)

@@ -236,8 +236,9 @@ func (c *Control) UpdateFrontend(ctx context.Context, id string, u Update) (Fron
 	return Frontend{}, errStale()
 }
 
-// updateTries bounds how often an edit starts over because somebody else was faster.
-const updateTries = 5
+// updateTries bounds how often an edit starts over because somebody else was faster: of so many at once each
+// gets its turn.
+const updateTries = 100
 
 func errStale() error {
 	return &Error{Kind: KindPrecondition, Message: "This frontend changed since you read it. Read it again and repeat."}

@@ -127,6 +127,10 @@ func formStatus(err error) int {
 // fail shows the error page for what an operation returned.
 func (p *Pages) fail(w http.ResponseWriter, r *http.Request, err error) {
 	problems := control.Problems(err)
+	if r.Context().Err() != nil { // the browser has gone on: nobody reads an answer
+		p.Log.DebugContext(r.Context(), "page aborted", "path", r.URL.Path, "request", control.ActorFrom(r.Context()).RequestID)
+		return
+	}
 	if len(problems) == 0 {
 		p.Log.ErrorContext(r.Context(), "page failed", "path", r.URL.Path, "request", control.ActorFrom(r.Context()).RequestID, "error", err)
 		p.Error(w, r, http.StatusInternalServerError)

@@ -73,7 +73,7 @@ const (
 	mostCheckJitter      = 0.5
 
 	mostCheckBytes = 4096 // of an answer that a check reads, and of what it sends
-	mostQuoted     = 32   // bytes of an answer that a failed check shows
+	mostQuoted     = 32   // bytes of what was expected that a failed check shows
 )
 
 func (c Check) withDefaults() Check {
@@ -198,7 +198,7 @@ func (p *probe) exchange(conn net.Conn) error {
 	case len(answer) == 0:
 		return p.brokeOff(err)
 	}
-	return p.unexpected("expected "+quote(want)+", got "+quote(answer), err)
+	return p.unexpected("expected "+quote(want)+", got "+countOf(answer), err)
 }
 
 // errLong says that an answer was read up to the bound.
@@ -332,12 +332,16 @@ func ours(err error) bool {
 	return ReasonOf(err) == ReasonInternal && errors.As(err, &errno)
 }
 
-// quote shows the first line of an answer, or the start of it, in printable ASCII.
-func quote(answer []byte) string {
-	line, _, _ := strings.Cut(string(answer[:min(len(answer), mostQuoted+1)]), "\n")
+// quote shows the first line of what was expected, or the start of it, in printable ASCII.
+func quote(expected []byte) string {
+	line, _, _ := strings.Cut(string(expected[:min(len(expected), mostQuoted+1)]), "\n")
 	line = strings.TrimSuffix(line, "\r")
 	if len(line) <= mostQuoted {
 		return strconv.QuoteToASCII(line)
 	}
 	return strconv.QuoteToASCII(line[:mostQuoted]) + "..."
 }
+
+// countOf says how long an answer is. What a route answers is not for those who may only name it: never a byte
+// of it is shown.
+func countOf(answer []byte) string { return fmt.Sprintf("%d other bytes", len(answer)) }

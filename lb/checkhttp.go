@@ -60,7 +60,7 @@ func (p *probe) askHTTP(conn net.Conn) error {
 	line, _, _ := bytes.Cut(answer, []byte{'\n'})
 	status, valid := parseStatus(line)
 	if err != nil && !errors.Is(err, io.EOF) || !valid {
-		return p.unexpected("expected HTTP, got "+quote(answer), err)
+		return p.unexpected("expected HTTP, got "+countOf(answer), err)
 	}
 	if !p.check.wants(status) {
 		return p.unexpected(fmt.Sprintf("status %d, want %s", status, p.check.statuses()), nil)

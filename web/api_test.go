@@ -9,10 +9,13 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/go-chi/chi/v5"
+
+	"github.com/xdire/xlb/control"
 )
 
 func TestContract(t *testing.T) {
@@ -129,7 +132,8 @@ func TestIfMatchGuardsChanges(t *testing.T) {
 			}
 		}
 	}
-	for _, good := range []string{"*", current + `, "7"`} {
+	for _, good := range []string{"*", `CURRENT, "0"`} {
+		good = strings.Replace(good, "CURRENT", current, 1)
 		a := c.call("PATCH", path, `{}`, "If-Match", good)
 		if a.status != 200 {
 			t.Errorf("with If-Match %s: %d %s", good, a.status, a.body)
@@ -303,5 +307,44 @@ func TestEveryAPIRouteIsDocumentedAndClosed(t *testing.T) {
 	})
 	if err != nil || walked != 36 {
 		t.Errorf("walked %d routes: %v", walked, err)
+	}
+}
+
+// Without If-Match the last one wins, and nobody is turned away; with the same one exactly one gets through.
+func TestParallelChanges(t *testing.T) {
+	c := start(t, func(c *control.Config) { c.Limits.RequestsPerSecond = -1 }).signUp("testuser")
+	path := "/api/v1/client/frontend/" + c.frontend("10.0.0.1:80")
+	fields := []string{`"name":"x"`, `"active":true`, `"strategy":1`, `"routeTimeoutSec":7`, `"maxConnections":7`, `"connectionsPerSec":7`, `"queueLimit":7`,
+		`"idleTimeoutSec":7`, `"halfCloseTimeoutSec":7`, `"maxLifetimeSec":7`, `"keepAliveSec":7`, `"drainTimeoutSec":7`, `"ejectAfter":7`}
+	all := func(headers ...string) map[int]int {
+		var mu sync.Mutex
+		var asking sync.WaitGroup
+		statuses := map[int]int{}
+		for _, field := range fields {
+			asking.Go(func() {
+				headers := append([]string{"Authorization", "Bearer " + c.token, "Content-Type", "application/json"}, headers...)
+				a, err := c.try("PATCH", path, strings.NewReader("{"+field+"}"), headers...)
+				if err != nil {
+					t.Error(err)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				statuses[a.status]++
+			})
+		}
+		asking.Wait()
+		return statuses
+	}
+	for range 20 {
+		if got := all(); got[200] != len(fields) {
+			t.Fatalf("statuses %v", got)
+		}
+	}
+	got := c.call("GET", path, "")
+	if v := got.object(t); v["name"] != "x" || v["ejectAfter"] != 7.0 || v["maxConnections"] != 7.0 {
+		t.Errorf("a change was lost: %v", v)
+	}
+	if got := all("If-Match", got.header.Get("ETag")); got[200] != 1 || got[412] != len(fields)-1 {
+		t.Errorf("with the same If-Match: %v", got)
 	}
 }

@@ -281,7 +281,7 @@ var refusals = []struct {
 		time.Sleep(1100 * time.Millisecond) // dates have whole seconds
 		return w.knock(cfg)
 	}},
-	{"not-yet", "nobody", func(w *ways) []string { return w.knock(w.issued(time.Now().Add(time.Hour), time.Hour)) }},
+	{"not-yet", "nobody", func(w *ways) []string { return w.knock(w.issued(time.Now().Add(3*time.Hour), time.Hour)) }},
 	{"key-mismatch", "known", func(w *ways) []string {
 		_, cert, _ := w.made(to("127.0.0.1:1"), "")
 		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -139,5 +141,56 @@ func TestServerCertificatesSurviveARestart(t *testing.T) {
 		if !before[i].Equal(after[i]) {
 			t.Errorf("port %d presents a new certificate after the restart", i)
 		}
+	}
+}
+
+// SIGHUP changes nothing, the first SIGTERM drains, and the second ends at once.
+func TestSignals(t *testing.T) {
+	s := start(t, t.TempDir())
+	c := s.signUp("testuser")
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() { defer conn.Close(); io.Copy(conn, conn) }()
+		}
+	}()
+	live, err := s.dial(c.bundle(c.frontend(l.Addr().String())))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer live.Close()
+	echo := func() error {
+		fmt.Fprint(live, "x")
+		_, err := live.Read(make([]byte, 1))
+		return err
+	}
+	if err := echo(); err != nil {
+		t.Fatal(err)
+	}
+	s.cmd.Process.Signal(syscall.SIGHUP)
+	time.Sleep(200 * time.Millisecond)
+	if err := echo(); err != nil {
+		t.Fatalf("after SIGHUP: %v", err)
+	}
+	s.cmd.Process.Signal(syscall.SIGTERM)
+	eventually(t, "it drains", func() bool { return strings.Contains(s.log.String(), "draining") })
+	if err := echo(); err != nil {
+		t.Fatalf("while it drains: %v", err)
+	}
+	s.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-s.exited:
+	case <-time.After(3 * time.Second): // the drain would take 5
+		t.Error("the second SIGTERM is ignored")
+		s.cmd.Process.Kill()
+		<-s.exited
 	}
 }
