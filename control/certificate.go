@@ -46,7 +46,7 @@ func certificateOf(r store.Certificate) Certificate {
 type Issued struct {
 	Certificate
 	CertificatePEM []byte
-	KeyPEM         []byte // RSA as PKCS#1, others as PKCS#8
+	KeyPEM         []byte // RSA as PKCS#1 unless PKCS#8 was asked for, others as PKCS#8
 	AuthorityPEM   []byte
 }
 
@@ -58,9 +58,11 @@ const issueTimeout = 60 * time.Second
 
 // IssueRequest is what a client may choose about a certificate. The zero value is right for most.
 type IssueRequest struct {
-	KeyType  string        // empty: rsa-3072
-	Lifetime time.Duration // from a minute to 397 days; zero: 90 days
-	Name     string        // a label, need not be unique; empty: none
+	KeyType string // empty: rsa-3072
+	// KeyFormat is how the private key is written: pkcs8, or pkcs1, which only RSA keys have. Empty: pkcs1 for RSA.
+	KeyFormat string
+	Lifetime  time.Duration // from a minute to 397 days; zero: 90 days
+	Name      string        // a label, need not be unique; empty: none
 	// CSR is a certificate request in PEM whose public key is used, and nothing else of it. Empty: a new key
 	// pair is made, of KeyType.
 	CSR string
@@ -70,6 +72,9 @@ type IssueRequest struct {
 }
 
 const minLifetime = time.Minute
+
+// Values of IssueRequest.KeyFormat.
+const keyPKCS1, keyPKCS8 = "pkcs1", "pkcs8"
 
 // check returns the request with its defaults filled in, or all that is wrong with it.
 func (r IssueRequest) check() (IssueRequest, error) {
@@ -82,6 +87,14 @@ func (r IssueRequest) check() (IssueRequest, error) {
 	}
 	if !slices.Contains(pki.KeyTypes, pki.KeyType(r.KeyType)) {
 		problems = append(problems, invalid("keyType", "Use rsa-3072, rsa-2048, rsa-4096, ecdsa-p256 or ed25519."))
+	}
+	switch isRSA := strings.HasPrefix(r.KeyType, "rsa-"); {
+	case r.KeyFormat != "" && r.CSR != "":
+		problems = append(problems, invalid("keyFormat", "Leave it out: the key stays with you."))
+	case r.KeyFormat != "" && r.KeyFormat != keyPKCS1 && r.KeyFormat != keyPKCS8:
+		problems = append(problems, invalid("keyFormat", "Use pkcs1 or pkcs8."))
+	case r.KeyFormat == keyPKCS1 && !isRSA:
+		problems = append(problems, invalid("keyFormat", "Use pkcs8: only RSA keys can be written as pkcs1."))
 	}
 	if r.Lifetime == 0 {
 		r.Lifetime = pki.DefaultLifetime
@@ -220,7 +233,11 @@ func (c *Control) keyFor(ctx context.Context, r IssueRequest) (public crypto.Pub
 	if err != nil {
 		return nil, "", nil, &Error{Kind: KindUnavailable, Message: "Too many keys are being made. Try again in a minute.", Err: err}
 	}
-	if keyPEM, err = pki.EncodeKey(key); err != nil {
+	encode := pki.EncodeKey
+	if r.KeyFormat == keyPKCS8 {
+		encode = pki.EncodeKeyPKCS8
+	}
+	if keyPEM, err = encode(key); err != nil {
 		return nil, "", nil, fmt.Errorf("encode a key: %w", err)
 	}
 	return key.Public(), r.KeyType, keyPEM, nil

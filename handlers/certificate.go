@@ -19,6 +19,7 @@ type issueInput struct {
 // issueBody is what a client may choose; all of it is optional.
 type issueBody struct {
 	KeyType     string `json:"keyType,omitempty" enum:"rsa-3072,rsa-2048,rsa-4096,ecdsa-p256,ed25519" doc:"Default: rsa-3072"`
+	KeyFormat   string `json:"keyFormat,omitempty" enum:"pkcs1,pkcs8" doc:"How the private key is written. Default: pkcs1 for RSA keys, pkcs8 for others, which have no other. Java reads pkcs8 only"`
 	LifetimeSec int64  `json:"lifetimeSec,omitempty" minimum:"60" maximum:"34300800" doc:"Default: 90 days"`
 	Name        string `json:"name,omitempty" doc:"A label, need not be unique"`
 	CSR         string `json:"csr,omitempty" doc:"A certificate request, PEM: its public key is used and nothing else of it. Goes without keyType"`
@@ -129,7 +130,7 @@ func (a *jsonAPI) issueCertificate(ctx context.Context, in *FrontendPath) (*issu
 func (a *jsonAPI) issueCertificateAs(ctx context.Context, in *issueInput) (*issuedOutput, error) {
 	var r control.IssueRequest
 	if in.Body != nil {
-		r.KeyType, r.Name, r.CSR, r.Renews = in.Body.KeyType, in.Body.Name, in.Body.CSR, in.Body.Renews
+		r.KeyType, r.KeyFormat, r.Name, r.CSR, r.Renews = in.Body.KeyType, in.Body.KeyFormat, in.Body.Name, in.Body.CSR, in.Body.Renews
 		r.Lifetime = time.Duration(in.Body.LifetimeSec) * time.Second
 	}
 	return a.issue(ctx, in.UUID, r)

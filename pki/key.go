@@ -55,6 +55,11 @@ func EncodeKey(key crypto.Signer) ([]byte, error) {
 	if k, isRSA := key.(*rsa.PrivateKey); isRSA {
 		return pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(k)}), nil
 	}
+	return EncodeKeyPKCS8(key)
+}
+
+// EncodeKeyPKCS8 writes any private key as PKCS#8 (RFC 5208), the only form that Java reads.
+func EncodeKeyPKCS8(key crypto.Signer) ([]byte, error) {
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
 		return nil, fmt.Errorf("encode a key: %w", err)

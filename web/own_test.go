@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
+	"encoding/pem"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -211,6 +212,23 @@ func TestCertificateForARequest(t *testing.T) {
 	} {
 		if a := send(body); a.status != 422 || !strings.Contains(a.body, "body.csr") {
 			t.Errorf("%s: %d %s", name, a.status, a.body)
+		}
+	}
+	for format, heading := range map[string]string{"": "RSA PRIVATE KEY", "pkcs1": "RSA PRIVATE KEY", "pkcs8": "PRIVATE KEY"} {
+		body := map[string]any{"keyType": "rsa-2048"}
+		if format != "" {
+			body["keyFormat"] = format
+		}
+		a := send(body)
+		key, err := base64.StdEncoding.DecodeString(a.object(t)["key"].(string))
+		must(t, err)
+		if block, _ := pem.Decode(key); block == nil || block.Type != heading {
+			t.Errorf("keyFormat %q: %.40s", format, key)
+		}
+	}
+	for _, body := range []map[string]any{{"keyType": "ecdsa-p256", "keyFormat": "pkcs1"}, {"csr": good, "keyFormat": "pkcs8"}, {"keyFormat": "der"}} {
+		if a := send(body); a.status != 422 || !strings.Contains(a.body, "body.keyFormat") {
+			t.Errorf("%v: %d %s", body, a.status, a.body)
 		}
 	}
 	if a := send(map[string]any{"csr": good, "keyType": "rsa-3072"}); a.status != 422 || !strings.Contains(a.body, "body.keyType") {
