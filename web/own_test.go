@@ -208,7 +208,7 @@ func TestCertificateForARequest(t *testing.T) {
 	damaged := []byte(good)
 	damaged[len(damaged)-50] ^= 1
 	for name, body := range map[string]map[string]any{
-		"no PEM": {"csr": "hello"}, "a weak key": {"csr": make("-newkey", "rsa:1024")}, "damaged": {"csr": string(damaged)}, "large": {"csr": strings.Repeat(good, 100)},
+		"no PEM": {"csr": "hello"}, "a weak key": {"csr": make("-newkey", "rsa:1024")}, "damaged": {"csr": string(damaged)}, "large": {"csr": strings.Repeat(good, 200)},
 	} {
 		if a := send(body); a.status != 422 || !strings.Contains(a.body, "body.csr") {
 			t.Errorf("%s: %d %s", name, a.status, a.body)
