@@ -41,6 +41,9 @@ func (c *Control) SetDisabled(ctx context.Context, id string, disabled bool) (Cl
 	if disabled && canonicalID(id) == a.ClientID {
 		return Client{}, invalid("disabled", "The administrator cannot disable itself.")
 	}
+	if disabled {
+		ctx = store.Urgent(ctx)
+	}
 	return c.changeClient(ctx, canonicalID(id), 0, func(r *store.Client) {
 		r.Disabled = disabled
 		if disabled {

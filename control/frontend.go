@@ -257,6 +257,9 @@ func (c *Control) editFrontend(ctx context.Context, f Frontend, edit func(*Front
 
 // replaceFrontend saves spec unless the record is another one than old by now.
 func (c *Control) replaceFrontend(ctx context.Context, old store.Frontend, spec FrontendSpec, drain time.Duration) (Frontend, error) {
+	if old.Active && !spec.Active {
+		ctx = store.Urgent(ctx)
+	}
 	var changed store.Frontend
 	rev, err := c.store.UpdateFrontend(ctx, old.ClientID, old.UUID, func(r *store.Frontend) error {
 		if r.Revision != old.Revision {

@@ -20,7 +20,7 @@ func (c *Control) StartSession(ctx context.Context, clientID, userAgent string) 
 		return "", err
 	}
 	id, now := hex.EncodeToString(randomBytes(32)), c.cfg.Now().UTC()
-	_, err = c.store.PutSession(ctx, store.Session{
+	_, err = c.store.PutSession(store.Urgent(ctx), store.Session{
 		IDHash: hashSession(id), ClientID: clientID, CreatedAt: now, LastSeenAt: now, ExpiresAt: now.Add(SessionLife),
 		UserAgent: clip(userAgent, 200), Address: a.Address.String(),
 	})

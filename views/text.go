@@ -706,7 +706,7 @@ func errorWords(status int) (heading, sentence string) {
 	case 429:
 		return "Too many requests", "Wait a little, then try again."
 	case 503:
-		return "XLB is restarting", "Try again in a few seconds."
+		return "XLB cannot do this now", "Try again in a few seconds."
 	}
 	return "Something broke on our side", "Nothing you sent was saved."
 }
