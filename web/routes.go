@@ -26,6 +26,8 @@ func (s *Server) routes() http.Handler {
 		s.sameOrigin,
 		s.limitBody,
 		s.identify, // bearer on /api, cookie on pages
+		headAsGet(r),
+		conditional,
 	)
 	handlers.RegisterAPI(humachi.New(r, handlers.APIConfig(s.cfg.Version)), s.control, s.log)
 
@@ -45,16 +47,16 @@ func (s *Server) routes() http.Handler {
 	r.Get(static.Prefix+"*", s.serveStatic)
 	r.Head(static.Prefix+"*", s.serveStatic)
 
-	r.NotFound(func(w http.ResponseWriter, r *http.Request) { s.refuse(w, r, http.StatusNotFound, "") })
+	r.NotFound(s.notFound(r))
 	r.MethodNotAllowed(s.methodNotAllowed(r))
 	return r
 }
 
 const eventsPath = "/events"
 
-func isAPI(r *http.Request) bool {
-	return r.URL.Path == "/api" || strings.HasPrefix(r.URL.Path, "/api/")
-}
+func isAPI(r *http.Request) bool { return isAPIPath(r.URL.Path) }
+
+func isAPIPath(path string) bool { return path == "/api" || strings.HasPrefix(path, "/api/") }
 
 // refuse answers with a status in the words of the face that was asked.
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, status int, detail string) {
@@ -63,21 +65,6 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, status int, deta
 		return
 	}
 	s.pages.Error(w, r, status)
-}
-
-// methodNotAllowed lists what is allowed, which chi does only while it writes the answer itself.
-func (s *Server) methodNotAllowed(routes chi.Routes) http.HandlerFunc {
-	methods := []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete}
-	return func(w http.ResponseWriter, r *http.Request) {
-		var allowed []string
-		for _, method := range methods {
-			if routes.Match(chi.NewRouteContext(), method, r.URL.Path) {
-				allowed = append(allowed, method)
-			}
-		}
-		w.Header().Set("Allow", strings.Join(allowed, ", "))
-		s.refuse(w, r, http.StatusMethodNotAllowed, "Use one of the methods in the Allow header.")
-	}
 }
 
 // needsLogin sends browsers that are not logged in to the log-in page, and back afterwards.

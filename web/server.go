@@ -99,11 +99,21 @@ func (s *Server) tlsConfig() *tls.Config {
 	}
 	cfg := base.Clone()
 	cfg.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-		if !isBrowser(hello) {
+		speaks := func(protocol string) bool { return slices.Contains(base.NextProtos, protocol) }
+		browser, old := isBrowser(hello), len(hello.SupportedProtos) > 0 && !slices.ContainsFunc(hello.SupportedProtos, speaks)
+		if !browser && !old {
 			return nil, nil
 		}
 		one := base.Clone()
-		one.ClientCAs = s.control.ClientAuthorities()
+		if browser {
+			one.ClientCAs = s.control.ClientAuthorities()
+		}
+		if old { // HTTP/1.0, or something unknown: that is no reason to refuse the connection
+			one.NextProtos = []string{"http/1.0"}
+			if !slices.Contains(hello.SupportedProtos, "http/1.0") {
+				one.NextProtos = nil
+			}
+		}
 		return one, nil
 	}
 	return cfg

@@ -196,7 +196,7 @@ func TestReadyzSaysDrainingUntilTheLastConnection(t *testing.T) {
 	if _, err := conn.Read(make([]byte, 5)); err != nil {
 		t.Fatal(err)
 	}
-	s.cmd.Process.Signal(syscall.SIGTERM)
+	s.terminate()
 	eventually(t, "503 from /readyz", func() bool {
 		resp, err := http.Get("http://" + s.ops + "/readyz")
 		if err != nil {

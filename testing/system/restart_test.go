@@ -180,7 +180,7 @@ func TestSignals(t *testing.T) {
 	if err := echo(); err != nil {
 		t.Fatalf("after SIGHUP: %v", err)
 	}
-	s.cmd.Process.Signal(syscall.SIGTERM)
+	s.terminate()
 	eventually(t, "it drains", func() bool { return strings.Contains(s.log.String(), "draining") })
 	if err := echo(); err != nil {
 		t.Fatalf("while it drains: %v", err)

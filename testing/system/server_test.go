@@ -49,6 +49,7 @@ type server struct {
 	ops          string
 	log          *lockedBuffer
 	cmd          *exec.Cmd
+	asked        *exec.Cmd // to end
 	exited       chan error
 	client       *http.Client
 	authorityPEM []byte
@@ -118,12 +119,20 @@ func (s *server) roots() *x509.CertPool {
 	return pool
 }
 
+// terminate asks the process to end, once: the second signal would end it at once.
+func (s *server) terminate() {
+	if s.asked != s.cmd {
+		s.asked = s.cmd
+		s.cmd.Process.Signal(syscall.SIGTERM)
+	}
+}
+
 // stop asks the process to end and waits for it. It may be called again.
 func (s *server) stop() {
 	if s.cmd.ProcessState != nil {
 		return
 	}
-	s.cmd.Process.Signal(syscall.SIGTERM)
+	s.terminate()
 	select {
 	case err := <-s.exited:
 		if err != nil && !s.t.Failed() {
