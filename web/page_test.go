@@ -2,9 +2,11 @@ package web
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"regexp"
 	"strings"
@@ -237,5 +239,37 @@ func streamEnds(t *testing.T, f *fixture) {
 	}
 	if _, err := io.ReadAll(lines); err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Logf("the stream ended with %v", err)
+	}
+}
+
+// leaving is the context of a browser that goes on to another page while this one is made: it ends after it was
+// asked a number of times.
+type leaving struct {
+	context.Context
+	asked, after int
+}
+
+// Err implements context.Context.
+func (l *leaving) Err() error {
+	if l.asked++; l.asked > l.after {
+		return context.Canceled
+	}
+	return nil
+}
+
+// A page whose browser has gone on is no failure of ours.
+func TestAbortedPageIsNoError(t *testing.T) {
+	f := start(t)
+	c := f.signUp("testuser")
+	cookie, id := f.cookieOf(c), c.frontend("10.0.0.1:80")
+	for _, path := range []string{"/", "/frontends", "/account", "/certificates", "/frontends/" + id, "/frontends/" + id + "/settings"} {
+		for after := range 12 {
+			r := httptest.NewRequest("GET", path, nil)
+			r.Header.Set("Cookie", cookie)
+			f.server.Handler().ServeHTTP(httptest.NewRecorder(), r.WithContext(&leaving{Context: t.Context(), after: after}))
+		}
+	}
+	if log := f.log.String(); strings.Contains(log, "page failed") {
+		t.Errorf("the log has an error:\n%s", log)
 	}
 }

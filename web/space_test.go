@@ -2,7 +2,9 @@ package web
 
 import (
 	"context"
+	"net/http/httptest"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
@@ -49,6 +51,13 @@ func TestTakingAwayWorksOnAFullDisk(t *testing.T) {
 	end()
 	c, _, end = open(free / 2 * 3) // two thirds of what writes need: more than the half that is kept for these
 	defer end()
+	server, err := New(Config{Control: c})
+	must(t, err)
+	answer := httptest.NewRecorder()
+	server.OpsHandler().ServeHTTP(answer, httptest.NewRequest("GET", "/readyz", nil))
+	if text := answer.Body.String(); answer.Code != 200 || !strings.HasPrefix(text, "degraded: ") || !strings.Contains(text, "make room") {
+		t.Errorf("readyz: %d %s", answer.Code, text)
+	}
 	if _, err := c.CreateClient(t.Context(), "another", ""); control.KindOf(err) != control.KindUnavailable {
 		t.Errorf("a sign-up: %v", err)
 	}
