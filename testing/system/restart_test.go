@@ -188,9 +188,9 @@ func TestSignals(t *testing.T) {
 	s.cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-s.exited:
+		s.over = s.cmd
 	case <-time.After(3 * time.Second): // the drain would take 5
 		t.Error("the second SIGTERM is ignored")
-		s.cmd.Process.Kill()
-		<-s.exited
+		s.kill()
 	}
 }

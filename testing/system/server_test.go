@@ -49,7 +49,7 @@ type server struct {
 	ops          string
 	log          *lockedBuffer
 	cmd          *exec.Cmd
-	asked        *exec.Cmd // to end
+	asked, over  *exec.Cmd // the one that was asked to end, and the one that is known to have ended
 	exited       chan error
 	client       *http.Client
 	authorityPEM []byte
@@ -129,12 +129,13 @@ func (s *server) terminate() {
 
 // stop asks the process to end and waits for it. It may be called again.
 func (s *server) stop() {
-	if s.cmd.ProcessState != nil {
+	if s.over == s.cmd {
 		return
 	}
 	s.terminate()
 	select {
 	case err := <-s.exited:
+		s.over = s.cmd
 		if err != nil && !s.t.Failed() {
 			s.t.Errorf("xlb ended with %v\n%s", err, s.log)
 		}
@@ -151,6 +152,7 @@ func (s *server) stop() {
 func (s *server) kill() {
 	s.cmd.Process.Kill()
 	<-s.exited
+	s.over = s.cmd
 }
 
 // answer is a response with its body read.
