@@ -50,7 +50,7 @@ var optionTexts = []struct {
 	{"check.rise", optionText{group: "health", label: "Successes until up", how: "This many in a row.", unit: "checks", kind: "number", only: "only-check"}},
 	{"closeOnDown", optionText{group: "health", label: "Close connections of a route that goes down", how: "Otherwise they go on for as long as they can.", kind: "switch", only: "only-check"}},
 	{"ejectAfter", optionText{group: "health", label: "Failures until a route rests", how: "In a row, with or without checks. It rests for 30 s, longer each time, and comes back as soon as it answers.", unit: "failures", zero: "never", kind: "number"}},
-	{"ejectOn", optionText{group: "health", label: "What is a failure", how: "A route that takes connections and ends them within a second without a byte does not answer a probe either way: it rests for the whole time.", kind: "select", choices: []choice{
+	{"ejectOn", optionText{group: "health", label: "What is a failure", how: "An early end comes within a second, without a byte. A route that rests for those is not probed, because it would answer.", kind: "select", choices: []choice{
 		{"", "A failed connect"}, {"early-close", "A failed connect, or an early end without a byte"}}}},
 
 	{"maxConnections", optionText{group: "limits", label: "Connections", how: "At once.", unit: "connections", zero: "no bound", kind: "number"}},
