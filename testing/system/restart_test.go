@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -148,21 +147,7 @@ func TestServerCertificatesSurviveARestart(t *testing.T) {
 func TestSignals(t *testing.T) {
 	s := start(t, t.TempDir())
 	c := s.signUp("testuser")
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	go func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() { defer conn.Close(); io.Copy(conn, conn) }()
-		}
-	}()
-	live, err := s.dial(c.bundle(c.frontend(l.Addr().String())))
+	live, err := s.dial(c.bundle(c.frontend(echoes(t))))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -325,6 +325,26 @@ func greeter(t *testing.T, name string) string {
 	return l.Addr().String()
 }
 
+// echoes is an upstream that sends back what it gets.
+func echoes(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() { defer conn.Close(); io.Copy(conn, conn) }()
+		}
+	}()
+	return l.Addr().String()
+}
+
 // web is an HTTP upstream that answers with its name.
 func web(t *testing.T, name string) string {
 	t.Helper()

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"strings"
@@ -50,21 +49,7 @@ func (s *server) limitFiles() (undo func()) {
 func TestStoreThatFailsComesBack(t *testing.T) {
 	s := start(t, t.TempDir())
 	c := s.signUp("testuser")
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	go func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() { defer conn.Close(); io.Copy(conn, conn) }()
-		}
-	}()
-	id := c.frontend(l.Addr().String())
+	id := c.frontend(echoes(t))
 	live, err := s.dial(c.bundle(id))
 	if err != nil {
 		t.Fatal(err)
