@@ -120,3 +120,23 @@ func (c *Control) owner(leaf *x509.Certificate) (clientID, frontendID, serial st
 	}
 	return "", "", serial
 }
+
+// Types of our own fields in a PROXY header of version 2.
+const (
+	proxyClient   = 0xE5
+	proxyFrontend = 0xE6
+)
+
+// proxyFields name the owner of a connection to a route that wants to know.
+func proxyFields(b *bearer) []lb.TLV {
+	if b.frontend.record.Options.Proxy != 2 {
+		return nil
+	}
+	return []lb.TLV{{Type: proxyClient, Value: []byte(b.clientID)}, {Type: proxyFrontend, Value: []byte(b.frontendID)}}
+}
+
+// applyTimes writes the times of a frontend's connections into an admission.
+func applyTimes(a *lb.Admission, o *Options) {
+	a.IdleTimeout, a.CloseTimeout = seconds(o.IdleTimeoutSec), seconds(o.HalfCloseTimeoutSec)
+	a.MaxLifetime, a.KeepAlive = seconds(o.MaxLifetimeSec), seconds(orOff(o.KeepAliveSec))
+}

@@ -38,21 +38,17 @@ func (s Strategy) String() string {
 	return Strategies[s]
 }
 
+const defaultRouteTimeout = 30 // seconds
+
+// Bounds of a frontend and its routes: seconds, connections at once, share.
 const (
-	defaultRouteTimeout = 30  // seconds
-	maxRouteTimeout     = 300 // seconds
-	maxCapacity         = 1_000_000
-	maxWeight           = 256
+	MaxRouteTimeout = 300
+	MaxCapacity     = 1_000_000
+	MaxWeight       = 256
 )
 
-// Route is one destination of a frontend.
-type Route struct {
-	Dest     string // host:port
-	Capacity int    // most connections at once, 0 = no bound
-	Weight   int    // its share beside the others, 1 to 256; 0 is 1
-	Backup   bool   // used while no other route is usable or has answered
-	State    string // what its owner wants: empty for ready, drain or maintenance
-}
+// Route is one destination of a frontend. It is kept as it is given, so the record's type serves.
+type Route = store.Route
 
 // FrontendSpec is what a client decides about a frontend.
 type FrontendSpec struct {
@@ -90,10 +86,7 @@ func frontendOf(r store.Frontend) Frontend {
 		ID:           r.UUID, ClientID: r.ClientID, AccessKey: r.AccessKey,
 		CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt, FirstByte: r.FirstByteAt, Revision: r.Revision,
 	}
-	f.Routes = make([]Route, 0, len(r.Routes))
-	for _, route := range r.Routes {
-		f.Routes = append(f.Routes, Route(route))
-	}
+	f.Routes = append([]Route{}, r.Routes...) // a copy: the record may be shared, and callers edit
 	if f.Options = DefaultOptions(); r.Options != nil {
 		f.Options = *r.Options
 	}
@@ -103,12 +96,12 @@ func frontendOf(r store.Frontend) Frontend {
 // into writes what the client decides into the record.
 func (s FrontendSpec) into(r *store.Frontend) {
 	r.Name, r.Active, r.Strategy, r.RouteTimeoutSec = s.Name, s.Active, int(s.Strategy), s.RouteTimeoutSec
-	r.Routes = make([]store.Route, 0, len(s.Routes))
-	for _, route := range s.Routes {
-		r.Routes = append(r.Routes, store.Route(route))
-	}
+	r.Routes = append([]Route{}, s.Routes...)
 	r.Options = &s.Options
 }
+
+// RouteStates lists what an owner may want of a route; the empty text is ready.
+var RouteStates = []string{"", "drain", "maintenance"}
 
 var routeStates = map[string]lb.State{"": lb.Ready, "drain": lb.Drain, "maintenance": lb.Maintenance}
 
@@ -135,6 +128,16 @@ func (c *Control) pool(f Frontend, all addresses) lb.PoolConfig {
 		}
 	}
 	return cfg
+}
+
+func seconds(n int) time.Duration { return time.Duration(n) * time.Second }
+
+// orOff turns 0 = off into the library's negative = off.
+func orOff(n int) int {
+	if n == 0 {
+		return -1
+	}
+	return n
 }
 
 // CreateFrontend saves a frontend for the actor. It is live when the call returns.
@@ -310,10 +313,10 @@ func (c *Control) checkFrontend(ctx context.Context, spec FrontendSpec, known []
 	if spec.Strategy < 0 || int(spec.Strategy) >= len(Strategies) {
 		problems = append(problems, invalid("strategy", "Use 0 to %d, or a name: %s.", len(Strategies)-1, strings.Join(Strategies, ", ")))
 	}
-	if spec.RouteTimeoutSec < 1 || spec.RouteTimeoutSec > maxRouteTimeout {
-		problems = append(problems, invalid("routeTimeoutSec", "Use 1 to %d seconds.", maxRouteTimeout))
+	if spec.RouteTimeoutSec < 1 || spec.RouteTimeoutSec > MaxRouteTimeout {
+		problems = append(problems, invalid("routeTimeoutSec", "Use 1 to %d seconds.", MaxRouteTimeout))
 	}
-	problems = append(problems, checkOptions(&spec.Options)...)
+	problems = append(problems, checkOptions(&spec)...)
 	if problem := c.checkRouteKey(&spec); problem != nil {
 		problems = append(problems, problem)
 	}

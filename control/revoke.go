@@ -28,7 +28,7 @@ func (r Revocation) check() (Revocation, error) {
 	if r.Reason == "" {
 		r.Reason = RevocationReasons[0]
 	}
-	if !oneOf(RevocationReasons, r.Reason) {
+	if !slices.Contains(RevocationReasons, r.Reason) {
 		problems = append(problems, invalid("reason", "Use unspecified, key-compromise, superseded or cessation-of-operation."))
 	}
 	if r.Drain < 0 || r.Drain > maxDrain {

@@ -41,13 +41,13 @@ func (c *Control) checkRoutes(ctx context.Context, routes, known []Route) ([]Rou
 		default:
 			rows[dest] = i + 1
 		}
-		if r.Capacity < 0 || r.Capacity > maxCapacity {
-			problems = append(problems, invalid(fmt.Sprintf("routes[%d].capacity", i), "Use 0 for no bound, or 1 to %d connections.", maxCapacity))
+		if r.Capacity < 0 || r.Capacity > MaxCapacity {
+			problems = append(problems, invalid(fmt.Sprintf("routes[%d].capacity", i), "Use 0 for no bound, or 1 to %d connections.", MaxCapacity))
 		}
-		if r.Weight < 0 || r.Weight > maxWeight {
-			problems = append(problems, invalid(fmt.Sprintf("routes[%d].weight", i), "Use 1 to %d; 0 is 1.", maxWeight))
+		if r.Weight < 0 || r.Weight > MaxWeight {
+			problems = append(problems, invalid(fmt.Sprintf("routes[%d].weight", i), "Use 1 to %d; 0 is 1.", MaxWeight))
 		}
-		if !oneOf(RouteStates, r.State) {
+		if !slices.Contains(RouteStates, r.State) {
 			problems = append(problems, invalid(fmt.Sprintf("routes[%d].state", i), "Use ready, drain or maintenance."))
 		}
 		r.Dest = dest

@@ -431,3 +431,10 @@ func (t *table[K, V]) all() map[K]V {
 	}
 	return all
 }
+
+// applyLimits brings a frontend's limit up to date.
+func applyLimits(l *lb.Limit, o *Options) {
+	l.SetMax(o.MaxConnections)
+	l.SetRate(o.ConnectionsPerSec)
+	l.SetBandwidth(o.BytesPerSec)
+}

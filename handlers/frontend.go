@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"strconv"
 	"strings"
@@ -50,7 +51,24 @@ type frontendBody struct {
 	Routes          []routeBody `json:"routes" nullable:"false"`
 	CreatedAt       timestamp   `json:"createdAt"`
 	UpdatedAt       timestamp   `json:"updatedAt"`
-	OptionsBody
+
+	spec *control.FrontendSpec // whose options follow
+}
+
+// MarshalJSON writes the fields above and the options.
+func (b frontendBody) MarshalJSON() ([]byte, error) {
+	type own frontendBody // without this method
+	fields, err := json.Marshal(own(b))
+	if err != nil {
+		return nil, err
+	}
+	return appendOptions(fields, b.spec)
+}
+
+// TransformSchema adds the options.
+func (frontendBody) TransformSchema(r huma.Registry, s *huma.Schema) *huma.Schema {
+	addOptionsOf(r, s)
+	return s
 }
 
 type frontendOutput struct {
@@ -167,7 +185,7 @@ func frontendBodyOf(f control.Frontend) frontendBody {
 	body := frontendBody{
 		UUID: f.ID, Name: f.Name, Active: f.Active, Strategy: int(f.Strategy), RouteTimeoutSec: f.RouteTimeoutSec,
 		ClientID: f.ClientID, AccessKey: f.AccessKey, Routes: make([]routeBody, 0, len(f.Routes)),
-		CreatedAt: timestampOf(f.CreatedAt), UpdatedAt: timestampOf(f.UpdatedAt), OptionsBody: optionsBodyOf(f.Options),
+		CreatedAt: timestampOf(f.CreatedAt), UpdatedAt: timestampOf(f.UpdatedAt), spec: &f.FrontendSpec,
 	}
 	for _, r := range f.Routes {
 		body.Routes = append(body.Routes, routeBodyOf(r))

@@ -43,19 +43,86 @@ func (o optional[T]) into(field *T, otherwise T) {
 // frontendInput is what a client decides about a frontend: all of it, or what shall change.
 type frontendInput struct {
 	Name            optional[string]         `json:"name,omitempty" doc:"A label, need not be unique. Default: suggested from the first port"`
-	Active          optional[bool]           `json:"active,omitempty" doc:"Default: true"`
+	Active          optional[bool]           `json:"active,omitempty" doc:"Whether its certificates are served"`
 	Strategy        optional[strategyNumber] `json:"strategy,omitempty" doc:"0 or round-robin (default), 1 or least-connections, 2 or weighted-round-robin, 3 or two-choices, 4 or random, 5 or source-hash, 6 or identity-hash"`
-	RouteTimeoutSec optional[int]            `json:"routeTimeoutSec,omitempty" doc:"One budget for waiting and all dials, 1 to 300. Default: 30"`
+	RouteTimeoutSec optional[int]            `json:"routeTimeoutSec,omitempty" doc:"One budget for waiting and all dials"`
 	Routes          optional[[]routeBody]    `json:"routes,omitempty" doc:"At least one in a frontend; a list replaces the whole list"`
-	OptionsInput
+
+	options optionValues
+}
+
+// UnmarshalJSON reads the fields above and the options.
+func (in *frontendInput) UnmarshalJSON(body []byte) error {
+	type own frontendInput // without this method
+	if err := json.Unmarshal(body, (*own)(in)); err != nil {
+		return err
+	}
+	options, err := readOptionValues(body)
+	in.options = options
+	return err
+}
+
+// TransformSchema adds the options, and the bounds of the rest.
+func (frontendInput) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
+	addOptions(s)
+	s.Properties["active"].Extensions = map[string]any{"default": true}
+	s.Properties["routeTimeoutSec"].Extensions = map[string]any{
+		"minimum": 1, "maximum": control.MaxRouteTimeout, "default": control.DefaultFrontend().RouteTimeoutSec,
+	}
+	return s
 }
 
 type routeBody struct {
-	Dest     string `json:"dest" doc:"host:port" example:"10.0.7.2:6379"`
-	Capacity int    `json:"capacity" required:"false" doc:"Most connections at once, 0 for no bound"`
-	Weight   int    `json:"weight" required:"false" doc:"Share beside the others, 1 to 256"`
-	Backup   bool   `json:"backup" required:"false" doc:"Used while no other route is usable, and by a connection that no other route has answered"`
-	State    none   `json:"state" required:"false" doc:"ready, drain (takes no new connections; those it has may go on for drainTimeoutSec) or maintenance (and ends those it has)"`
+	Dest     string     `json:"dest" doc:"host:port" example:"10.0.7.2:6379"`
+	Capacity int        `json:"capacity" required:"false" doc:"Most connections at once, 0 for no bound"`
+	Weight   int        `json:"weight" required:"false" doc:"Share beside the others, 1 to 256"`
+	Backup   bool       `json:"backup" required:"false" doc:"Used while no other route is usable, and by a connection that no other route has answered"`
+	State    routeState `json:"state" required:"false" doc:"ready, drain (takes no new connections; those it has may go on for drainTimeoutSec) or maintenance (and ends those it has)"`
+}
+
+// TransformSchema adds the bounds.
+func (routeBody) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
+	s.Properties["capacity"].Extensions = map[string]any{"minimum": 0, "maximum": control.MaxCapacity, "default": 0}
+	s.Properties["weight"].Extensions = map[string]any{"minimum": 0, "maximum": control.MaxWeight, "default": 1}
+	states := []any{ready}
+	for _, state := range control.RouteStates[1:] {
+		states = append(states, state)
+	}
+	s.Properties["state"].Extensions = map[string]any{"enum": states, "default": ready}
+	return s
+}
+
+// routeState is what an owner wants of a route. Ready is stored as the empty text.
+type routeState string
+
+const ready = "ready"
+
+// UnmarshalJSON reads a state by its name in the API.
+func (s *routeState) UnmarshalJSON(data []byte) error {
+	var text string
+	if err := json.Unmarshal(data, &text); err != nil {
+		return err
+	}
+	switch text {
+	case ready:
+		text = ""
+	case "":
+		text = "?" // the empty text has no meaning in the API
+	}
+	*s = routeState(text)
+	return nil
+}
+
+// Schema is a text.
+func (routeState) Schema(r huma.Registry) *huma.Schema {
+	return huma.SchemaFromType(r, reflect.TypeFor[string]())
+}
+
+func named(value, nothing string) string {
+	if value == "" {
+		return nothing
+	}
+	return value
 }
 
 func (r routeBody) route() control.Route {
@@ -63,7 +130,7 @@ func (r routeBody) route() control.Route {
 }
 
 func routeBodyOf(r control.Route) routeBody {
-	return routeBody{Dest: r.Dest, Capacity: r.Capacity, Weight: max(1, r.Weight), Backup: r.Backup, State: none(named(r.State, "ready"))}
+	return routeBody{Dest: r.Dest, Capacity: r.Capacity, Weight: max(1, r.Weight), Backup: r.Backup, State: routeState(named(r.State, ready))}
 }
 
 // into changes spec to what the input says.
@@ -81,8 +148,7 @@ func (in frontendInput) into(spec *control.FrontendSpec) {
 			spec.Routes = append(spec.Routes, r.route())
 		}
 	}
-	in.OptionsInput.into(&spec.Options)
-	in.RouteTLS.value.Key.into(&spec.RouteKey, "")
+	in.options.into(spec)
 }
 
 // strategyNumber is a strategy by its number or its name.

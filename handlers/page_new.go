@@ -42,7 +42,7 @@ func readForm(r *http.Request) newForm {
 	return f
 }
 
-// atoi reads a number; what is none becomes bad, which the rules refuse.
+// atoi reads a number; what is none becomes notANumber.
 func atoi(text string, empty int) int {
 	text = strings.TrimSpace(text)
 	if text == "" {
@@ -50,12 +50,13 @@ func atoi(text string, empty int) int {
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil {
-		return bad
+		return notANumber
 	}
 	return n
 }
 
-const bad = -1
+// notANumber stands for a text in a form that is no number. All rules refuse it.
+const notANumber = -1
 
 // spec is what the form asks for; empty rows ask for nothing. rows has, for each route, its row.
 func (f newForm) spec(base control.FrontendSpec) (spec control.FrontendSpec, rows []int) {
@@ -69,7 +70,7 @@ func (f newForm) spec(base control.FrontendSpec) (spec control.FrontendSpec, row
 			rows = append(rows, i)
 		}
 	}
-	f.options.into(&base.Options)
+	f.options.into(&base)
 	return base, rows
 }
 

@@ -29,9 +29,9 @@ type Frontend struct {
 type Route struct {
 	Dest     string `json:"dest"`             // host:port
 	Capacity int    `json:"capacity"`         // most connections at once, 0 for no bound
-	Weight   int    `json:"weight,omitempty"` // share of connections, 0 for 1
-	Backup   bool   `json:"backup,omitempty"` // only when no other is usable
-	State    string `json:"state,omitempty"`  // "" for ready, drain or maintenance
+	Weight   int    `json:"weight,omitempty"` // its share beside the others, 1 to 256; 0 is 1
+	Backup   bool   `json:"backup,omitempty"` // used while no other route is usable or has answered
+	State    string `json:"state,omitempty"`  // what its owner wants: "" for ready, drain or maintenance
 }
 
 func (f *Frontend) setRevision(rev uint64) { f.Revision = rev }

@@ -7,7 +7,9 @@ type Option struct {
 	Field     string // in the API
 	Value     string // as typed; "on" or "" of a switch
 	Default   string // the same, as it would be untouched
-	Low, High string // bounds of a number, "" when there are none
+	Low, High string // bounds of a number, "" when it is none
+	Zero      string // what 0 stands for, "" where it is nothing special
+	Unit      string // of a number
 }
 
 // Difference is a field that two people have changed, or one of them.
@@ -52,7 +54,7 @@ func (o shownOption) class() string {
 }
 
 func (o shownOption) input() input {
-	in := input{id: o.id(), by: o.id() + "-h", name: o.Field, label: o.label, kind: "text", value: o.Value, err: o.err, unit: o.unit, autocomplete: "off", mono: true}
+	in := input{id: o.id(), by: o.id() + "-h", name: o.Field, label: o.label, kind: "text", value: o.Value, err: o.err, unit: o.Unit, autocomplete: "off", mono: true}
 	if o.kind == "number" {
 		in.mode = "numeric"
 	}

@@ -192,3 +192,38 @@ func TestRouteBehindProxyHeaderAndTLS(t *testing.T) {
 		t.Errorf("%d %s", a.status, a.body)
 	}
 }
+
+// The form of the settings takes a certificate with its key, keeps the key when it is left empty, and never
+// shows it again, not beside an error either.
+func TestRouteCertificateInSettings(t *testing.T) {
+	f := start(t)
+	c := f.signUp("testuser")
+	cookie := []string{"Cookie", f.cookieOf(c)}
+	id := c.frontend("10.0.0.1:80")
+	path := "/frontends/" + id + "/settings"
+	own, key := newIssuer(t).issue(t, "balancer")
+	hasKey := func() bool {
+		over := c.call("GET", "/api/v1/client/frontend/"+id, "").object(t)["routeTls"].(map[string]any)
+		return over["hasKey"].(bool) && strings.TrimSpace(over["certificate"].(string)) == strings.TrimSpace(string(own))
+	}
+	with := map[string]string{"routeTls.mode": "verify", "routeTls.certificate": string(own), "routeTls.key": string(key)}
+	with["idleTimeoutSec"] = "soon"
+	if a := f.postForm(path, f.settings(id, cookie, with).Encode(), cookie...); a.status != 422 || strings.Contains(a.body, "PRIVATE KEY") || hasKey() {
+		t.Fatalf("with another field that is wrong: %d %s", a.status, a.body)
+	}
+	with["idleTimeoutSec"] = "90"
+	if a := f.postForm(path, f.settings(id, cookie, with).Encode(), cookie...); a.status != 303 || !hasKey() {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	if page := f.do("GET", path, nil, cookie...).body; strings.Contains(page, "PRIVATE KEY") || !strings.Contains(page, "BEGIN CERTIFICATE") {
+		t.Error("the page shows the key, or not the certificate")
+	}
+	if a := f.postForm(path, f.settings(id, cookie, map[string]string{"idleTimeoutSec": "91"}).Encode(), cookie...); a.status != 303 || !hasKey() {
+		t.Fatalf("with the key left empty: %d %s", a.status, a.body)
+	}
+	older := f.settings(id, cookie, map[string]string{"idleTimeoutSec": "92"})
+	older.Del("routeTls.certificate") // a page from before there was such a field
+	if a := f.postForm(path, older.Encode(), cookie...); a.status != 303 || !hasKey() {
+		t.Fatalf("without the field: %d %s", a.status, a.body)
+	}
+}

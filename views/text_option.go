@@ -16,10 +16,9 @@ const (
 
 // optionText is what the settings page says about an option.
 type optionText struct {
-	group, label, how, unit string
+	group, label, how string
 
 	choices []choice // of a select
-	zero    string   // what 0 is, "" where it is nothing special
 	kind    string   // number, text, area, switch or select
 	only    string   // a class: shown only while another option has a value that needs it
 }
@@ -31,12 +30,12 @@ var optionTexts = []struct {
 	field string
 	optionText
 }{
-	{"slowStartSec", optionText{group: "balancing", label: "Slow start", how: "A route that comes back gets its full share only after this time.", unit: secondsUnit, zero: "off", kind: "number"}},
-	{"panicPercent", optionText{group: "balancing", label: "Panic threshold", how: "With fewer healthy routes than this, all of them are used: wrong checks must not take you down.", unit: "percent", zero: "never", kind: "number"}},
-	{"queueLimit", optionText{group: "balancing", label: "Queue", how: "Connections that may wait while every route is full.", unit: "connections", zero: "no queue", kind: "number"}},
+	{"slowStartSec", optionText{group: "balancing", label: "Slow start", how: "A route that comes back gets its full share only after this time.", kind: "number"}},
+	{"panicPercent", optionText{group: "balancing", label: "Panic threshold", how: "With fewer healthy routes than this, all of them are used: wrong checks must not take you down.", kind: "number"}},
+	{"queueLimit", optionText{group: "balancing", label: "Queue", how: "Connections that may wait while every route is full.", kind: "number"}},
 
 	{"check.kind", optionText{group: "health", label: "Kind", how: "A TCP connect proves that something listens. HTTP proves that it answers.", kind: "select", choices: []choice{
-		{"", "No checks"}, {"tcp", "TCP connect"}, {"tls", "TLS handshake"}, {"send", "Send and expect"}, {"http", "HTTP"}}}},
+		{"none", "No checks"}, {"tcp", "TCP connect"}, {"tls", "TLS handshake"}, {"send", "Send and expect"}, {"http", "HTTP"}}}},
 	{"check.method", optionText{group: "health", label: "Method", how: "Of the HTTP request.", kind: "select", only: "only-http", choices: []choice{{"GET", "GET"}, {"HEAD", "HEAD"}, {"OPTIONS", "OPTIONS"}}}},
 	{"check.path", optionText{group: "health", label: "Path", how: "A page that fails while the service does.", kind: "text", only: "only-http"}},
 	{"check.host", optionText{group: "health", label: "Host", how: "The Host header. Empty is the route’s own address or name.", kind: "text", only: "only-http"}},
@@ -44,31 +43,33 @@ var optionTexts = []struct {
 	{"check.statusHigh", optionText{group: "health", label: "Highest good status", how: "Answers above it fail the check.", kind: "number", only: "only-http"}},
 	{"check.send", optionText{group: "health", label: "Send", how: "What goes out first. Empty sends nothing.", kind: "text", only: "only-send"}},
 	{"check.expect", optionText{group: "health", label: "Expect", how: "A text that has to be in the answer. Empty takes any.", kind: "text", only: "only-send"}},
-	{"check.intervalSec", optionText{group: "health", label: "Interval", how: "Time between two checks of one route, give or take 10 %.", unit: secondsUnit, kind: "number", only: "only-check"}},
-	{"check.timeoutSec", optionText{group: "health", label: "Time-out of a check", how: "An answer that takes longer counts as none.", unit: secondsUnit, kind: "number", only: "only-check"}},
-	{"check.fall", optionText{group: "health", label: "Failures until down", how: "This many in a row.", unit: "checks", kind: "number", only: "only-check"}},
-	{"check.rise", optionText{group: "health", label: "Successes until up", how: "This many in a row.", unit: "checks", kind: "number", only: "only-check"}},
+	{"check.intervalSec", optionText{group: "health", label: "Interval", how: "Time between two checks of one route, give or take 10 %.", kind: "number", only: "only-check"}},
+	{"check.timeoutSec", optionText{group: "health", label: "Time-out of a check", how: "An answer that takes longer counts as none.", kind: "number", only: "only-check"}},
+	{"check.fall", optionText{group: "health", label: "Failures until down", how: "This many in a row.", kind: "number", only: "only-check"}},
+	{"check.rise", optionText{group: "health", label: "Successes until up", how: "This many in a row.", kind: "number", only: "only-check"}},
 	{"closeOnDown", optionText{group: "health", label: "Close connections of a route that goes down", how: "Otherwise they go on for as long as they can.", kind: "switch", only: "only-check"}},
-	{"ejectAfter", optionText{group: "health", label: "Failures until a route rests", how: "In a row, with or without checks. It rests for 30 s, longer each time, and comes back as soon as it answers.", unit: "failures", zero: "never", kind: "number"}},
+	{"ejectAfter", optionText{group: "health", label: "Failures until a route rests", how: "In a row, with or without checks. It rests for 30 s, longer each time, and comes back as soon as it answers.", kind: "number"}},
 	{"ejectOn", optionText{group: "health", label: "What is a failure", how: "An early end comes within a second, without a byte. A route that rests for those is not probed, because it would answer.", kind: "select", choices: []choice{
-		{"", "A failed connect"}, {"early-close", "A failed connect, or an early end without a byte"}}}},
+		{"connect", "A failed connect"}, {"early-close", "A failed connect, or an early end without a byte"}}}},
 
-	{"maxConnections", optionText{group: "limits", label: "Connections", how: "At once.", unit: "connections", zero: "no bound", kind: "number"}},
-	{"connectionsPerSec", optionText{group: "limits", label: "New connections", how: "In a second; what is over it is refused.", unit: "per second", zero: "no bound", kind: "number"}},
-	{"bytesPerSec", optionText{group: "limits", label: "Bytes", how: "In a second, both directions together; what is over it is slowed down.", unit: "bytes/s", zero: "no bound", kind: "number"}},
+	{"maxConnections", optionText{group: "limits", label: "Connections", how: "At once.", kind: "number"}},
+	{"connectionsPerSec", optionText{group: "limits", label: "New connections", how: "In a second; what is over it is refused.", kind: "number"}},
+	{"bytesPerSec", optionText{group: "limits", label: "Bytes", how: "In a second, both directions together; what is over it is slowed down.", kind: "number"}},
 
-	{"idleTimeoutSec", optionText{group: "timeouts", label: "Idle", how: "A connection without a byte for so long is closed.", unit: secondsUnit, kind: "number"}},
-	{"halfCloseTimeoutSec", optionText{group: "timeouts", label: "Half-closed", how: "The same once one side has ended its direction.", unit: secondsUnit, kind: "number"}},
-	{"maxLifetimeSec", optionText{group: "timeouts", label: "Longest life", how: "A connection is closed after so long, busy or not.", unit: secondsUnit, zero: "for ever", kind: "number"}},
-	{"keepAliveSec", optionText{group: "timeouts", label: "TCP keep-alive", how: "Sent to both sides of a quiet connection after so long, to notice machines that are gone.", unit: secondsUnit, zero: "off", kind: "number"}},
-	{"drainTimeoutSec", optionText{group: "timeouts", label: "Drain", how: "Connections of a route that is drained or removed have so long to end.", unit: secondsUnit, zero: "at once", kind: "number"}},
+	{"idleTimeoutSec", optionText{group: "timeouts", label: "Idle", how: "A connection without a byte for so long is closed.", kind: "number"}},
+	{"halfCloseTimeoutSec", optionText{group: "timeouts", label: "Half-closed", how: "The same once one side has ended its direction.", kind: "number"}},
+	{"maxLifetimeSec", optionText{group: "timeouts", label: "Longest life", how: "A connection is closed after so long, busy or not.", kind: "number"}},
+	{"keepAliveSec", optionText{group: "timeouts", label: "TCP keep-alive", how: "Sent to both sides of a quiet connection after so long, to notice machines that are gone.", kind: "number"}},
+	{"drainTimeoutSec", optionText{group: "timeouts", label: "Drain", how: "Connections of a route that is drained or removed have so long to end.", kind: "number"}},
 
 	{"proxyProtocol", optionText{group: "protocol", label: "PROXY protocol", how: "Tells the route who the client is. The route has to expect it.", kind: "select", choices: []choice{
 		{"0", "Off"}, {"1", "Version 1, text"}, {"2", "Version 2, with the certificate"}}}},
 	{"routeTls.mode", optionText{group: "protocol", label: "TLS to the routes", how: "Verified is right for a network that you do not trust.", kind: "select", choices: []choice{
-		{"", "Off"}, {"verify", "Verified"}, {"insecure", "Not verified"}}}},
+		{"off", "Off"}, {"verify", "Verified"}, {"insecure", "Not verified"}}}},
 	{"routeTls.serverName", optionText{group: "protocol", label: "Name in the certificates", how: "Empty is the host of the route.", kind: "text", only: "only-tls"}},
 	{"routeTls.ca", optionText{group: "protocol", label: "Authority", how: "Certificates in PEM to trust. Empty is what the server’s system trusts.", kind: "area", only: "only-tls"}},
+	{"routeTls.certificate", optionText{group: "protocol", label: "Certificate", how: "Shown to routes that ask for one, PEM. Empty shows none.", kind: "area", only: "only-tls"}},
+	{"routeTls.key", optionText{group: "protocol", label: "Private key", how: "Of that certificate, PEM. It is stored sealed and never shown: empty keeps the one that is there.", kind: "area", only: "only-tls"}},
 }
 
 // StrategyTexts say what each strategy is for, by its number.
@@ -93,10 +94,10 @@ func defaultText(o Option, t optionText) string {
 		value = "empty"
 	}
 	if o.Value != o.Default {
-		return "Changed from " + withUnit(value, t) + ", the default."
+		return "Changed from " + o.withUnit(value) + ", the default."
 	}
-	text := "Default " + withUnit(value, t)
-	if t.kind == "number" && o.Low != "" {
+	text := "Default " + o.withUnit(value)
+	if t.kind == "number" {
 		text += ", from " + grouped(o.Low) + " to " + grouped(o.High)
 	}
 	return text + "."
@@ -110,14 +111,26 @@ func grouped(digits string) string {
 	return digits
 }
 
-func withUnit(value string, t optionText) string {
+func (o Option) withUnit(value string) string {
 	switch {
-	case value == "0" && t.zero != "":
-		return "0, " + t.zero
-	case t.kind == "number" && t.unit != "":
-		return grouped(value) + " " + t.unit
+	case value == "0" && o.Zero != "":
+		return "0, " + o.Zero
+	case o.Unit != "":
+		return grouped(value) + " " + o.Unit
 	}
 	return value
+}
+
+// OptionFields are the options that there are words for, with the choices of those that have some.
+func OptionFields() map[string][]string {
+	all := map[string][]string{}
+	for _, o := range optionTexts {
+		all[o.field] = nil
+		for _, c := range o.choices {
+			all[o.field] = append(all[o.field], c.value)
+		}
+	}
+	return all
 }
 
 // OptionLabel names an option by its field.
