@@ -137,6 +137,9 @@ func proxyFields(b *bearer) []lb.TLV {
 
 // applyTimes writes the times of a frontend's connections into an admission.
 func applyTimes(a *lb.Admission, o *Options) {
-	a.IdleTimeout, a.CloseTimeout = seconds(o.IdleTimeoutSec), seconds(o.HalfCloseTimeoutSec)
-	a.MaxLifetime, a.KeepAlive = seconds(o.MaxLifetimeSec), seconds(orOff(o.KeepAliveSec))
+	a.IdleTimeout = seconds(o.IdleTimeoutSec)
+	a.CloseTimeout = seconds(o.HalfCloseTimeoutSec)
+	a.MaxLifetime = seconds(o.MaxLifetimeSec)
+	a.KeepAlive = seconds(orOff(o.KeepAliveSec))
+	a.UserTimeout = seconds(o.TCPUserTimeoutSec)
 }

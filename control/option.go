@@ -88,6 +88,10 @@ var OptionTable = []Option{
 		at: func(s *FrontendSpec) any { return &s.Options.KeepAliveSec },
 	},
 	{
+		Field: "tcpUserTimeoutSec", Doc: "A side that has not acknowledged what was sent to it for so long is given up (RFC 5482)", High: day, Zero: "the system's", Unit: "seconds",
+		at: func(s *FrontendSpec) any { return &s.Options.TCPUserTimeoutSec },
+	},
+	{
 		Field: "queueLimit", Doc: "Most connections that wait while all routes are full", Default: 1024, High: 100_000, Zero: "no queue", Unit: "connections",
 		at: func(s *FrontendSpec) any { return &s.Options.QueueLimit },
 	},

@@ -84,6 +84,9 @@ type Admission struct {
 	// probes; three without an answer close the connection. 0 is Go's own (15 s, nine probes),
 	// negative is off.
 	KeepAlive time.Duration
+	// UserTimeout is how long either side may leave data that was sent to it unacknowledged, or its window
+	// shut, before the kernel gives the connection up (RFC 5482). 0 is the system's. Linux only.
+	UserTimeout time.Duration
 	// ProxyFields are added to the PROXY header of version 2, with types 0xE0 to 0xEF.
 	ProxyFields []TLV
 	// HashKey is what IdentityHash goes by, for instance the name in the certificate. When it is empty

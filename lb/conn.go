@@ -256,8 +256,12 @@ func (c *conn) attach(lease *backend, route net.Conn) {
 	defer c.mu.Unlock()
 	c.cancel = nil
 	c.lease, c.route = lease, route
-	keepAlive(c.raw, c.admission.KeepAlive)
-	keepAlive(route, c.admission.KeepAlive)
+	for _, side := range []net.Conn{c.raw, rawOf(route)} {
+		keepAlive(side, c.admission.KeepAlive)
+		if wait := c.admission.UserTimeout; wait > 0 {
+			userTimeout(side, wait)
+		}
+	}
 	if c.closed {
 		reset(route)
 	}

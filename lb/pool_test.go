@@ -223,7 +223,7 @@ func TestPolicySeesResolvedAddresses(t *testing.T) {
 // silentAddr is a route that takes no connections: its listener's backlog is full, so dials hang.
 func silentAddr(t *testing.T) string {
 	t.Helper()
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

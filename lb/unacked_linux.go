@@ -3,6 +3,7 @@ package lb
 import (
 	"net"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -31,4 +32,17 @@ func unacknowledged(conn net.Conn) (bytes int, alive bool) {
 		}
 	})
 	return bytes, alive && err == nil
+}
+
+// userTimeout sets how long sent data may stay unacknowledged (RFC 5482).
+func userTimeout(conn net.Conn, wait time.Duration) {
+	sc, can := conn.(syscall.Conn)
+	if !can {
+		return
+	}
+	if raw, err := sc.SyscallConn(); err == nil {
+		raw.Control(func(fd uintptr) {
+			unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(wait.Milliseconds()))
+		})
+	}
 }

@@ -9,8 +9,9 @@ type Options struct {
 
 	IdleTimeoutSec      int `json:"idletimeoutsec"`
 	HalfCloseTimeoutSec int `json:"halfclosetimeoutsec"`
-	MaxLifetimeSec      int `json:"maxlifetimesec"` // 0 for none
-	KeepAliveSec        int `json:"keepalivesec"`   // 0 for off
+	MaxLifetimeSec      int `json:"maxlifetimesec"`              // 0 for none
+	KeepAliveSec        int `json:"keepalivesec"`                // 0 for off
+	TCPUserTimeoutSec   int `json:"tcpusertimeoutsec,omitempty"` // 0 for the system's
 
 	QueueLimit      int `json:"queuelimit"` // 0 for no queue
 	DrainTimeoutSec int `json:"draintimeoutsec"`

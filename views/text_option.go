@@ -60,6 +60,7 @@ var optionTexts = []struct {
 	{"halfCloseTimeoutSec", optionText{group: "timeouts", label: "Half-closed", how: "The same once one side has ended its direction.", kind: "number"}},
 	{"maxLifetimeSec", optionText{group: "timeouts", label: "Longest life", how: "A connection is closed after so long, busy or not.", kind: "number"}},
 	{"keepAliveSec", optionText{group: "timeouts", label: "TCP keep-alive", how: "Sent to both sides of a quiet connection after so long, to notice machines that are gone.", kind: "number"}},
+	{"tcpUserTimeoutSec", optionText{group: "timeouts", label: "Unacknowledged data", how: "A side that has not acknowledged what was sent to it for so long is given up. One that does not read counts too.", kind: "number"}},
 	{"drainTimeoutSec", optionText{group: "timeouts", label: "Drain", how: "Connections of a route that is drained or removed have so long to end.", kind: "number"}},
 
 	{"proxyProtocol", optionText{group: "protocol", label: "PROXY protocol", how: "Tells the route who the client is. The route has to expect it.", kind: "select", choices: []choice{

@@ -205,7 +205,7 @@ func TestOptionsAreKeptAndChecked(t *testing.T) {
 		}
 	}
 	const all = `{"maxConnections":7,"connectionsPerSec":8,"bytesPerSec":900000,"idleTimeoutSec":10,"halfCloseTimeoutSec":11,
-		"maxLifetimeSec":12,"keepAliveSec":13,"queueLimit":14,"drainTimeoutSec":15,"ejectAfter":16,"ejectOn":"early-close","panicPercent":17,"slowStartSec":18,
+		"maxLifetimeSec":12,"keepAliveSec":13,"tcpUserTimeoutSec":21,"queueLimit":14,"drainTimeoutSec":15,"ejectAfter":16,"ejectOn":"early-close","panicPercent":17,"slowStartSec":18,
 		"closeOnDown":true,"proxyProtocol":2,"routeTls":{"mode":"verify","serverName":"db.internal"},
 		"check":{"kind":"http","intervalSec":9,"path":"/healthz","statusHigh":204},
 		"routes":[{"dest":"10.0.0.1:80","weight":3,"backup":true,"state":"drain"}]}`
@@ -216,7 +216,7 @@ func TestOptionsAreKeptAndChecked(t *testing.T) {
 	got := c.call("GET", path, "").object(t)
 	check, over := got["check"].(map[string]any), got["routeTls"].(map[string]any)
 	route := got["routes"].([]any)[0].(map[string]any)
-	if got["bytesPerSec"] != 900000.0 || got["keepAliveSec"] != 60.0 || got["closeOnDown"] != true || got["ejectOn"] != "early-close" || over["mode"] != "verify" ||
+	if got["bytesPerSec"] != 900000.0 || got["keepAliveSec"] != 60.0 || got["tcpUserTimeoutSec"] != 21.0 || got["closeOnDown"] != true || got["ejectOn"] != "early-close" || over["mode"] != "verify" ||
 		check["kind"] != "http" || check["fall"] != 5.0 || check["rise"] != 2.0 || check["path"] != "/healthz" ||
 		route["weight"] != 3.0 || route["backup"] != true || route["state"] != "drain" {
 		t.Errorf("got %v", got)

@@ -264,7 +264,9 @@ func TestClosingOneConnectionLeavesTheOthers(t *testing.T) {
 		wantProblem(t, w.call("DELETE", w.path()+"/"+id, ""), 404, "")
 	}
 	// The line of a connection is written when its last goroutine ends, which nobody waits for.
-	logged := func() bool { return strings.Contains(w.log.String(), "connection.close") && strings.Contains(w.log.String(), "killed") }
+	logged := func() bool {
+		return strings.Contains(w.log.String(), "connection.close") && strings.Contains(w.log.String(), "killed")
+	}
 	for end := time.Now().Add(5 * time.Second); !logged() && time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 	}
 	if !logged() {
