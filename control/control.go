@@ -75,7 +75,7 @@ type Control struct {
 	sealer   *sealer
 	bus      *bus
 	journal  *journal
-	health   *health
+	checker  *lb.Checker
 	names    *names
 	crl      revocationList
 	meter    serverMeter
@@ -113,7 +113,7 @@ func New(ctx context.Context, cfg Config) (*Control, error) {
 		dummyHash:     hashKey("nobody"),
 	}
 	c.dialer = &lb.Dialer{Allow: c.egress.check, Resolver: cfg.Resolver}
-	c.health = newHealth(c)
+	c.checker = lb.NewChecker(lb.CheckerConfig{Dialer: c.dialer})
 	if err := c.loadSecrets(ctx); err != nil {
 		return nil, err
 	}
@@ -207,8 +207,7 @@ func (c *Control) Tasks() []Task {
 		{"sample traffic", c.sample},
 		{"look names up", func(ctx context.Context) error { c.names.Run(ctx); return nil }},
 		{"save what names stand for", c.names.save},
-		{"check routes", c.health.run},
-		{"end ejections", c.health.endEjections},
+		{"check routes", c.checker.Run},
 		{"hand memory back", c.handBack},
 	}
 	for i := range all {

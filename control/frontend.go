@@ -105,25 +105,26 @@ var RouteStates = []string{"", "drain", "maintenance"}
 
 var routeStates = map[string]lb.State{"": lb.Ready, "drain": lb.Drain, "maintenance": lb.Maintenance}
 
-// pool is the frontend as the balancer knows it: every address of a name is a backend of its own.
-func (c *Control) pool(f Frontend, all addresses) lb.PoolConfig {
+// poolOf is a frontend as the balancer knows it: every address of a name is a backend of its own.
+func (c *Control) poolOf(f *frontendState) lb.PoolConfig {
+	o := f.record.Options
 	cfg := lb.PoolConfig{
-		Strategy: lb.Strategy(f.Strategy), Budget: time.Duration(f.RouteTimeoutSec) * time.Second,
-		PanicPercent: orOff(f.Options.PanicPercent), SlowStart: seconds(f.Options.SlowStartSec),
-		QueueLimit: orOff(f.Options.QueueLimit), DrainTimeout: max(seconds(f.Options.DrainTimeoutSec), time.Nanosecond),
+		Strategy: lb.Strategy(f.record.Strategy), Budget: seconds(f.record.RouteTimeoutSec),
+		PanicPercent: orOff(o.PanicPercent), SlowStart: seconds(o.SlowStartSec),
+		QueueLimit: orOff(o.QueueLimit), DrainTimeout: max(seconds(o.DrainTimeoutSec), time.Nanosecond),
+		Checker: c.checker, CloseOnDown: o.CloseOnDown, Changed: c.healthChanged(f.record),
+		Eject: lb.EjectConfig{Failures: o.EjectAfter, EarlyClose: o.EjectOn == EjectEarlyClose},
 	}
-	shared := c.backendTLS(f.Options.RouteTLS)
-	for _, r := range f.Routes {
-		over := shared
-		if name := nameOf(r.Dest); name != "" && over != nil && over.ServerName == "" {
-			named := f.Options.RouteTLS
-			named.ServerName = name
-			over = c.backendTLS(named)
+	for _, r := range f.record.Routes {
+		name := nameOf(r.Dest)
+		check := checkOf(o, name, f.tls)
+		if !f.record.Active {
+			check = lb.Check{}
 		}
-		for _, addr := range all[r.Dest] {
+		for _, addr := range f.addresses[r.Dest] {
 			cfg.Backends = append(cfg.Backends, lb.Backend{
 				Addr: addr, Capacity: r.Capacity, Weight: r.Weight, Backup: r.Backup, State: routeStates[r.State],
-				TLS: over, ProxyProtocol: f.Options.Proxy,
+				TLS: f.tls.backend(name), ProxyProtocol: o.Proxy, Check: check,
 			})
 		}
 	}

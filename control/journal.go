@@ -172,25 +172,17 @@ func (c *Control) trace(e lb.Event) {
 	switch e.Kind {
 	case lb.Accepted:
 		b.frontend.seen.accepted.Store(c.cfg.Now().UnixNano())
-	case lb.Dialled:
-		c.health.dialled(b.frontendID, e.Route, e.Reason)
+	case lb.Dialled, lb.EarlyClosed:
 		return
 	case lb.Routed:
 		b.frontend.seen.routed.Store(c.cfg.Now().UnixNano())
 	case lb.FirstByte:
 		c.sawFirstByte(b, e)
-		c.health.served(b, e.Route)
 	case lb.Refused:
 		c.traceRefused(e)
 		return
-	case lb.EarlyClosed:
-		c.health.endedEarly(b, e.Route)
-		return
 	case lb.Closed:
 		c.traceClosed(b, e)
-		if b != nil && !e.Early && e.BytesIn+e.BytesOut > 0 {
-			c.health.served(b, e.Route)
-		}
 	}
 	c.meter.note(&e, nil)
 	if b != nil {

@@ -170,8 +170,7 @@ func (x *index) readdress(id string) {
 	}
 	state := *old
 	state.addresses, state.failing = x.c.expand(state.record)
-	state.pool.Update(x.c.pool(state.record, state.addresses))
-	x.c.health.put(state.record, state.pool, state.addresses)
+	state.pool.Update(x.c.poolOf(&state))
 	x.setFrontend(&state)
 }
 

@@ -53,6 +53,7 @@ type frontendState struct {
 	pool   *lb.Pool
 	limit  *lb.Limit
 	seen   *sightings
+	tls    *routeTLS
 
 	addresses addresses
 	failing   map[string]lb.NameState // of routes whose name does not resolve, by destination
@@ -195,15 +196,16 @@ func (x *index) putFrontend(r store.Frontend) {
 	state.addresses, state.failing = x.c.expand(record)
 	if old, known := x.frontends.get(record.ID); known {
 		state.pool, state.limit, state.seen = old.pool, old.limit, old.seen
-		state.pool.Update(x.c.pool(record, state.addresses))
+		state.tls = x.c.routeTLSOf(record.Options.RouteTLS, old.tls)
+		state.pool.Update(x.c.poolOf(state))
 		if old.record.AccessKey != record.AccessKey {
 			x.byAccessKey.remove(old.record.AccessKey)
 		}
 	} else {
-		state.pool, state.limit, state.seen = lb.NewPool(x.c.pool(record, state.addresses)), &lb.Limit{}, &sightings{}
+		state.tls = x.c.routeTLSOf(record.Options.RouteTLS, nil)
+		state.pool, state.limit, state.seen = lb.NewPool(x.c.poolOf(state)), &lb.Limit{}, &sightings{}
 	}
 	applyLimits(state.limit, &record.Options)
-	x.c.health.put(record, state.pool, state.addresses)
 	x.setFrontend(state)
 	if !record.Active {
 		x.c.dropBy(frontendKey(record.ID), &r.DrainUntil, lb.ReasonOff)
@@ -226,7 +228,7 @@ func (x *index) removeFrontend(id string) {
 	x.frontends.remove(id)
 	x.byAccessKey.remove(old.record.AccessKey)
 	x.c.names.Set(id, nil)
-	x.c.health.remove(id)
+	old.pool.Update(lb.PoolConfig{}) // nobody checks it any more
 	x.c.drop(frontendKey(id), lb.ReasonGone)
 	x.c.bus.mark(old.record.ClientID)
 }

@@ -10,15 +10,10 @@ import (
 	"time"
 )
 
-// CheckerConfig is what a Checker works with. The zero value checks and tells nobody.
+// CheckerConfig is what a Checker works with. The zero value is good.
 type CheckerConfig struct {
 	// Dialer connects to targets. Nil is the zero Dialer.
 	Dialer *Dialer
-	// Report hears of every check that says something about its target: not of one that failed for a
-	// fault of this machine. It is called from many goroutines, for one target in order. It holds up its
-	// worker, and may call the Checker. A result that is on its way may still come just after Set or
-	// Remove has dropped its target. Nil is nobody.
-	Report func(owner, addr string, r Result)
 	// Workers is how many checks there are at once. Only half of them take targets that were slow to
 	// answer, and a quarter takes none that is new, so that silent targets do not delay the others. A
 	// silent target holds a worker for its Timeout: with 16, up to 4 of them each second are checked in
@@ -30,6 +25,11 @@ type CheckerConfig struct {
 type Target struct {
 	Addr  string // host:port
 	Check Check
+	// Report hears of every check that says something about the target: not of one that failed for a fault
+	// of this machine. It is called from many goroutines, in order. It holds up its worker, and may call the
+	// Checker. A result that is on its way may still come just after Set or Remove has dropped the target.
+	// Nil is not called.
+	Report func(Result)
 }
 
 // Result is what a check found out.
@@ -60,9 +60,8 @@ type Checker struct {
 	quick, fresh, slow lane // fresh are those that nobody knows yet
 
 	mu      sync.Mutex // also of the lanes and targets
-	owners  map[string]map[string]*target
+	owners  map[any]map[string]*target
 	started float64 // where in its interval the next new target starts, from 0 to 1
-	skipped int64
 	ran     bool
 }
 
@@ -71,10 +70,7 @@ func NewChecker(cfg CheckerConfig) *Checker {
 	if cfg.Workers <= 0 {
 		cfg.Workers = defaultCheckWorkers
 	}
-	if cfg.Report == nil {
-		cfg.Report = func(string, string, Result) {}
-	}
-	c := &Checker{cfg: cfg, owners: map[string]map[string]*target{}}
+	c := &Checker{cfg: cfg, owners: map[any]map[string]*target{}}
 	c.probe = func(ctx context.Context, t Target) error { return t.Check.Probe(ctx, cfg.Dialer, t.Addr) }
 	for _, l := range c.lanes() {
 		l.wake, l.jobs = make(chan struct{}, 1), make(chan *target)
@@ -85,7 +81,6 @@ func NewChecker(cfg CheckerConfig) *Checker {
 // target is one address of one owner. The checker's lock guards it.
 type target struct {
 	Target
-	owner string
 
 	lane  *lane
 	index int       // in the lane's heap; -1 while it is being checked
@@ -99,12 +94,12 @@ type target struct {
 	contrary  int // checks in a row that disagree with the verdict
 }
 
-// Set replaces the targets of an owner. Targets that stay, by their address, keep their verdict and their
+// Set replaces the targets of an owner, which may be anything that can be compared. Targets that stay, by their address, keep their verdict and their
 // turn. A target whose check is set differently is checked with the new settings at once; a check of the old
 // settings that is under way does not count. The first checks of new targets are spread over an interval, or
 // 30 s if that is less. Of two targets with one address the first one counts; targets with CheckNone are
 // left out.
-func (c *Checker) Set(owner string, targets []Target) {
+func (c *Checker) Set(owner any, targets []Target) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	before, now := c.owners[owner], time.Now()
@@ -116,12 +111,15 @@ func (c *Checker) Set(owner string, targets []Target) {
 		wanted.Check = wanted.Check.withDefaults()
 		t := before[wanted.Addr]
 		if t == nil {
-			t = &target{Target: wanted, owner: owner, index: -1, lane: &c.fresh}
+			t = &target{Target: wanted, index: -1, lane: &c.fresh}
 			c.schedule(t, now.Add(c.nextStart(wanted.Check.Interval)))
 		} else if !t.Check.equal(wanted.Check) {
-			t.Check, t.contrary, t.stale = wanted.Check, 0, true
+			t.Check = wanted.Check
+			t.contrary = 0
+			t.stale = true
 			c.hurry(t, &c.fresh)
 		}
+		t.Report = wanted.Report
 		delete(before, wanted.Addr)
 		after[wanted.Addr] = t
 	}
@@ -141,7 +139,7 @@ func (c *Checker) nextStart(interval time.Duration) time.Duration {
 }
 
 // Remove drops all targets of an owner.
-func (c *Checker) Remove(owner string) { c.Set(owner, nil) }
+func (c *Checker) Remove(owner any) { c.Set(owner, nil) }
 
 func (c *Checker) drop(targets map[string]*target) {
 	for _, t := range targets {
@@ -154,7 +152,7 @@ func (c *Checker) drop(targets map[string]*target) {
 
 // CheckNow checks a target before all others, and once more when it is being checked. It returns false when
 // there is no such target.
-func (c *Checker) CheckNow(owner, addr string) bool {
+func (c *Checker) CheckNow(owner any, addr string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	t := c.owners[owner][addr]
@@ -183,28 +181,6 @@ func (c *Checker) schedule(t *target, due time.Time) {
 	if t.index == 0 {
 		t.lane.nudge()
 	}
-}
-
-// CheckerStats is how a checker is doing.
-type CheckerStats struct {
-	Targets int
-	Late    time.Duration // how long a check has been due and not begun: when it grows, there are too few workers
-	Skipped int64         // checks that failed for a fault of this machine, ever
-}
-
-// Stats returns the numbers of this moment.
-func (c *Checker) Stats() CheckerStats {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	now := time.Now()
-	stats := CheckerStats{Skipped: c.skipped}
-	for _, l := range c.lanes() {
-		stats.Late = max(stats.Late, l.late(now))
-	}
-	for _, targets := range c.owners {
-		stats.Targets += len(targets)
-	}
-	return stats
 }
 
 // Run checks until ctx ends, and returns nil then. Checks that are under way are given up. All goroutines
@@ -263,8 +239,8 @@ func (c *Checker) check(ctx context.Context, t *target) {
 	if ctx.Err() != nil {
 		return
 	}
-	if r, ok := c.conclude(t, began, err); ok {
-		c.cfg.Report(t.owner, t.Addr, r)
+	if r, ok := c.conclude(t, began, err); ok && wanted.Report != nil {
+		wanted.Report(r)
 	}
 	c.reschedule(t, began)
 }
@@ -281,11 +257,7 @@ func (c *Checker) begin(t *target) (Target, bool) {
 func (c *Checker) conclude(t *target, began time.Time, err error) (Result, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if ours(err) {
-		c.skipped++
-		return Result{}, false
-	}
-	if t.gone || t.stale {
+	if ours(err) || t.gone || t.stale {
 		return Result{}, false
 	}
 	r := Result{At: time.Now()}

@@ -12,9 +12,9 @@ import (
 
 func TestRunEndsChecksUnderWay(t *testing.T) {
 	r := &reports{}
-	c := NewChecker(CheckerConfig{Report: r.report})
+	c := NewChecker(CheckerConfig{})
 	check := Check{Kind: CheckSend, Interval: time.Hour, Timeout: time.Hour}
-	c.Set("pool", []Target{{upstream(t, hangs), check}})
+	r.set(c, "pool", []Target{{Addr: upstream(t, hangs), Check: check}})
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(50*time.Millisecond, cancel)
 	started := time.Now()
@@ -32,10 +32,10 @@ func TestRunEndsChecksUnderWay(t *testing.T) {
 // A backend that goes and comes back, over real sockets.
 func TestCheckerFollowsABackend(t *testing.T) {
 	r := &reports{}
-	c := NewChecker(CheckerConfig{Report: r.report})
+	c := NewChecker(CheckerConfig{})
 	l := listen(t)
 	addr := l.Addr().String()
-	c.Set("pool", []Target{{addr, Check{Kind: CheckTCP, Interval: 10 * time.Millisecond, Timeout: patience}}})
+	r.set(c, "pool", []Target{{Addr: addr, Check: Check{Kind: CheckTCP, Interval: 10 * time.Millisecond, Timeout: patience}}})
 	defer runChecker(t, c)()
 	changes := func() (got []string) {
 		for _, result := range r.of("pool", addr) {
@@ -63,10 +63,7 @@ func TestCheckerFollowsABackend(t *testing.T) {
 func TestCheckerUnderChange(t *testing.T) {
 	var c *Checker
 	var r reports
-	c = NewChecker(CheckerConfig{Report: func(owner, addr string, result Result) {
-		r.report(owner, addr, result)
-		c.CheckNow(owner, "t:1")
-	}})
+	c = NewChecker(CheckerConfig{})
 	c.probe = passes
 	stop := runChecker(t, c)
 	var running sync.WaitGroup
@@ -74,9 +71,13 @@ func TestCheckerUnderChange(t *testing.T) {
 		running.Go(func() {
 			owner := fmt.Sprint("pool", i)
 			for n := range 100 {
-				c.Set(owner, manyTargets(1+n%20, Check{Kind: CheckTCP, Interval: time.Duration(1+n%2) * 10 * time.Millisecond}))
+				targets := manyTargets(1+n%20, Check{Kind: CheckTCP, Interval: time.Duration(1+n%2) * 10 * time.Millisecond})
+				for i := range targets {
+					targets[i].Report = func(Result) { c.CheckNow(owner, "t:1") }
+				}
+				r.set(c, owner, targets)
 				c.CheckNow(owner, "t:0")
-				c.Stats()
+				c.countTargets()
 				if n%10 == 0 {
 					c.Remove(owner)
 				}
@@ -93,7 +94,7 @@ func TestCheckerUnderChange(t *testing.T) {
 			eventually(t, target.Addr+" is still checked", func() bool { return len(r.of(fmt.Sprint("pool", i), target.Addr)) > 0 })
 		}
 	}
-	if n := c.Stats().Targets; n != 80 {
+	if n := c.countTargets(); n != 80 {
 		t.Errorf("%d targets", n)
 	}
 }

@@ -52,14 +52,6 @@ func (c *Checker) next(l *lane) (*target, time.Duration) {
 	return heap.Pop(&l.due).(*target), 0
 }
 
-// late is how long the first in the queue has waited beyond its time.
-func (l *lane) late(now time.Time) time.Duration {
-	if len(l.due) == 0 || l.due[0].due.IsZero() {
-		return 0
-	}
-	return max(now.Sub(l.due[0].due), 0)
-}
-
 // nudge tells the dispatcher that something is due earlier than it knew.
 func (l *lane) nudge() {
 	select {

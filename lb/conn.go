@@ -94,6 +94,9 @@ func (c *conn) run() {
 func (c *conn) finish() {
 	if c.route != nil {
 		c.route.Close()
+		if !c.early.Load() && c.in.Load()+c.out.Load() > 0 {
+			c.admission.Pool.served(c.lease)
+		}
 		c.admission.Pool.release(c.lease)
 	}
 	c.hangUp()

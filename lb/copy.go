@@ -143,6 +143,7 @@ func (c *conn) copyDown() (readErr, writeErr error) {
 		}
 		c.clientSide.wrote(writeErr)
 		if writeErr == nil && c.moved(len(data), &c.out, &c.lease.traffic.out, &c.downSmall) {
+			c.admission.Pool.served(c.lease)
 			c.tell(FirstByte)
 		}
 		return writeErr

@@ -54,6 +54,7 @@ func (c *conn) routeEnded() {
 	soon := time.Since(c.start)-c.routed < earlyClose
 	if soon && c.out.Load() == 0 && !c.heardAll.Load() && !c.isClosed() {
 		c.early.Store(true)
+		c.admission.Pool.endedEarly(c.lease)
 		c.tell(EarlyClosed)
 	}
 }

@@ -25,6 +25,8 @@ type Backend struct {
 	Backup bool
 	// State is what the operator wants of it.
 	State State
+	// Check is how PoolConfig.Checker looks at it. The zero value is no check.
+	Check Check
 }
 
 const maxWeight = 256
@@ -51,6 +53,17 @@ type PoolConfig struct {
 	// the full one, with any strategy. It does not apply to backends that were never seen to fail. 0 and
 	// negative are off.
 	SlowStart time.Duration
+	// Checker does the checks of the backends, and probes those that are ejected. One checker serves many
+	// pools; whoever calls its Run owns its goroutines. Nil checks and probes nothing. A pool without
+	// backends has no part in it: update it to that when it is not used any more.
+	Checker *Checker
+	// Eject lets backends rest to which connections fail. The zero value does not.
+	Eject EjectConfig
+	// CloseOnDown closes, within a second, the connections of a backend that a check finds down.
+	CloseOnDown bool
+	// Changed hears when a backend's health comes to be another than it was, or is known for the first time. It
+	// is called with the pool locked: it must not block, nor call the pool. Nil is not called.
+	Changed func(addr string, h Health)
 }
 
 const (
@@ -84,6 +97,8 @@ func (c PoolConfig) withDefaults() PoolConfig {
 type Pool struct {
 	mu       sync.Mutex
 	cfg      PoolConfig
+	eject    ejector
+	probing  int // ejected backends that the checker probes
 	backends []*backend
 	removed  map[string]*backend // with connections that may still finish
 	queue    queue
@@ -116,7 +131,9 @@ type backend struct {
 	weight   int
 	backup   bool
 	state    State
-	health   Health
+	health   Health    // of the two below
+	checked  Health    // what checks found
+	passive  Health    // Ejected because connects failed, or Up because a probe reached it afterwards
 	warmFrom time.Time // since when it starts slowly; zero when it does not
 	active   int
 
@@ -134,6 +151,14 @@ type backend struct {
 	connectTime   time.Duration
 	traffic       liveTraffic
 	closeBy       atomic.Int64 // Unix nanoseconds; set when removed, draining or in maintenance, 0 otherwise
+	cutOff        atomic.Int64 // Unix nanoseconds; connections from before are closed, 0 for none
+
+	check      Check
+	watched    bool    // the checker has it as a target
+	gone       bool    // not in the pool any more
+	account    suspect // of its failures
+	rest       *time.Timer
+	byteCounts atomic.Bool // a connect proves nothing, see EjectConfig.EarlyClose
 }
 
 func (b *backend) full() bool { return b.capacity > 0 && b.active >= b.capacity }
@@ -179,7 +204,11 @@ func (p *Pool) Update(cfg PoolConfig) {
 		gone[b.addr] = b
 	}
 	taken := make(map[string]bool, len(cfg.Backends))
-	p.cfg, p.backends = cfg, nil
+	if p.cfg.Checker != nil && p.cfg.Checker != cfg.Checker {
+		p.unwatch(p.cfg.Checker)
+	}
+	p.cfg = cfg
+	p.backends = nil
 	for _, wanted := range cfg.Backends {
 		if taken[wanted.Addr] {
 			continue
@@ -190,25 +219,38 @@ func (p *Pool) Update(cfg PoolConfig) {
 			b = p.revive(wanted.Addr)
 		}
 		delete(gone, wanted.Addr)
-		b.configure(wanted, cfg.DrainTimeout)
+		b.configure(wanted, cfg)
 		p.backends = append(p.backends, b)
 	}
 	for _, b := range gone {
 		p.retire(b, cfg.DrainTimeout)
 	}
+	p.recount()
+	p.watch()
+	for _, b := range p.backends {
+		b.health = b.verdict()
+	}
 	p.arrange()
 }
 
 // configure gives the backend what is wanted of it.
-func (b *backend) configure(wanted Backend, drain time.Duration) {
-	b.capacity, b.backup, b.state = wanted.Capacity, wanted.Backup, wanted.State
+func (b *backend) configure(wanted Backend, cfg PoolConfig) {
+	b.capacity = wanted.Capacity
+	b.backup = wanted.Backup
+	b.state = wanted.State
 	b.weight = min(max(wanted.Weight, 1), maxWeight)
-	b.tls, b.proxy = wanted.TLS, wanted.ProxyProtocol
+	b.tls = wanted.TLS
+	b.proxy = wanted.ProxyProtocol
+	b.check = wanted.Check
+	b.byteCounts.Store(cfg.Eject.Failures > 0 && cfg.Eject.EarlyClose)
+	if b.watched && b.check.Kind == CheckNone {
+		b.checked = Health{} // nobody looks any more
+	}
 	switch b.state {
 	case Ready:
 		b.closeBy.Store(0)
 	case Drain:
-		b.closeAfter(drain)
+		b.closeAfter(cfg.DrainTimeout)
 	case Maintenance:
 		if by, now := b.closeBy.Load(), time.Now().UnixNano(); by == 0 || by > now {
 			b.closeBy.Store(now)
@@ -230,12 +272,23 @@ func (p *Pool) revive(addr string) *backend {
 		return &backend{addr: addr}
 	}
 	delete(p.removed, addr)
-	b.health, b.warmFrom = Health{}, time.Time{} // nobody has looked while it was gone
+	// Nobody has looked while it was gone.
+	b.gone = false
+	b.checked = Health{}
+	b.passive = Health{}
+	b.health = Health{}
+	b.warmFrom = time.Time{}
+	b.account = suspect{}
 	return b
 }
 
 func (p *Pool) retire(b *backend, drain time.Duration) {
 	b.at = -1
+	b.gone = true
+	b.watched = false
+	if b.rest != nil {
+		b.rest.Stop()
+	}
 	if b.active == 0 {
 		p.retired.add(b.traffic.load())
 		return
@@ -279,12 +332,22 @@ func (p *Pool) dialled(b *backend, took time.Duration, err error) {
 	if err == nil {
 		b.total++
 		p.total++
-		b.connectTime, b.lastReason = took, ""
+		b.connectTime = took
+		b.lastReason = ""
+		if !b.byteCounts.Load() {
+			p.succeeded(b)
+		}
 		return
 	}
-	if reason := ReasonOf(err); reason != ReasonInternal {
-		b.failed++
-		b.lastReason, b.lastFailure = reason, time.Now()
+	reason := ReasonOf(err)
+	if reason == ReasonInternal {
+		return
+	}
+	b.failed++
+	b.lastReason = reason
+	b.lastFailure = time.Now()
+	if reason != ReasonRoutePolicy { // that is this side's rule
+		p.failed(b, reason)
 	}
 }
 

@@ -1,9 +1,6 @@
 package lb
 
-import (
-	"slices"
-	"time"
-)
+import "time"
 
 // State is what the operator wants of a backend.
 type State int
@@ -26,7 +23,7 @@ const (
 	Ejected // taken out for some time, because connections to it failed
 )
 
-// Health is what is known about how a backend is. A pool looks at nothing itself, it is told by SetHealth.
+// Health is what is known about how a backend is: by checks, SetHealth, or the connects of clients.
 type Health struct {
 	State  HealthState
 	Reason Reason    // why it is Down or Ejected
@@ -35,35 +32,6 @@ type Health struct {
 }
 
 func (h Health) healthy() bool { return h.State != Down && h.State != Ejected }
-
-// SetHealth tells the pool how a backend is, from the next connection on; those that exist stay. Since is
-// filled in when it is zero: the moment is that of the last change of State. An address that is not a
-// backend of the pool is ignored. A backend that becomes Up after it was not healthy starts slowly, see
-// PoolConfig.SlowStart.
-func (p *Pool) SetHealth(addr string, h Health) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	i := slices.IndexFunc(p.backends, func(b *backend) bool { return b.addr == addr })
-	if i < 0 {
-		return
-	}
-	b, was, now := p.backends[i], p.backends[i].health, time.Now()
-	if h.Since.IsZero() {
-		h.Since = now
-		if h.State == was.State {
-			h.Since = was.Since
-		}
-	}
-	b.health = h
-	if h.healthy() == was.healthy() {
-		return
-	}
-	b.warmFrom = time.Time{}
-	if h.State == Up {
-		b.warmFrom = now
-	}
-	p.arrange()
-}
 
 // arrange works out who the candidates are, after any change but the one of a number of connections, and
 // serves those in the queue who can be served now. The caller holds the lock.

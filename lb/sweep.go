@@ -45,8 +45,8 @@ func (c *conn) over(now time.Time) (ending, bool) {
 	if !c.streams.Load() {
 		return ending{}, false
 	}
-	if by := c.leaseDeadline(); by != 0 && now.UnixNano() >= by {
-		return ending{reason: ReasonKilled, detail: "the route was removed"}, true
+	if detail := c.leaseOver(now); detail != "" {
+		return ending{reason: ReasonKilled, detail: detail}, true
 	}
 	timeout := orElse(c.admission.IdleTimeout, c.server.cfg.IdleTimeout)
 	if c.half.Load() {
@@ -65,11 +65,19 @@ func orElse(own, general time.Duration) time.Duration {
 	return general
 }
 
-func (c *conn) leaseDeadline() int64 {
+// leaseOver says why the backend's connections have to end now, empty when they may go on.
+func (c *conn) leaseOver(now time.Time) string {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.lease == nil {
-		return 0
+	lease, routed := c.lease, c.start.Add(c.routed)
+	c.mu.Unlock()
+	if lease == nil {
+		return ""
 	}
-	return c.lease.closeBy.Load()
+	if by := lease.closeBy.Load(); by != 0 && now.UnixNano() >= by {
+		return "the route was removed"
+	}
+	if routed.UnixNano() < lease.cutOff.Load() {
+		return "the route is down"
+	}
+	return ""
 }

@@ -14,6 +14,7 @@ import (
 	"io"
 	"math/big"
 	"net"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -67,6 +68,8 @@ type proxied struct {
 	source string
 	fields map[byte][]byte
 	peer   string // who showed a certificate over TLS
+
+	resumed bool // its TLS session
 }
 
 func readProxyHeader(conn net.Conn) (*proxied, error) {
@@ -122,6 +125,7 @@ func guarded(t *testing.T, i *issuer, name string) (dest string, heard chan *pro
 					return
 				}
 				header.peer = secure.ConnectionState().PeerCertificates[0].Subject.CommonName
+				header.resumed = secure.ConnectionState().DidResume
 				heard <- header
 				io.Copy(secure, secure)
 			})
@@ -225,5 +229,52 @@ func TestRouteCertificateInSettings(t *testing.T) {
 	older.Del("routeTls.certificate") // a page from before there was such a field
 	if a := f.postForm(path, older.Encode(), cookie...); a.status != 303 || !hasKey() {
 		t.Fatalf("without the field: %d %s", a.status, a.body)
+	}
+}
+
+// A change of something else leaves TLS to the routes alone: sessions are resumed, and checks go on counting.
+func TestChangesKeepWhatTheyDoNotConcern(t *testing.T) {
+	f := start(t)
+	c, address, routes := f.signUp("testuser"), f.balance(), newIssuer(t)
+	dest, heard := guarded(t, routes, "db.internal")
+	id := c.frontend(dest)
+	cert, _ := c.identity(id, "program")
+	own, key := routes.issue(t, "balancer")
+	patch := func(change map[string]any) {
+		t.Helper()
+		body, err := json.Marshal(change)
+		must(t, err)
+		if a := c.call("PATCH", "/api/v1/client/frontend/"+id, string(body)); a.status != 200 {
+			t.Fatalf("%d %s", a.status, a.body)
+		}
+	}
+	over := map[string]any{"mode": "verify", "serverName": "db.internal", "ca": routes.pem(), "certificate": string(own), "key": string(key)}
+	check := map[string]any{"kind": "tls", "intervalSec": 3600, "timeoutSec": 5}
+	patch(map[string]any{"proxyProtocol": 2, "routeTls": over, "check": check})
+	next := func() *proxied {
+		for {
+			select {
+			case p := <-heard:
+				if p.source != "local" {
+					return p
+				}
+			case <-time.After(10 * time.Second):
+				t.Fatal("no connection came")
+			}
+		}
+	}
+	f.connect(address, cert)
+	next()
+	checkedSince := func() any { _, all := c.routes(id); return all[dest]["since"] }
+	for i := range 3 {
+		before := checkedSince()
+		patch(map[string]any{"name": strings.Repeat("x", i+1)})
+		f.connect(address, cert)
+		if p := next(); !p.resumed || p.peer != "balancer" {
+			t.Errorf("after change %d: resumed %v, shown to it %q", i, p.resumed, p.peer)
+		}
+		if after := checkedSince(); !reflect.DeepEqual(before, after) {
+			t.Errorf("after change %d the route is up since %v, was since %v", i, after, before)
+		}
 	}
 }
