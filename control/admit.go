@@ -14,6 +14,7 @@ import (
 type bearer struct {
 	clientID, frontendID string
 	certificate          certificateKey
+	keys                 []string // of the certificate
 	frontend             *frontendState
 }
 
@@ -57,7 +58,7 @@ func (c *Control) admit(state tls.ConnectionState) (lb.Admission, error) {
 	}
 	admission := lb.Admission{
 		Pool:     b.frontend.pool,
-		Keys:     []string{clientKey(b.clientID), frontendKey(b.frontendID), serialKey(authority, b.certificate.serial)},
+		Keys:     b.keys,
 		NotAfter: leaf.NotAfter, Limits: []*lb.Limit{client.limits.connections, b.frontend.limit}, Tag: b, ProxyFields: proxyFields(b),
 		HashKey: b.certificate.serial, // each program has a certificate of its own
 	}
@@ -88,7 +89,7 @@ func (c *Control) identify(authority string, leaf *x509.Certificate) (*bearer, *
 	case !frontend.record.Active:
 		return nil, nil, lb.ReasonOff
 	}
-	return &bearer{clientID: cert.clientID, frontendID: cert.frontendID, certificate: key, frontend: frontend}, client, ""
+	return &bearer{clientID: cert.clientID, frontendID: cert.frontendID, certificate: key, keys: cert.keys, frontend: frontend}, client, ""
 }
 
 func organisationIs(leaf *x509.Certificate, clientID string) bool {

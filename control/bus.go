@@ -1,20 +1,33 @@
 package control
 
-import "sync"
+import (
+	"hash/maphash"
+	"sync"
+)
 
 // bus tells listeners that something of a client has changed. A mark carries nothing and never blocks:
-// whoever wakes reads the state again.
+// whoever wakes reads the state again. Every connection marks a few times, so clients do not share a lock.
 type bus struct {
-	mu        sync.Mutex
+	seed   maphash.Seed
+	shards [64]busShard
+}
+
+type busShard struct {
+	mu        sync.RWMutex
 	listeners map[string]map[chan struct{}]struct{} // by client
 }
 
-func newBus() *bus { return &bus{listeners: map[string]map[chan struct{}]struct{}{}} }
+func newBus() *bus { return &bus{seed: maphash.MakeSeed()} }
+
+func (b *bus) shardOf(clientID string) *busShard {
+	return &b.shards[maphash.String(b.seed, clientID)%uint64(len(b.shards))]
+}
 
 func (b *bus) mark(clientID string) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for ch := range b.listeners[clientID] {
+	s := b.shardOf(clientID)
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for ch := range s.listeners[clientID] {
 		select {
 		case ch <- struct{}{}:
 		default: // a mark is waiting already
@@ -25,20 +38,24 @@ func (b *bus) mark(clientID string) {
 // subscribe returns a channel of marks and a func that ends it.
 func (b *bus) subscribe(clientID string) (<-chan struct{}, func()) {
 	ch := make(chan struct{}, 1)
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.listeners[clientID] == nil {
-		b.listeners[clientID] = map[chan struct{}]struct{}{}
+	s := b.shardOf(clientID)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.listeners == nil {
+		s.listeners = map[string]map[chan struct{}]struct{}{}
 	}
-	b.listeners[clientID][ch] = struct{}{}
-	return ch, func() { b.end(clientID, ch) }
+	if s.listeners[clientID] == nil {
+		s.listeners[clientID] = map[chan struct{}]struct{}{}
+	}
+	s.listeners[clientID][ch] = struct{}{}
+	return ch, func() { s.end(clientID, ch) }
 }
 
-func (b *bus) end(clientID string, ch chan struct{}) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	delete(b.listeners[clientID], ch)
-	if len(b.listeners[clientID]) == 0 {
-		delete(b.listeners, clientID)
+func (s *busShard) end(clientID string, ch chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.listeners[clientID], ch)
+	if len(s.listeners[clientID]) == 0 {
+		delete(s.listeners, clientID)
 	}
 }

@@ -66,7 +66,8 @@ type certificateState struct {
 	revoked                    bool
 	revokedAt                  time.Time
 	reason                     string
-	closed                     int // connections that its revocation has closed here, or given a time to end
+	keys                       []string // under which the balancer knows its connections
+	closed                     int      // connections that its revocation has closed here, or given a time to end
 }
 
 func newIndex(c *Control) *index {
@@ -235,6 +236,7 @@ func (x *index) removeFrontend(id string) {
 
 func (x *index) putCertificate(r store.Certificate) {
 	state := &certificateState{clientID: r.ClientID, frontendID: r.FrontendID, name: r.Name, spki: r.SPKI, notAfter: r.NotAfter, revoked: r.RevokedAt != nil, reason: r.RevokedReason}
+	state.keys = []string{clientKey(r.ClientID), frontendKey(r.FrontendID), serialKey(r.Authority, r.Serial)}
 	if state.revoked {
 		state.revokedAt = *r.RevokedAt
 		x.revocations.Add(1)

@@ -16,11 +16,11 @@ type Config struct {
 	// and nobody is refused for it.
 	TLS *tls.Config
 
-	// Admit chooses the pool of a connection or refuses it, best with a *Refusal. It is called several
-	// times for each connection, resumed ones too: during the handshake, before the client has proved
-	// that it holds its key, and again after the connection is registered under its Keys, so that a
-	// Drop between the two misses nobody. It must not block and must change nothing. Without TLS the
-	// state is the zero value.
+	// Admit chooses the pool of a connection or refuses it, best with a *Refusal. It is called twice for
+	// each connection, resumed ones too: during the handshake, before the client has proved that it holds
+	// its key, and again after the connection is registered under its Keys, so that a Drop between the two
+	// misses nobody. What the first call grants counts, the second one can only refuse. It must not block
+	// and must change nothing. Without TLS the state is the zero value.
 	Admit func(tls.ConnectionState) (Admission, error)
 
 	HandshakeTimeout time.Duration // from accept to admission; 0 is 10 s, negative is none
@@ -69,7 +69,7 @@ func (c Config) withDefaults() Config {
 type Admission struct {
 	// Pool balances the connection. It must be set.
 	Pool *Pool
-	// Keys are the names under which Drop finds the connection.
+	// Keys are the names under which Drop finds the connection. They are not changed, and may be shared.
 	Keys []string
 	// NotAfter is when the connection ends at the latest; the zero value is never.
 	NotAfter time.Time

@@ -114,16 +114,12 @@ func (c *conn) forget() {
 	c.state = tls.ConnectionState{DidResume: c.state.DidResume}
 }
 
-// enter does the handshake and the admission.
+// enter does the handshake, which asks Admit, and asks it again once Drop can find the connection.
 func (c *conn) enter() error {
 	if err := c.shakeHands(); err != nil {
 		return err
 	}
-	admission, err := c.server.cfg.Admit(c.state)
-	if err != nil {
-		return err
-	}
-	c.admission = admission
+	admission := &c.admission
 	c.server.live.name(c, admission.Keys)
 	if _, err := c.server.cfg.Admit(c.state); err != nil {
 		return err // it was withdrawn in between

@@ -23,10 +23,6 @@ func (s *Server) tlsConfig(given *tls.Config) *tls.Config {
 		cfg.ClientAuth = tls.RequireAnyClientCert
 	}
 	cfg.NextProtos = nil
-	cfg.VerifyConnection = func(state tls.ConnectionState) error {
-		_, err := s.cfg.Admit(state)
-		return asRefusal(err)
-	}
 	s.alpn.base = cfg.Clone()
 	cfg.GetConfigForClient = s.configFor
 	return cfg
@@ -44,7 +40,15 @@ func asRefusal(err error) error {
 // configFor answers a ClientHello.
 func (s *Server) configFor(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 	cfg := s.alpn.get(protocolFor(hello.SupportedProtos)).Clone()
-	if w, ours := hello.Conn.(*wire); ours && len(hello.SupportedVersions) > 0 {
+	w := hello.Conn.(*wire)
+	cfg.VerifyConnection = func(state tls.ConnectionState) error {
+		admission, err := s.cfg.Admit(state)
+		if err == nil {
+			w.admission = &admission
+		}
+		return asRefusal(err)
+	}
+	if len(hello.SupportedVersions) > 0 {
 		w.offered = slices.Max(hello.SupportedVersions)
 		cfg.KeyLogWriter = keyLog{w} // keeps them in memory, until the handshake is over
 	}
@@ -94,13 +98,14 @@ func (a *alpnConfigs) get(protocol string) *tls.Config {
 	return cfg
 }
 
-// shakeHands does the TLS handshake, if there is one to do, within its time.
-func (c *conn) shakeHands() error {
+// shakeHands does the TLS handshake, if there is one to do, within its time, and the admission.
+func (c *conn) shakeHands() (err error) {
 	if c.server.tls == nil {
-		return nil
+		c.admission, err = c.server.cfg.Admit(c.state)
+		return err
 	}
-	ticket, evicted := c.server.gate.enter(c)
-	defer c.server.gate.leave(ticket)
+	place, evicted := c.server.gate.enter(c)
+	defer c.server.gate.leave(place)
 	if evicted != nil {
 		evicted.abort(ending{reason: ReasonHandshakeLimit})
 	}
@@ -124,6 +129,8 @@ func (c *conn) shakeHands() error {
 		c.wire.flush() // an alert, or an answer in plain text
 		return err
 	}
+	c.admission = *c.wire.admission
+	c.wire.admission = nil
 	if c.secure = takeOver(c.wire, c.state); c.secure != nil {
 		c.client, c.wire = nil, nil
 	} else if err := c.wire.pass(); err != nil {

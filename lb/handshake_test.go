@@ -224,7 +224,7 @@ func TestAdmissionIsAskedAgainAfterRegistration(t *testing.T) {
 	var asked atomic.Int64
 	pool := poolOf(upstream(t, echo))
 	admit := func(tls.ConnectionState) (Admission, error) {
-		if asked.Add(1) == 3 { // handshake, admission, then the second look
+		if asked.Add(1) == 2 { // the first time was in the handshake
 			return Admission{}, &Refusal{Reason: ReasonRevoked}
 		}
 		return Admission{Pool: pool, Keys: []string{"k"}}, nil
@@ -236,6 +236,12 @@ func TestAdmissionIsAskedAgainAfterRegistration(t *testing.T) {
 	})
 	if pool.Stats().Total != 0 {
 		t.Error("a backend was dialled")
+	}
+	asked.Store(10)
+	r := newRig(t, Config{TLS: &tls.Config{}, Admit: admit})
+	open(t, r)
+	if n := asked.Load() - 10; n != 2 {
+		t.Errorf("asked %d times for one connection, want 2", n)
 	}
 }
 

@@ -21,7 +21,7 @@ type Server struct {
 	cfg   Config
 	tls   *tls.Config // nil: plain TCP
 	alpn  alpnConfigs
-	live  registry
+	live  *registry
 	gate  gate
 	base  context.Context // ends when all connections have to go
 	abort context.CancelFunc
@@ -44,7 +44,7 @@ func NewServer(cfg Config) *Server {
 	if cfg.Admit == nil {
 		panic("lb: Config.Admit is nil")
 	}
-	s := &Server{cfg: cfg.withDefaults(), listeners: map[net.Listener]struct{}{}, done: make(chan struct{}), handoff: make(chan *conn)}
+	s := &Server{cfg: cfg.withDefaults(), listeners: map[net.Listener]struct{}{}, live: newRegistry(), done: make(chan struct{}), handoff: make(chan *conn)}
 	s.base, s.abort = context.WithCancel(context.Background())
 	s.gate.most = s.cfg.MaxHandshakes
 	if cfg.TLS != nil {

@@ -14,9 +14,10 @@ import (
 // the traffic secrets, and how many records were written under them.
 type wire struct {
 	net.Conn
-	offered uint16      // highest TLS version in the ClientHello
-	alert   byte        // the last one that came in plain text, 0 for none
-	ended   atomic.Bool // the TCP stream has ended
+	admission *Admission  // granted during the handshake, nil when it was refused
+	offered   uint16      // highest TLS version in the ClientHello
+	alert     byte        // the last one that came in plain text, 0 for none
+	ended     atomic.Bool // the TCP stream has ended
 
 	in         *block // what was read and not yet handed out: in.data[start:end]
 	start, end int
