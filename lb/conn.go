@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/xdire/xlb/lb/internal/record"
 )
 
 // conn is one accepted connection. Its run method owns it; abort and closeLater may be called from
@@ -17,10 +19,10 @@ import (
 type conn struct {
 	server *Server
 	id     uint64
-	raw    net.Conn // as accepted
-	client net.Conn // raw, or the TLS connection over it; nil when secure is not
-	wire   *wire    // between the two, nil without TLS
-	secure *secure  // the TLS connection once it does without crypto/tls
+	raw    net.Conn     // as accepted
+	client net.Conn     // raw, or the TLS connection over it; nil when secure is not
+	wire   *record.Wire // between the two, nil without TLS
+	secure *record.Conn // the TLS connection once it does without crypto/tls
 	start  time.Time
 	remote netip.AddrPort
 

@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/xdire/xlb/lb/internal/record"
 )
 
 // stream copies both ways, each on a goroutine of its own: the one that did the handshake has a large
@@ -46,7 +48,7 @@ func (c *conn) endUp(readErr, writeErr error) {
 		c.note(ending{reason: ReasonRouteReset, err: writeErr})
 		c.markHalf()
 		c.discard(c.raw)
-	case errors.As(readErr, new(violation)):
+	case errors.As(readErr, new(record.Violation)):
 		c.passViolation(ending{reason: ReasonClientReset, detail: readErr.Error(), err: readErr})
 	case readErr == io.ErrUnexpectedEOF:
 		c.passReset(rawOf(c.route), ending{reason: ReasonClientEOF, detail: "within a TLS record", err: readErr})
@@ -67,7 +69,7 @@ func (c *conn) endUp(readErr, writeErr error) {
 
 // truncated tells whether the client's TCP stream has ended without the end of the TLS stream.
 func (c *conn) truncated() bool {
-	return c.secure != nil && c.secure.ended.Load() || c.wire != nil && c.wire.ended.Load()
+	return c.secure != nil && c.secure.Ended() || c.wire != nil && c.wire.Ended()
 }
 
 // copyUp passes on what the client sends until it ends, which is no error.
@@ -85,8 +87,8 @@ func (c *conn) copyUp() (readErr, writeErr error) {
 		return c.copyPlain(c.client, deliver, &writeErr, &c.upSmall)
 	}
 	for {
-		c.secure.small = c.upSmall
-		err := c.secure.read(deliver)
+		c.secure.KeepSmall(c.upSmall)
+		err := c.secure.Receive(deliver)
 		switch {
 		case writeErr != nil:
 			return nil, writeErr
@@ -137,7 +139,7 @@ func (c *conn) copyDown() (readErr, writeErr error) {
 	deliver := func(data []byte) error {
 		c.clientSide.writing.Store(true)
 		if c.secure != nil {
-			writeErr = c.secure.write(data)
+			writeErr = c.secure.Send(data)
 		} else {
 			_, writeErr = c.client.Write(data)
 		}
@@ -153,11 +155,11 @@ func (c *conn) copyDown() (readErr, writeErr error) {
 
 // copyPlain delivers what comes from src until it ends, in small pieces while small says so.
 func (c *conn) copyPlain(src net.Conn, deliver func([]byte) error, writeErr *error, small *bool) (error, error) {
-	f := newFeed(src)
-	defer f.release()
+	f := record.NewFeed(src)
+	defer f.Release()
 	for {
-		f.large = f.large && !*small
-		data, err := f.read()
+		f.KeepSmall(*small)
+		data, err := f.Read()
 		switch {
 		case err == io.EOF:
 			return nil, nil

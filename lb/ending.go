@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/xdire/xlb/lb/internal/record"
 )
 
 // side is what the two directions have to know of each other about one end of the connection.
@@ -61,7 +63,7 @@ func (c *conn) routeEnded() {
 
 // isOurs tells whether a write to the client failed because the reader has sent an alert, and says why.
 func isOurs(writeErr error) bool {
-	return errors.Is(writeErr, errShut) || errors.Is(writeErr, os.ErrDeadlineExceeded)
+	return errors.Is(writeErr, record.ErrShut) || errors.Is(writeErr, os.ErrDeadlineExceeded)
 }
 
 const (
@@ -151,12 +153,12 @@ func (c *conn) hangUp() {
 // direction has ended and this side has got all that was written to it: it may take nothing while
 // nobody reads what it writes, and closing over unread bytes would forget what is not sent.
 func (c *conn) discard(raw net.Conn) {
-	b := tinyBlocks.Get().(*block)
-	defer b.free()
+	b := record.Tiny()
+	defer b.Free()
 	left, alive := unacknowledged(raw)
 	for alive && !c.isClosed() && (left > 0 || c.directions.Load() > 1) {
 		raw.SetReadDeadline(time.Now().Add(longestAckPoll))
-		n, err := raw.Read(b.data)
+		n, err := raw.Read(b.Data)
 		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 			return
 		}

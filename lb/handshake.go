@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/xdire/xlb/lb/internal/record"
 )
 
 // tlsConfig is the server's side of every handshake.
@@ -40,19 +42,26 @@ func asRefusal(err error) error {
 // configFor answers a ClientHello.
 func (s *Server) configFor(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 	cfg := s.alpn.get(protocolFor(hello.SupportedProtos)).Clone()
-	w := hello.Conn.(*wire)
+	shake := hello.Conn.(*handshake)
 	cfg.VerifyConnection = func(state tls.ConnectionState) error {
 		admission, err := s.cfg.Admit(state)
 		if err == nil {
-			w.admission = &admission
+			shake.admission = &admission
 		}
 		return asRefusal(err)
 	}
 	if len(hello.SupportedVersions) > 0 {
-		w.offered = slices.Max(hello.SupportedVersions)
-		cfg.KeyLogWriter = keyLog{w} // keeps them in memory, until the handshake is over
+		shake.offered = slices.Max(hello.SupportedVersions)
+		cfg.KeyLogWriter = shake.KeyLog()
 	}
 	return cfg, nil
+}
+
+// handshake is the connection under crypto/tls, with what is learned of the client during its handshake.
+type handshake struct {
+	*record.Wire
+	admission *Admission // nil when it was refused
+	offered   uint16     // highest TLS version in the ClientHello
 }
 
 // protocolFor chooses the application protocol (RFC 7301): the only one offered, or http/1.1 among several.
@@ -112,49 +121,50 @@ func (c *conn) shakeHands() (err error) {
 	if d := c.server.cfg.HandshakeTimeout; d > 0 {
 		c.raw.SetDeadline(c.start.Add(d))
 	}
-	c.wire = &wire{Conn: c.raw}
 	begun, err := answerPostgres(c.raw)
+	shake := &handshake{Wire: record.NewWire(c.raw, begun)}
 	if err != nil {
 		c.handshake = time.Since(c.start)
-		return c.handshakeError(err)
+		return c.handshakeError(shake, err)
 	}
-	c.wire.begin(begun)
-	secure := tls.Server(c.wire, c.server.tls)
+	secure := tls.Server(shake, c.server.tls)
 	err = secure.Handshake()
 	c.handshake = time.Since(c.start)
 	c.state = secure.ConnectionState()
 	c.client = secure
+	c.wire = shake.Wire
 	if err != nil {
-		err = c.handshakeError(err)
-		c.wire.flush() // an alert, or an answer in plain text
+		err = c.handshakeError(shake, err)
+		shake.Flush() // an alert, or an answer in plain text
 		return err
 	}
-	c.admission = *c.wire.admission
-	c.wire.admission = nil
-	if c.secure = takeOver(c.wire, c.state); c.secure != nil {
-		c.client, c.wire = nil, nil
-	} else if err := c.wire.pass(); err != nil {
-		return c.handshakeError(err)
+	c.admission = *shake.admission
+	shake.admission = nil
+	if c.secure = record.TakeOver(shake.Wire, c.state); c.secure != nil {
+		c.client = nil
+		c.wire = nil
+	} else if err := shake.Pass(); err != nil {
+		return c.handshakeError(shake, err)
 	}
 	return c.raw.SetDeadline(time.Time{})
 }
 
 // handshakeError gives a failed handshake its reason. crypto/tls has no types for most of them, so its
 // words are read; a test for each of them tells when they change.
-func (c *conn) handshakeError(err error) error {
+func (c *conn) handshakeError(shake *handshake, err error) error {
 	var refusal *Refusal
-	var record tls.RecordHeaderError
+	var header tls.RecordHeaderError
 	var op *net.OpError
 	text := err.Error()
 	switch {
 	case errors.As(err, &refusal):
 		return err
-	case errors.As(err, &record):
-		return c.notTLS(record)
-	case isCertificateAlert(c.wire.alert):
+	case errors.As(err, &header):
+		return c.notTLS(header)
+	case isCertificateAlert(shake.Alert()):
 		return &Refusal{Reason: ReasonUntrusted, Err: err}
 	case strings.Contains(text, "unsupported versions"):
-		return &Refusal{Reason: ReasonOldTLS, Detail: tls.VersionName(c.wire.offered), Err: err}
+		return &Refusal{Reason: ReasonOldTLS, Detail: tls.VersionName(shake.offered), Err: err}
 	case strings.Contains(text, "didn't provide a certificate"):
 		return &Refusal{Reason: ReasonNoCert, Err: err}
 	case strings.Contains(text, "invalid signature by the client certificate"):
@@ -186,15 +196,15 @@ const plainAnswer = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nCon
 
 const plainText = "This port speaks TLS 1.3 and asks for a client certificate. Use https:// with --cert and --key.\n"
 
-func (c *conn) notTLS(record tls.RecordHeaderError) error {
+func (c *conn) notTLS(header tls.RecordHeaderError) error {
 	what := "unknown bytes"
-	if isHTTP(record.RecordHeader[:]) {
+	if isHTTP(header.RecordHeader[:]) {
 		what = "HTTP"
-		if record.Conn != nil {
-			fmt.Fprintf(record.Conn, plainAnswer, len(plainText), plainText)
+		if header.Conn != nil {
+			fmt.Fprintf(header.Conn, plainAnswer, len(plainText), plainText)
 		}
 	}
-	return &Refusal{Reason: ReasonNotTLS, Detail: what, Err: record}
+	return &Refusal{Reason: ReasonNotTLS, Detail: what, Err: header}
 }
 
 func isHTTP(start []byte) bool {

@@ -4,6 +4,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/xdire/xlb/lb/internal/record"
 )
 
 // Limit bounds connections at once, new connections in a second and bytes in a second, both directions
@@ -158,5 +160,5 @@ func (p *pacer) owe(n int, now time.Time) time.Duration {
 // small tells whether streams have to move small pieces to get even shares.
 func (p *pacer) small() bool {
 	rate := p.perSecond.Load()
-	return rate > 0 && time.Duration(largeBlock)*time.Second/time.Duration(rate) > maxPiece
+	return rate > 0 && time.Duration(record.LargeBlock)*time.Second/time.Duration(rate) > maxPiece
 }

@@ -26,7 +26,15 @@ type rule struct {
 }
 
 var rules = map[string]rule{
+	"lb/internal/record": {
+		others: []string{"golang.org/x/sys"},
+		never: map[string]string{
+			"net/http": "records only", "log": "the caller decides what is logged", "log/slog": "the caller decides what is logged",
+			"crypto/x509": "certificates are the handshake's",
+		},
+	},
 	"lb": {
+		ours:   []string{"lb/internal/record"},
 		others: []string{"golang.org/x/sys"},
 		never: map[string]string{
 			"net/http": "a TCP library must not carry an HTTP server",

@@ -1,4 +1,4 @@
-package lb
+package record
 
 import (
 	"crypto/tls"
@@ -11,10 +11,10 @@ import (
 	"time"
 )
 
-// secure protects an established TLS 1.3 connection, from where crypto/tls has finished the handshake.
+// Conn protects an established TLS 1.3 connection, from where crypto/tls has finished the handshake.
 // Doing the records here means one read and one write for many of them, no buffer while nothing comes,
 // and a fifth of the memory. One goroutine reads; any may write.
-type secure struct {
+type Conn struct {
 	conn  net.Conn
 	src   *source
 	ended atomic.Bool  // the TCP stream has ended without close_notify
@@ -22,7 +22,7 @@ type secure struct {
 
 	// The reader's.
 	in      *trafficKey
-	block   *block // ciphertext: what was read and not yet opened is block.data[:have]
+	block   *Block // ciphertext: what was read and not yet opened is block.Data[:have]
 	have    int
 	rest    []byte // the beginning of a record, while there is no block
 	fresh   bool   // bytes have come that were not looked at
@@ -40,9 +40,9 @@ type secure struct {
 	shut       bool        // close_notify or an alert is sent
 }
 
-// takeOver returns the connection without crypto/tls, or nil when it cannot do without: the secrets are
+// TakeOver returns the connection without crypto/tls, or nil when it cannot do without: the secrets are
 // not known, or its cipher suite is not one of ours.
-func takeOver(w *wire, state tls.ConnectionState) *secure {
+func TakeOver(w *Wire, state tls.ConnectionState) *Conn {
 	suite, ours := suites[state.CipherSuite]
 	if !ours || state.Version != tls.VersionTLS13 || len(w.client) != suite.size || len(w.server) != suite.size {
 		return nil
@@ -56,41 +56,48 @@ func takeOver(w *wire, state tls.ConnectionState) *secure {
 		return nil
 	}
 	w.countSealed(out)
-	s := &secure{conn: w.Conn, in: in, out: out}
+	s := &Conn{conn: w.Conn, in: in, out: out}
 	s.rest, s.unsent = w.finish()
 	s.fresh = len(s.rest) > 0
 	s.src = newSource(w.Conn, s.room, s.park)
 	return s
 }
 
+// Ended tells whether the TCP stream has ended without close_notify.
+func (s *Conn) Ended() bool { return s.ended.Load() }
+
+// KeepSmall tells whether Receive is to deliver small pieces, as a limit may want. For the goroutine that receives.
+func (s *Conn) KeepSmall(small bool) { s.small = small }
+
 // room is where the next bytes go, behind those that are waiting.
-func (s *secure) room() []byte {
+func (s *Conn) room() []byte {
 	if s.block == nil {
 		s.block = takeBlock(s.large)
-		s.have = copy(s.block.data, s.rest)
+		s.have = copy(s.block.Data, s.rest)
 		s.rest = nil
 	}
-	return s.block.data[s.have:]
+	return s.block.Data[s.have:]
 }
 
 // park gives the block back while nothing comes. Half a record moves to a buffer of its own size, or
 // thousands of slow peers would hold a block each.
-func (s *secure) park() {
+func (s *Conn) park() {
 	if s.have > 0 {
-		s.rest = append([]byte(nil), s.block.data[:s.have]...)
+		s.rest = append([]byte(nil), s.block.Data[:s.have]...)
 	}
 	s.release()
 }
 
-func (s *secure) release() {
-	s.block.free()
+func (s *Conn) release() {
+	s.block.Free()
 	s.block, s.have = nil, 0
 }
 
-// read waits for data and passes all that has come to deliver, in one piece. It returns io.EOF after
-// close_notify, and when the TCP stream ends without one between two records, which sets ended; within a
-// record that is io.ErrUnexpectedEOF. deliver must not keep the data; its error comes back as it is.
-func (s *secure) read(deliver func([]byte) error) error {
+// Receive waits for data and passes all that has come to deliver, in one piece. It returns io.EOF after
+// close_notify, and when the TCP stream ends without one between two records, see Ended; within a
+// record that is io.ErrUnexpectedEOF. What breaks the rules of TLS is a [Violation]; the other side has been told then.
+// deliver must not keep the data; its error comes back as it is.
+func (s *Conn) Receive(deliver func([]byte) error) error {
 	for s.closed == nil {
 		if s.fresh {
 			s.fresh = false
@@ -107,7 +114,7 @@ func (s *secure) read(deliver func([]byte) error) error {
 }
 
 // fill reads once.
-func (s *secure) fill() {
+func (s *Conn) fill() {
 	n, err := s.src.read()
 	if err != nil {
 		s.ended.Store(err == io.EOF)
@@ -117,16 +124,16 @@ func (s *secure) fill() {
 		}
 		return
 	}
-	s.large = n == len(s.block.data)-s.have && !s.small
+	s.large = n == len(s.block.Data)-s.have && !s.small
 	s.have += n
 	s.fresh = true
 }
 
 // openAll opens every whole record that is there and delivers their data.
-func (s *secure) openAll(deliver func([]byte) error) (delivered bool, err error) {
+func (s *Conn) openAll(deliver func([]byte) error) (delivered bool, err error) {
 	s.room() // what the handshake left over is in no block yet
 	plain := takeBlock(s.have > smallBlock)
-	defer plain.free()
+	defer plain.Free()
 	filled, done := 0, 0
 	for s.closed == nil {
 		record := s.nextRecord(done)
@@ -134,7 +141,7 @@ func (s *secure) openAll(deliver func([]byte) error) (delivered bool, err error)
 			break
 		}
 		done += len(record)
-		data, contentType, err := s.in.open(plain.data[filled:], record)
+		data, contentType, err := s.in.open(plain.Data[filled:], record)
 		if err != nil {
 			s.fail(err)
 			break
@@ -145,12 +152,12 @@ func (s *secure) openAll(deliver func([]byte) error) (delivered bool, err error)
 	if filled == 0 {
 		return false, nil
 	}
-	return true, deliver(plain.data[:filled])
+	return true, deliver(plain.Data[:filled])
 }
 
 // nextRecord returns the whole record that begins at the offset, or nil.
-func (s *secure) nextRecord(at int) []byte {
-	waiting := s.block.data[at:s.have]
+func (s *Conn) nextRecord(at int) []byte {
+	waiting := s.block.Data[at:s.have]
 	if len(waiting) < recordHeader {
 		return nil
 	}
@@ -166,17 +173,17 @@ func (s *secure) nextRecord(at int) []byte {
 }
 
 // keep moves what was not opened to the front, of a larger block when much is coming.
-func (s *secure) keep(done int) {
+func (s *Conn) keep(done int) {
 	if done == s.have {
 		s.release()
 		return
 	}
 	from := s.block
-	if s.large && len(from.data) < largeBlock {
+	if s.large && len(from.Data) < LargeBlock {
 		s.block = takeBlock(true)
-		defer from.free()
+		defer from.Free()
 	}
-	s.have = copy(s.block.data, from.data[done:s.have])
+	s.have = copy(s.block.Data, from.Data[done:s.have])
 }
 
 // maxUseless is how many records without data a client may send in a row, KeyUpdates aside; crypto/tls has
@@ -184,10 +191,10 @@ func (s *secure) keep(done int) {
 const maxUseless = 16
 
 // take handles one record and returns how many bytes of data it has.
-func (s *secure) take(data []byte, contentType byte) int {
+func (s *Conn) take(data []byte, contentType byte) int {
 	switch {
 	case contentType != typeHandshake && len(s.update) > 0:
-		s.fail(violation{alertUnexpectedMessage, "a handshake message is interrupted"})
+		s.fail(Violation{alertUnexpectedMessage, "a handshake message is interrupted"})
 	case contentType == typeApplication && len(data) > 0:
 		s.useless = 0
 		s.moved.Add(int64(len(data)))
@@ -198,10 +205,10 @@ func (s *secure) take(data []byte, contentType byte) int {
 	case contentType == typeHandshake && len(data) > 0:
 		s.takeHandshake(data)
 	default:
-		s.fail(violation{alertUnexpectedMessage, fmt.Sprintf("a record of content type %d with %d bytes", contentType, len(data))})
+		s.fail(Violation{alertUnexpectedMessage, fmt.Sprintf("a record of content type %d with %d bytes", contentType, len(data))})
 	}
 	if s.useless++; s.closed == nil && s.useless > maxUseless {
-		s.fail(violation{alertUnexpectedMessage, "too many records without data"})
+		s.fail(Violation{alertUnexpectedMessage, "too many records without data"})
 	}
 	return 0
 }
@@ -218,7 +225,7 @@ const (
 	alertUserCanceled      = 90
 )
 
-func (s *secure) takeAlert(description byte) {
+func (s *Conn) takeAlert(description byte) {
 	switch description {
 	case alertCloseNotify:
 		s.closed = io.EOF
@@ -235,7 +242,7 @@ const (
 	keyUpdateLength  = 5
 )
 
-func (s *secure) takeHandshake(data []byte) {
+func (s *Conn) takeHandshake(data []byte) {
 	s.update = append(s.update, data...)
 	whole, err := checkKeyUpdate(s.update)
 	if err != nil {
@@ -248,7 +255,7 @@ func (s *secure) takeHandshake(data []byte) {
 	wantsAnswer := s.update[keyUpdateLength-1] == 1
 	s.update, s.useless = nil, 0
 	if s.updates++; s.updates > updateBurst+s.moved.Load()/updateBytes {
-		s.fail(violation{alertUnexpectedMessage, "too many KeyUpdates"})
+		s.fail(Violation{alertUnexpectedMessage, "too many KeyUpdates"})
 		return
 	}
 	if err := s.in.update(); err != nil {
@@ -268,17 +275,17 @@ func (s *secure) takeHandshake(data []byte) {
 func checkKeyUpdate(m []byte) (whole bool, err error) {
 	switch {
 	case m[0] != messageKeyUpdate:
-		return false, violation{alertUnexpectedMessage, "a handshake message that is no KeyUpdate"}
+		return false, Violation{alertUnexpectedMessage, "a handshake message that is no KeyUpdate"}
 	case len(m) < keyUpdateHeader:
 		return false, nil
 	case m[1] != 0 || m[2] != 0 || m[3] != keyUpdateLength-keyUpdateHeader:
-		return false, violation{alertDecodeError, "a KeyUpdate of a wrong length"}
+		return false, Violation{alertDecodeError, "a KeyUpdate of a wrong length"}
 	case len(m) < keyUpdateLength:
 		return false, nil
 	case len(m) > keyUpdateLength:
-		return false, violation{alertUnexpectedMessage, "a KeyUpdate that does not end its record"}
+		return false, Violation{alertUnexpectedMessage, "a KeyUpdate that does not end its record"}
 	case m[keyUpdateLength-1] > 1:
-		return false, violation{alertIllegalParameter, "a KeyUpdate that asks for something unknown"}
+		return false, Violation{alertIllegalParameter, "a KeyUpdate that asks for something unknown"}
 	}
 	return true, nil
 }
@@ -291,16 +298,19 @@ const (
 	updateBytes = 16 << 10
 )
 
+// alertTime is how long the other side has to take what is written when it is told that it broke the rules.
+const alertTime = time.Second
+
 // fail ends reading, and tells the client why. A write that waits for the client has a second to end. After
 // it nothing more is sent, close_notify neither.
-func (s *secure) fail(err error) {
+func (s *Conn) fail(err error) {
 	s.closed = err
 	alert := byte(alertInternalError)
-	var v violation
+	var v Violation
 	if errors.As(err, &v) {
-		alert = v.alert
+		alert = v.Alert
 	}
-	s.conn.SetWriteDeadline(time.Now().Add(lingerTime))
+	s.conn.SetWriteDeadline(time.Now().Add(alertTime))
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.shut {
@@ -311,7 +321,7 @@ func (s *secure) fail(err error) {
 }
 
 // answerUpdate sends the KeyUpdate that is due. The caller holds the lock.
-func (s *secure) answerUpdate() error {
+func (s *Conn) answerUpdate() error {
 	if !s.mustUpdate.Swap(false) || s.shut {
 		return nil
 	}
@@ -319,7 +329,7 @@ func (s *secure) answerUpdate() error {
 }
 
 // updateLocked tells the client about our next keys and changes to them.
-func (s *secure) updateLocked() error {
+func (s *Conn) updateLocked() error {
 	message := []byte{messageKeyUpdate, 0, 0, 1, 0, 0}
 	if err := s.sendLocked(message[:keyUpdateLength], typeHandshake); err != nil {
 		return err
@@ -328,14 +338,14 @@ func (s *secure) updateLocked() error {
 }
 
 // sendLocked sends one small record. data has a byte behind it.
-func (s *secure) sendLocked(data []byte, contentType byte) error {
+func (s *Conn) sendLocked(data []byte, contentType byte) error {
 	var record [64]byte
 	n := s.out.seal(record[:], data, contentType)
 	return s.put(record[:n])
 }
 
 // put sends sealed records, after those that are still to be sent. The caller holds the lock.
-func (s *secure) put(records []byte) error {
+func (s *Conn) put(records []byte) error {
 	if s.unsent != nil {
 		records = append(s.unsent, records...)
 		s.unsent = nil
@@ -348,16 +358,17 @@ func (s *secure) put(records []byte) error {
 // section 5.5).
 const maxRecords = 1 << 24
 
-var errShut = errors.New("close_notify was sent already")
+// ErrShut is the error of Send after close_notify or an alert was sent.
+var ErrShut = errors.New("close_notify was sent already")
 
-// write sends data in as few writes as possible. data has a byte behind it.
-func (s *secure) write(data []byte) error {
+// Send sends data in as few writes as possible. data has a byte behind it.
+func (s *Conn) Send(data []byte) error {
 	sealed := takeBlock(len(data) > maxPlaintext)
-	defer sealed.free()
+	defer sealed.Free()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.shut {
-		return errShut
+		return ErrShut
 	}
 	if err := s.answerUpdate(); err != nil {
 		return err
@@ -370,12 +381,12 @@ func (s *secure) write(data []byte) error {
 	size := len(data)
 	for len(data) > 0 {
 		n := 0
-		for len(data) > 0 && len(sealed.data)-n >= maxSealed {
+		for len(data) > 0 && len(sealed.Data)-n >= maxSealed {
 			part := data[:min(len(data), maxPlaintext)]
-			n += s.out.seal(sealed.data[n:], part, typeApplication)
+			n += s.out.seal(sealed.Data[n:], part, typeApplication)
 			data = data[len(part):]
 		}
-		if err := s.put(sealed.data[:n]); err != nil {
+		if err := s.put(sealed.Data[:n]); err != nil {
 			return err
 		}
 	}
@@ -384,7 +395,7 @@ func (s *secure) write(data []byte) error {
 }
 
 // CloseWrite sends close_notify. Reading goes on.
-func (s *secure) CloseWrite() error {
+func (s *Conn) CloseWrite() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.shut {

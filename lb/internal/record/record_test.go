@@ -1,4 +1,4 @@
-package lb
+package record
 
 import (
 	"bytes"
@@ -30,7 +30,7 @@ func FuzzRecords(f *testing.F) {
 			}
 			return key
 		}
-		sealer, sealed := newSecret(), make([]byte, largeBlock)
+		sealer, sealed := newSecret(), make([]byte, LargeBlock)
 		var wire []byte
 		for rest := data; len(rest) > 0; {
 			part := append(bytes.Clone(rest[:min(len(rest), maxPlaintext)]), 0)
@@ -53,11 +53,11 @@ func FuzzRecords(f *testing.F) {
 			}
 			client.Close()
 		}()
-		s := &secure{conn: discard{server}, in: newSecret(), out: newSecret()}
+		s := &Conn{conn: discard{server}, in: newSecret(), out: newSecret()}
 		s.src = newSource(server, s.room, s.park)
 		var got []byte
 		for {
-			err := s.read(func(p []byte) error { got = append(got, p...); return nil })
+			err := s.Receive(func(p []byte) error { got = append(got, p...); return nil })
 			if errors.Is(err, os.ErrDeadlineExceeded) {
 				t.Fatal("it did not end")
 			}
@@ -97,7 +97,7 @@ func TestHalfARecordHoldsNoBlock(t *testing.T) {
 	})
 	ended, got := make(chan error, 1), 0
 	go func() {
-		ended <- s.read(func(p []byte) error { got += len(p); return nil })
+		ended <- s.Receive(func(p []byte) error { got += len(p); return nil })
 	}()
 	<-parked // before anything has come
 	r.conn.Write(record[:3000])
@@ -111,28 +111,6 @@ func TestHalfARecordHoldsNoBlock(t *testing.T) {
 	r.conn.Write(record[3000:])
 	if err := <-ended; err != nil || got != 10_000 {
 		t.Errorf("%d bytes, %v", got, err)
-	}
-}
-
-// A client that is sent no byte still gets its session ticket, with the end of the stream.
-func TestTicketComesWithTheEnd(t *testing.T) {
-	closes := upstream(t, func(conn *net.TCPConn) { io.Copy(io.Discard, conn) })
-	r := newRig(t, Config{TLS: &tls.Config{}, Admit: to(poolOf(closes))})
-	cfg := r.clientConfig(t, "client")
-	cfg.ClientSessionCache = tls.NewLRUClientSessionCache(4)
-	for i := range 2 {
-		conn, err := r.dialTLS(t, cfg)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if resumed := conn.ConnectionState().DidResume; resumed != (i > 0) {
-			t.Errorf("connection %d: resumed is %v", i, resumed)
-		}
-		conn.Write([]byte("x"))
-		conn.CloseWrite()
-		if n, err := conn.Read(make([]byte, 1)); n != 0 || err != io.EOF {
-			t.Errorf("%d bytes, %v", n, err)
-		}
 	}
 }
 
@@ -153,9 +131,8 @@ func TestRecordLength(t *testing.T) {
 // When crypto/tls goes on by itself, what was read ahead of the handshake's end is still handed out.
 func TestWirePassesOnWhatWasReadAhead(t *testing.T) {
 	server, client := tcpPair(t)
-	w := &wire{Conn: server}
 	record := []byte{typeApplication, 3, 3, 0, 1, 'x'}
-	w.begin(append(bytes.Clone(record), record...))
+	w := NewWire(server, append(bytes.Clone(record), record...))
 	w.Write([]byte("flight"))
 	got := make([]byte, len(record))
 	for i := range 2 {
@@ -164,7 +141,7 @@ func TestWirePassesOnWhatWasReadAhead(t *testing.T) {
 		}
 		if i == 0 {
 			w.Write([]byte("ticket"))
-			if err := w.pass(); err != nil {
+			if err := w.Pass(); err != nil {
 				t.Fatal(err)
 			}
 		}

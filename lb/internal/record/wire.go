@@ -1,4 +1,4 @@
-package lb
+package record
 
 import (
 	"bytes"
@@ -9,17 +9,15 @@ import (
 	"sync/atomic"
 )
 
-// wire is the connection under crypto/tls. It hands out one record at a time, so that crypto/tls takes
+// Wire is the connection under crypto/tls. It hands out one record at a time, so that crypto/tls takes
 // nothing that comes after the handshake, and it overhears what is needed to go on without crypto/tls:
 // the traffic secrets, and how many records were written under them.
-type wire struct {
+type Wire struct {
 	net.Conn
-	admission *Admission  // granted during the handshake, nil when it was refused
-	offered   uint16      // highest TLS version in the ClientHello
-	alert     byte        // the last one that came in plain text, 0 for none
-	ended     atomic.Bool // the TCP stream has ended
+	alert byte        // the last one that came in plain text, 0 for none
+	ended atomic.Bool // the TCP stream has ended
 
-	in         *block // what was read and not yet handed out: in.data[start:end]
+	in         *Block // what was read and not yet handed out: in.Data[start:end]
 	start, end int
 	left       int // bytes of the current record still to be handed out
 
@@ -29,14 +27,22 @@ type wire struct {
 	through        bool   // the handshake is over: only pass on
 }
 
-// begin hands in what was read already.
-func (w *wire) begin(with []byte) {
-	w.in = tinyBlocks.Get().(*block)
-	w.end = copy(w.in.data, with)
+// NewWire returns the wire of a connection from which some bytes were read already, at most 4 KB. The caller closes
+// the connection.
+func NewWire(conn net.Conn, begun []byte) *Wire {
+	w := &Wire{Conn: conn, in: Tiny()}
+	w.end = copy(w.in.Data, begun)
+	return w
 }
 
+// Alert is the last alert that came in plain text, 0 for none.
+func (w *Wire) Alert() byte { return w.alert }
+
+// Ended tells whether the TCP stream has ended.
+func (w *Wire) Ended() bool { return w.ended.Load() }
+
 // Read implements net.Conn.
-func (w *wire) Read(p []byte) (int, error) {
+func (w *Wire) Read(p []byte) (int, error) {
 	if w.through && w.start == w.end {
 		n, err := w.Conn.Read(p)
 		if err == io.EOF {
@@ -44,23 +50,23 @@ func (w *wire) Read(p []byte) (int, error) {
 		}
 		return n, err
 	}
-	if err := w.flush(); err != nil {
+	if err := w.Flush(); err != nil {
 		return 0, err
 	}
 	if err := w.fill(); err != nil {
 		return 0, err
 	}
-	n := copy(p, w.in.data[w.start:min(w.end, w.start+w.left)])
+	n := copy(p, w.in.Data[w.start:min(w.end, w.start+w.left)])
 	w.start, w.left = w.start+n, w.left-n
 	if w.through && w.start == w.end {
-		w.in.free()
+		w.in.Free()
 		w.in = nil
 	}
 	return n, nil
 }
 
 // fill makes sure that there is something to hand out.
-func (w *wire) fill() error {
+func (w *Wire) fill() error {
 	for w.start == w.end || w.left == 0 && w.end-w.start < recordHeader {
 		if err := w.more(); err != nil {
 			if err == io.EOF && w.end > w.start { // half a header: crypto/tls shall see it
@@ -71,7 +77,7 @@ func (w *wire) fill() error {
 		}
 	}
 	if w.left == 0 {
-		w.left = recordHeader + int(binary.BigEndian.Uint16(w.in.data[w.start+3:]))
+		w.left = recordHeader + int(binary.BigEndian.Uint16(w.in.Data[w.start+3:]))
 		return w.overhearAlert()
 	}
 	return nil
@@ -79,8 +85,8 @@ func (w *wire) fill() error {
 
 // overhearAlert notes an alert in plain text. OpenSSL sends one when it does not trust us, before its own
 // keys are in use; crypto/tls, which expects a protected record by then, can only call it broken.
-func (w *wire) overhearAlert() error {
-	if w.in.data[w.start] != typeAlert || w.left != recordHeader+2 {
+func (w *Wire) overhearAlert() error {
+	if w.in.Data[w.start] != typeAlert || w.left != recordHeader+2 {
 		return nil
 	}
 	for w.end-w.start < w.left {
@@ -88,19 +94,19 @@ func (w *wire) overhearAlert() error {
 			return err
 		}
 	}
-	w.alert = w.in.data[w.start+recordHeader+1]
+	w.alert = w.in.Data[w.start+recordHeader+1]
 	return nil
 }
 
-func (w *wire) more() error {
+func (w *Wire) more() error {
 	if w.in == nil {
-		w.in = tinyBlocks.Get().(*block)
+		w.in = Tiny()
 	}
 	if w.start > 0 {
-		w.end = copy(w.in.data, w.in.data[w.start:w.end])
+		w.end = copy(w.in.Data, w.in.Data[w.start:w.end])
 		w.start = 0
 	}
-	n, err := w.Conn.Read(w.in.data[w.end:])
+	n, err := w.Conn.Read(w.in.Data[w.end:])
 	w.end += n
 	if n > 0 {
 		return nil
@@ -112,8 +118,8 @@ func (w *wire) more() error {
 }
 
 // Write implements net.Conn. In a handshake nobody waits for an answer before it reads, so what is
-// written goes out then, or with flush; what is left at the end are session tickets.
-func (w *wire) Write(p []byte) (int, error) {
+// written goes out then, or with Flush; what is left at the end are session tickets.
+func (w *Wire) Write(p []byte) (int, error) {
 	if w.through {
 		return w.Conn.Write(p)
 	}
@@ -121,8 +127,8 @@ func (w *wire) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// flush sends what was written.
-func (w *wire) flush() error {
+// Flush sends what was written.
+func (w *Wire) Flush() error {
 	if w.sent == len(w.written) {
 		return nil
 	}
@@ -131,8 +137,11 @@ func (w *wire) flush() error {
 	return err
 }
 
+// KeyLog is for tls.Config.KeyLogWriter: the wire keeps the traffic secrets, in memory, until the handshake is over.
+func (w *Wire) KeyLog() io.Writer { return keyLog{w} }
+
 // keyLog receives the secrets of a handshake in the format of NSS: label, client random, secret.
-type keyLog struct{ *wire }
+type keyLog struct{ *Wire }
 
 // Write implements io.Writer. The line must not be kept.
 func (k keyLog) Write(line []byte) (int, error) {
@@ -152,20 +161,20 @@ func (k keyLog) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// pass ends overhearing; crypto/tls goes on.
-func (w *wire) pass() error {
-	err := w.flush()
+// Pass ends overhearing; crypto/tls goes on.
+func (w *Wire) Pass() error {
+	err := w.Flush()
 	w.through, w.written, w.sent, w.client, w.server = true, nil, 0, nil, nil
 	return err
 }
 
 // finish ends the handshake's part. What was read beyond it, and the tickets that were not sent yet,
 // are the caller's, for good.
-func (w *wire) finish() (beyond, tickets []byte) {
+func (w *Wire) finish() (beyond, tickets []byte) {
 	if w.end > w.start {
-		beyond = bytes.Clone(w.in.data[w.start:w.end])
+		beyond = bytes.Clone(w.in.Data[w.start:w.end])
 	}
-	w.in.free()
+	w.in.Free()
 	w.in, w.start, w.end, w.left = nil, 0, 0, 0
 	tickets = bytes.Clone(w.written[w.sent:])
 	w.through, w.written, w.sent, w.client, w.server = true, nil, 0, nil, nil
@@ -174,16 +183,16 @@ func (w *wire) finish() (beyond, tickets []byte) {
 
 // countSealed advances key over those written records that it has sealed: crypto/tls sends session
 // tickets under it, and does not say how many. Records of the handshake's own keys do not open.
-func (w *wire) countSealed(key *trafficKey) {
+func (w *Wire) countSealed(key *trafficKey) {
 	scratch := takeBlock(false)
-	defer scratch.free()
+	defer scratch.Free()
 	for rest := w.written; len(rest) >= recordHeader; {
 		n := recordHeader + int(binary.BigEndian.Uint16(rest[3:]))
 		if n > len(rest) {
 			return
 		}
 		if rest[0] == typeApplication {
-			key.open(scratch.data, rest[:n]) // counts itself when it succeeds
+			key.open(scratch.Data, rest[:n]) // counts itself when it succeeds
 		}
 		rest = rest[n:]
 	}

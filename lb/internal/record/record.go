@@ -1,4 +1,4 @@
-package lb
+package record
 
 import (
 	"crypto/aes"
@@ -116,45 +116,45 @@ func (k *trafficKey) seal(dst, plaintext []byte, contentType byte) int {
 	return n + recordOverhead
 }
 
-// violation is an error of the other side that it is told about by an alert (RFC 8446, section 6.2).
-type violation struct {
-	alert byte
+// Violation is an error of the other side that it is told about by an alert (RFC 8446, section 6.2).
+type Violation struct {
+	Alert byte
 	text  string
 }
 
 // Error implements error.
-func (v violation) Error() string { return v.text }
+func (v Violation) Error() string { return v.text }
 
 // open decrypts one whole record into dst, which has room for it, and returns the plaintext and its
 // content type. dst and record do not overlap. The error is a violation (RFC 8446, sections 5.2 and 5.4).
 func (k *trafficKey) open(dst, record []byte) (plaintext []byte, contentType byte, err error) {
 	inner, err := k.aead.Open(dst[:0], k.nextNonce(), record[recordHeader:], record[:recordHeader])
 	if err != nil {
-		return nil, 0, violation{alertBadRecordMAC, "a record cannot be decrypted"}
+		return nil, 0, Violation{alertBadRecordMAC, "a record cannot be decrypted"}
 	}
 	k.seq++
 	if len(inner) > maxPlaintext+1 {
-		return nil, 0, violation{alertRecordOverflow, "a record with too much in it"}
+		return nil, 0, Violation{alertRecordOverflow, "a record with too much in it"}
 	}
 	end := len(inner) - 1
 	for end >= 0 && inner[end] == 0 { // padding
 		end--
 	}
 	if end < 0 {
-		return nil, 0, violation{alertUnexpectedMessage, "a record of nothing but padding"}
+		return nil, 0, Violation{alertUnexpectedMessage, "a record of nothing but padding"}
 	}
 	return inner[:end], inner[end], nil
 }
 
 // recordLength reads a record's length from its header, header included. The record must be one of
-// protected data. The error is a violation.
+// protected data. The error is a Violation.
 func recordLength(header []byte) (int, error) {
 	n := int(binary.BigEndian.Uint16(header[3:]))
 	switch {
 	case header[0] != typeApplication:
-		return 0, violation{alertUnexpectedMessage, fmt.Sprintf("a record of type %d where only protected ones are allowed", header[0])}
+		return 0, Violation{alertUnexpectedMessage, fmt.Sprintf("a record of type %d where only protected ones are allowed", header[0])}
 	case n > maxCiphertext:
-		return 0, violation{alertRecordOverflow, fmt.Sprintf("a record of %d bytes", n)}
+		return 0, Violation{alertRecordOverflow, fmt.Sprintf("a record of %d bytes", n)}
 	}
 	return recordHeader + n, nil
 }

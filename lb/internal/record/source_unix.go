@@ -1,6 +1,6 @@
 //go:build unix
 
-package lb
+package record
 
 import (
 	"io"
