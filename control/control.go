@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/xdire/xlb/lb"
+	"github.com/xdire/xlb/lb/health"
 	"github.com/xdire/xlb/pki"
 	"github.com/xdire/xlb/store"
 )
@@ -75,7 +76,7 @@ type Control struct {
 	sealer   *sealer
 	bus      *bus
 	journal  *journal
-	checker  *lb.Checker
+	checker  *health.Checker
 	names    *names
 	crl      revocationList
 	meter    serverMeter
@@ -113,7 +114,7 @@ func New(ctx context.Context, cfg Config) (*Control, error) {
 		dummyHash:     hashKey("nobody"),
 	}
 	c.dialer = &lb.Dialer{Allow: c.egress.check, Resolver: cfg.Resolver}
-	c.checker = lb.NewChecker(lb.CheckerConfig{Dialer: c.dialer})
+	c.checker = health.NewChecker(health.Config{Dial: c.dialer.DialContext})
 	if err := c.loadSecrets(ctx); err != nil {
 		return nil, err
 	}

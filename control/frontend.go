@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/xdire/xlb/lb"
+	"github.com/xdire/xlb/lb/health"
 	"github.com/xdire/xlb/store"
 )
 
@@ -119,7 +120,7 @@ func (c *Control) poolOf(f *frontendState) lb.PoolConfig {
 		name := nameOf(r.Dest)
 		check := checkOf(o, name, f.tls)
 		if !f.record.Active {
-			check = lb.Check{}
+			check = health.Check{}
 		}
 		for _, addr := range f.addresses[r.Dest] {
 			cfg.Backends = append(cfg.Backends, lb.Backend{

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 
 	"github.com/xdire/xlb/lb"
+	"github.com/xdire/xlb/lb/health"
 )
 
 // healthChanged returns what hears of the health of a frontend's routes: the log, and the pages that show it.
@@ -22,13 +23,13 @@ func (c *Control) healthChanged(f Frontend) func(string, lb.Health) {
 }
 
 // checkOf is the check that a frontend's options ask for, of routes with that name, if they have one.
-func checkOf(o Options, name string, over *routeTLS) lb.Check {
+func checkOf(o Options, name string, over *routeTLS) health.Check {
 	k := o.Check
-	check := lb.Check{
+	check := health.Check{
 		Kind: checkKinds[k.Kind], Interval: seconds(k.IntervalSec), Timeout: seconds(k.TimeoutSec), Rise: k.Rise, Fall: k.Fall,
 		Send: []byte(k.Send), Expect: []byte(k.Expect), Method: k.Method, Path: k.Path, Host: k.Host,
-		Statuses: []lb.StatusRange{{From: k.StatusLow, To: k.StatusHigh}}, ProxyProtocol: o.Proxy,
-		TLS: over.checks(name),
+		Statuses: []health.StatusRange{{From: k.StatusLow, To: k.StatusHigh}},
+		TLS:      over.checks(name),
 	}
 	if name != "" && check.Host == "" {
 		check.Host = name
@@ -36,4 +37,4 @@ func checkOf(o Options, name string, over *routeTLS) lb.Check {
 	return check
 }
 
-var checkKinds = map[string]lb.CheckKind{CheckTCP: lb.CheckTCP, CheckTLS: lb.CheckTLS, CheckSend: lb.CheckSend, CheckHTTP: lb.CheckHTTP}
+var checkKinds = map[string]health.Kind{CheckTCP: health.TCP, CheckTLS: health.TLS, CheckSend: health.Send, CheckHTTP: health.HTTP}

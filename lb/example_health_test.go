@@ -7,10 +7,11 @@ import (
 	"time"
 
 	"github.com/xdire/xlb/lb"
+	"github.com/xdire/xlb/lb/health"
 )
 
 // A checker tells pools whether their backends are up. The owner of its goroutines is whoever calls Run.
-func ExampleChecker() {
+func Example_health() {
 	backend, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		fmt.Println(err)
@@ -18,10 +19,10 @@ func ExampleChecker() {
 	}
 	defer backend.Close()
 	ctx, cancel := context.WithCancel(context.Background())
-	checker := lb.NewChecker(lb.CheckerConfig{})
+	checker := health.NewChecker(health.Config{})
 	lb.NewPool(lb.PoolConfig{
 		Checker:  checker,
-		Backends: []lb.Backend{{Addr: backend.Addr().String(), Check: lb.Check{Kind: lb.CheckTCP, Interval: 10 * time.Second}}},
+		Backends: []lb.Backend{{Addr: backend.Addr().String(), Check: health.Check{Kind: health.TCP, Interval: 10 * time.Second}}},
 		Eject:    lb.EjectConfig{Failures: 5}, // and connects of clients that fail five times in a row
 		Changed: func(addr string, h lb.Health) {
 			fmt.Println("up:", h.State == lb.Up)

@@ -1,6 +1,10 @@
 package lb
 
-import "time"
+import (
+	"time"
+
+	"github.com/xdire/xlb/lb/health"
+)
 
 // A pool judges its backends by three things: what a Checker finds, or a caller of SetHealth says; whether
 // connects of clients come about; and what probes find of those that it has ejected. All of it happens under
@@ -30,12 +34,12 @@ func (p *Pool) SetHealth(addr string, h Health) {
 }
 
 // checkedBy hears of every check of a backend.
-func (p *Pool) checkedBy(b *backend, r Result) {
+func (p *Pool) checkedBy(b *backend, r health.Result) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	found := Health{State: Up, Since: r.Since}
 	if !r.Up {
-		found = Health{State: Down, Reason: r.Reason, Detail: r.Detail, Since: r.Since}
+		found = Health{State: Down, Reason: Reason(r.Reason), Detail: r.Detail, Since: r.Since}
 	}
 	if !b.watched || found.State == b.checked.State && found.Reason == b.checked.Reason {
 		return // one that was under way when checks were switched off, or nothing new
@@ -49,7 +53,7 @@ func (p *Pool) checkedBy(b *backend, r Result) {
 }
 
 // probed hears of every probe of a backend that is ejected.
-func (p *Pool) probed(b *backend, r Result) {
+func (p *Pool) probed(b *backend, r health.Result) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if r.Up && b.passive.State == Ejected && p.eject.succeeded(&b.account, time.Now()) {
@@ -159,14 +163,22 @@ func (p *Pool) watch() {
 	if p.cfg.Checker == nil {
 		return
 	}
-	var targets []Target
+	var targets []health.Target
 	for _, b := range p.backends {
-		if b.watched = b.check.Kind != CheckNone; b.watched {
-			targets = append(targets, Target{Addr: b.addr, Check: b.check, Report: func(r Result) { p.checkedBy(b, r) }})
+		if b.watched = b.check.Kind != health.None; b.watched {
+			targets = append(targets, health.Target{Addr: b.addr, Check: b.prefaced(b.check), Report: func(r health.Result) { p.checkedBy(b, r) }})
 		}
 	}
 	p.cfg.Checker.Set(p, targets)
 	p.probe()
+}
+
+// prefaced is a check that begins as the backend expects it: with a PROXY header of the balancer's own connections.
+func (b *backend) prefaced(check health.Check) health.Check {
+	if b.proxy != 0 {
+		check.Preface = AppendProxyHeader(nil, b.proxy, ProxyHeader{})
+	}
+	return check
 }
 
 // probe has the checker look at the backends that are ejected, and at no others. The caller holds the lock.
@@ -174,12 +186,12 @@ func (p *Pool) probe() {
 	if p.cfg.Checker == nil || p.eject.ejected == 0 && p.probing == 0 {
 		return
 	}
-	var targets []Target
+	var targets []health.Target
 	for _, b := range p.backends {
 		if b.passive.State == Ejected && b.passive.Reason != ReasonRouteClosed { // connects to that one do come about
-			targets = append(targets, Target{
-				Addr: b.addr, Report: func(r Result) { p.probed(b, r) },
-				Check: Check{Kind: CheckTCP, Interval: probeEvery, Timeout: probeEvery, Rise: 1, ProxyProtocol: b.proxy},
+			targets = append(targets, health.Target{
+				Addr: b.addr, Report: func(r health.Result) { p.probed(b, r) },
+				Check: b.prefaced(health.Check{Kind: health.TCP, Interval: probeEvery, Timeout: probeEvery, Rise: 1}),
 			})
 		}
 	}
@@ -188,7 +200,7 @@ func (p *Pool) probe() {
 }
 
 // unwatch ends what a checker does for the pool.
-func (p *Pool) unwatch(c *Checker) {
+func (p *Pool) unwatch(c *health.Checker) {
 	c.Remove(p)
 	c.Remove(probeOwner{p})
 	p.probing = 0

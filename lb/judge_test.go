@@ -1,15 +1,44 @@
 package lb
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/xdire/xlb/lb/health"
 )
+
+// runChecker runs c until the function it returns is called.
+func runChecker(t testing.TB, c *health.Checker) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- c.Run(ctx) }()
+	return func() {
+		t.Helper()
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	}
+}
+
+// quiet fails when connections go on to arrive.
+func quiet(t *testing.T, what string, arrived *atomic.Int64) {
+	t.Helper()
+	time.Sleep(50 * time.Millisecond) // what is under way
+	before := arrived.Load()
+	time.Sleep(100 * time.Millisecond)
+	if n := arrived.Load() - before; n > 0 {
+		t.Errorf("%s: %d connections came", what, n)
+	}
+}
 
 // changes keeps what a pool told of its backends.
 type changes struct {
@@ -141,13 +170,14 @@ func TestEarlyEndsEject(t *testing.T) {
 // What checks find goes straight to the backend, and what is ejected is probed until it answers.
 func TestPoolChecksAndProbesItsBackends(t *testing.T) {
 	var heard changes
-	checker := NewChecker(CheckerConfig{})
+	checker := health.NewChecker(health.Config{})
 	stop := runChecker(t, checker)
 	defer stop()
-	good := listen(t)
-	check := Check{Kind: CheckTCP, Interval: 10 * time.Millisecond, Timeout: patience, Rise: 1, Fall: 1}
+	var checked, probed atomic.Int64
+	good := upstream(t, func(*net.TCPConn) { checked.Add(1) })
+	check := health.Check{Kind: health.TCP, Interval: 10 * time.Millisecond, Timeout: patience, Rise: 1, Fall: 1}
 	cfg := PoolConfig{Checker: checker, Changed: heard.add, Eject: EjectConfig{Failures: 1, MaxPercent: 100}}
-	cfg.Backends = []Backend{{Addr: good.Addr().String(), Check: check}, {Addr: closedPort(t), Check: check}, {Addr: upstream(t, echo)}}
+	cfg.Backends = []Backend{{Addr: good, Check: check}, {Addr: closedPort(t), Check: check}, {Addr: upstream(t, func(*net.TCPConn) { probed.Add(1) })}}
 	p := NewPool(cfg)
 	eventually(t, "the verdicts", func() bool { return slices.Equal(healths(p), []HealthState{Up, Down, Unknown}) })
 	if got := len(heard.take()); got != 2 {
@@ -158,26 +188,25 @@ func TestPoolChecksAndProbesItsBackends(t *testing.T) {
 		t.Fatalf("it is %v", got)
 	}
 	eventually(t, "the probe", func() bool { return healths(p)[2] == Up })
-	if checker.countTargets() != 2 {
-		t.Errorf("%d targets, the probe is over", checker.countTargets())
+	if n := probed.Load(); n != 1 {
+		t.Errorf("probed %d times, want 1", n)
 	}
 	for i := range cfg.Backends {
-		cfg.Backends[i].Check = Check{}
+		cfg.Backends[i].Check = health.Check{}
 	}
 	p.Update(cfg)
-	if got := healths(p); !slices.Equal(got, []HealthState{Unknown, Unknown, Up}) || checker.countTargets() != 0 {
+	if got := healths(p); !slices.Equal(got, []HealthState{Unknown, Unknown, Up}) {
 		t.Errorf("without checks: %v", got)
 	}
+	quiet(t, "without checks", &checked)
 	cfg.Backends[0].Check = check
 	p.Update(cfg)
 	p.Update(PoolConfig{})
-	if checker.countTargets() != 0 {
-		t.Error("a pool without backends is checked")
-	}
+	quiet(t, "a pool without backends", &checked)
 }
 
 func TestCloseOnDownClosesWhatWasThere(t *testing.T) {
-	checker := NewChecker(CheckerConfig{})
+	checker := health.NewChecker(health.Config{})
 	defer runChecker(t, checker)()
 	l := listen(t)
 	go func() {
@@ -190,7 +219,7 @@ func TestCloseOnDownClosesWhatWasThere(t *testing.T) {
 		}
 	}()
 	addr := l.Addr().String()
-	check := Check{Kind: CheckTCP, Interval: 10 * time.Millisecond, Timeout: patience, Fall: 1, Rise: 1}
+	check := health.Check{Kind: health.TCP, Interval: 10 * time.Millisecond, Timeout: patience, Fall: 1, Rise: 1}
 	p := NewPool(PoolConfig{Checker: checker, CloseOnDown: true, Backends: []Backend{{Addr: addr, Check: check}}})
 	r := newRig(t, Config{Admit: to(p)})
 	client := r.dialPlain(t)

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/xdire/xlb/lb/health"
 )
 
 // Backend is one destination of a pool.
@@ -25,8 +27,9 @@ type Backend struct {
 	Backup bool
 	// State is what the operator wants of it.
 	State State
-	// Check is how PoolConfig.Checker looks at it. The zero value is no check.
-	Check Check
+	// Check is how PoolConfig.Checker looks at it, with the PROXY header that it expects in front. The zero
+	// value is no check.
+	Check health.Check
 }
 
 const maxWeight = 256
@@ -56,7 +59,7 @@ type PoolConfig struct {
 	// Checker does the checks of the backends, and probes those that are ejected. One checker serves many
 	// pools; whoever calls its Run owns its goroutines. Nil checks and probes nothing. A pool without
 	// backends has no part in it: update it to that when it is not used any more.
-	Checker *Checker
+	Checker *health.Checker
 	// Eject lets backends rest to which connections fail. The zero value does not.
 	Eject EjectConfig
 	// CloseOnDown closes, within a second, the connections of a backend that a check finds down.
@@ -153,7 +156,7 @@ type backend struct {
 	closeBy       atomic.Int64 // Unix nanoseconds; set when removed, draining or in maintenance, 0 otherwise
 	cutOff        atomic.Int64 // Unix nanoseconds; connections from before are closed, 0 for none
 
-	check      Check
+	check      health.Check
 	watched    bool    // the checker has it as a target
 	gone       bool    // not in the pool any more
 	account    suspect // of its failures
@@ -243,7 +246,7 @@ func (b *backend) configure(wanted Backend, cfg PoolConfig) {
 	b.proxy = wanted.ProxyProtocol
 	b.check = wanted.Check
 	b.byteCounts.Store(cfg.Eject.Failures > 0 && cfg.Eject.EarlyClose)
-	if b.watched && b.check.Kind == CheckNone {
+	if b.watched && b.check.Kind == health.None {
 		b.checked = Health{} // nobody looks any more
 	}
 	switch b.state {

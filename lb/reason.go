@@ -1,12 +1,10 @@
 package lb
 
 import (
-	"context"
 	"errors"
-	"net"
-	"os"
 	"slices"
-	"syscall"
+
+	"github.com/xdire/xlb/lb/health"
 )
 
 // Reason says why a connection was refused or ended, in a word that is fit for logs and metrics. The
@@ -104,19 +102,7 @@ func ReasonOf(err error) Reason {
 }
 
 // dialReason reads an error of a connect or a look-up.
-func dialReason(err error) Reason {
-	var dns *net.DNSError
-	switch {
-	case errors.As(err, &dns):
-		return ReasonRouteDNS
-	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ECONNRESET):
-		return ReasonRouteRefused
-	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE), errors.Is(err, syscall.EADDRNOTAVAIL),
-		errors.Is(err, syscall.ENOBUFS), errors.Is(err, syscall.ENOMEM):
-		return ReasonInternal
-	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded), errors.Is(err, syscall.ETIMEDOUT),
-		errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
-		return ReasonRouteTimeout
-	}
-	return ReasonInternal
-}
+func dialReason(err error) Reason { return Reason(health.ReasonOf(err)) }
+
+// HealthReason is what a check says that was refused so: its words are the same.
+func (r *Refusal) HealthReason() health.Reason { return health.Reason(r.Reason) }

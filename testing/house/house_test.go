@@ -33,8 +33,14 @@ var rules = map[string]rule{
 			"crypto/x509": "certificates are the handshake's",
 		},
 	},
+	"lb/health": {
+		never: map[string]string{
+			"net/http": "it would bring an HTTP server along", "log": "the caller decides what is logged", "log/slog": "the caller decides what is logged",
+			"encoding/json": "wire formats belong to handlers",
+		},
+	},
 	"lb": {
-		ours:   []string{"lb/internal/record"},
+		ours:   []string{"lb/health", "lb/internal/record"},
 		others: []string{"golang.org/x/sys"},
 		never: map[string]string{
 			"net/http": "a TCP library must not carry an HTTP server",
@@ -53,7 +59,7 @@ var rules = map[string]rule{
 		},
 	},
 	"control": {
-		ours:   []string{"store", "pki", "lb"},
+		ours:   []string{"store", "pki", "lb", "lb/health"},
 		others: []string{"github.com/golang-jwt/jwt/v5", "github.com/google/uuid", "golang.org/x/crypto", "golang.org/x/time"},
 		never:  map[string]string{"net/http": "rules know no transport"},
 	},

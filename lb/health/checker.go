@@ -1,4 +1,4 @@
-package lb
+package health
 
 import (
 	"container/heap"
@@ -10,10 +10,10 @@ import (
 	"time"
 )
 
-// CheckerConfig is what a Checker works with. The zero value is good.
-type CheckerConfig struct {
-	// Dialer connects to targets. Nil is the zero Dialer.
-	Dialer *Dialer
+// Config is what a Checker works with. The zero value is good.
+type Config struct {
+	// Dial connects to targets. Nil is that of net.Dialer.
+	Dial Dial
 	// Workers is how many checks there are at once. Only half of them take targets that were slow to
 	// answer, and a quarter takes none that is new, so that silent targets do not delay the others. A
 	// silent target holds a worker for its Timeout: with 16, up to 4 of them each second are checked in
@@ -54,7 +54,7 @@ const (
 // whether it is up, later ones have to agree Rise or Fall times. Make one with NewChecker. All methods are
 // safe for concurrent use; there is no goroutine but during Run.
 type Checker struct {
-	cfg   CheckerConfig
+	cfg   Config
 	probe func(ctx context.Context, t Target) error
 
 	quick, fresh, slow lane // fresh are those that nobody knows yet
@@ -66,12 +66,12 @@ type Checker struct {
 }
 
 // NewChecker returns a checker without targets. It does nothing until Run.
-func NewChecker(cfg CheckerConfig) *Checker {
+func NewChecker(cfg Config) *Checker {
 	if cfg.Workers <= 0 {
 		cfg.Workers = defaultCheckWorkers
 	}
 	c := &Checker{cfg: cfg, owners: map[any]map[string]*target{}}
-	c.probe = func(ctx context.Context, t Target) error { return t.Check.Probe(ctx, cfg.Dialer, t.Addr) }
+	c.probe = func(ctx context.Context, t Target) error { return t.Check.Probe(ctx, cfg.Dial, t.Addr) }
 	for _, l := range c.lanes() {
 		l.wake, l.jobs = make(chan struct{}, 1), make(chan *target)
 	}
@@ -97,7 +97,7 @@ type target struct {
 // Set replaces the targets of an owner, which may be anything that can be compared. Targets that stay, by their address, keep their verdict and their
 // turn. A target whose check is set differently is checked with the new settings at once; a check of the old
 // settings that is under way does not count. The first checks of new targets are spread over an interval, or
-// 30 s if that is less. Of two targets with one address the first one counts; targets with CheckNone are
+// 30 s if that is less. Of two targets with one address the first one counts; targets with None are
 // left out.
 func (c *Checker) Set(owner any, targets []Target) {
 	c.mu.Lock()
@@ -105,7 +105,7 @@ func (c *Checker) Set(owner any, targets []Target) {
 	before, now := c.owners[owner], time.Now()
 	after := make(map[string]*target, len(targets))
 	for _, wanted := range targets {
-		if wanted.Check.Kind == CheckNone || after[wanted.Addr] != nil {
+		if wanted.Check.Kind == None || after[wanted.Addr] != nil {
 			continue
 		}
 		wanted.Check = wanted.Check.withDefaults()
@@ -262,9 +262,9 @@ func (c *Checker) conclude(t *target, began time.Time, err error) (Result, bool)
 	}
 	r := Result{At: time.Now()}
 	r.Took = r.At.Sub(began)
-	var refusal *Refusal
-	if errors.As(err, &refusal) {
-		r.Reason, r.Detail = refusal.Reason, refusal.Detail
+	var failure *Failure
+	if errors.As(err, &failure) {
+		r.Reason, r.Detail = failure.Reason, failure.Detail
 	}
 	r.Changed = t.judge(err == nil, r.At)
 	r.Up, r.Since = t.up, t.since

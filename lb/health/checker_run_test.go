@@ -1,4 +1,4 @@
-package lb
+package health
 
 import (
 	"context"
@@ -12,8 +12,8 @@ import (
 
 func TestRunEndsChecksUnderWay(t *testing.T) {
 	r := &reports{}
-	c := NewChecker(CheckerConfig{})
-	check := Check{Kind: CheckSend, Interval: time.Hour, Timeout: time.Hour}
+	c := NewChecker(Config{})
+	check := Check{Kind: Send, Interval: time.Hour, Timeout: time.Hour}
 	r.set(c, "pool", []Target{{Addr: upstream(t, hangs), Check: check}})
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(50*time.Millisecond, cancel)
@@ -32,10 +32,10 @@ func TestRunEndsChecksUnderWay(t *testing.T) {
 // A backend that goes and comes back, over real sockets.
 func TestCheckerFollowsABackend(t *testing.T) {
 	r := &reports{}
-	c := NewChecker(CheckerConfig{})
+	c := NewChecker(Config{})
 	l := listen(t)
 	addr := l.Addr().String()
-	r.set(c, "pool", []Target{{Addr: addr, Check: Check{Kind: CheckTCP, Interval: 10 * time.Millisecond, Timeout: patience}}})
+	r.set(c, "pool", []Target{{Addr: addr, Check: Check{Kind: TCP, Interval: 10 * time.Millisecond, Timeout: patience}}})
 	defer runChecker(t, c)()
 	changes := func() (got []string) {
 		for _, result := range r.of("pool", addr) {
@@ -63,7 +63,7 @@ func TestCheckerFollowsABackend(t *testing.T) {
 func TestCheckerUnderChange(t *testing.T) {
 	var c *Checker
 	var r reports
-	c = NewChecker(CheckerConfig{})
+	c = NewChecker(Config{})
 	c.probe = passes
 	stop := runChecker(t, c)
 	var running sync.WaitGroup
@@ -71,7 +71,7 @@ func TestCheckerUnderChange(t *testing.T) {
 		running.Go(func() {
 			owner := fmt.Sprint("pool", i)
 			for n := range 100 {
-				targets := manyTargets(1+n%20, Check{Kind: CheckTCP, Interval: time.Duration(1+n%2) * 10 * time.Millisecond})
+				targets := manyTargets(1+n%20, Check{Kind: TCP, Interval: time.Duration(1+n%2) * 10 * time.Millisecond})
 				for i := range targets {
 					targets[i].Report = func(Result) { c.CheckNow(owner, "t:1") }
 				}

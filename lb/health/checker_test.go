@@ -1,4 +1,4 @@
-package lb
+package health
 
 import (
 	"context"
@@ -88,17 +88,17 @@ func runChecker(t testing.TB, c *Checker) (stop func()) {
 // scripted returns a checker in fake time that probes with probe.
 func scripted(t testing.TB, probe func(context.Context, Target) error) (*Checker, *reports) {
 	r := &reports{}
-	c := NewChecker(CheckerConfig{})
+	c := NewChecker(Config{})
 	c.probe = probe
 	return c, r
 }
 
 func passes(context.Context, Target) error { return nil }
 
-var errDown = &Refusal{Reason: ReasonRouteRefused, Detail: "connection refused"}
+var errDown = &Failure{Reason: ReasonRefused, Detail: "connection refused"}
 
 // tcp is a check without jitter, so that a test knows its times.
-var tcp = Check{Kind: CheckTCP, Jitter: -1}
+var tcp = Check{Kind: TCP, Jitter: -1}
 
 func manyTargets(n int, check Check) []Target {
 	all := make([]Target, n)
@@ -114,7 +114,7 @@ func silentFor(ctx context.Context, d time.Duration) error {
 	case <-time.After(d):
 	case <-ctx.Done():
 	}
-	return &Refusal{Reason: ReasonRouteTimeout}
+	return &Failure{Reason: ReasonTimeout}
 }
 
 func TestChecksAreSpreadAndRegular(t *testing.T) {
@@ -122,7 +122,7 @@ func TestChecksAreSpreadAndRegular(t *testing.T) {
 		began := time.Now()
 		c, r := scripted(t, passes)
 		for i := range 250 { // small pools, as at a start
-			r.set(c, fmt.Sprint("pool", i), manyTargets(4, Check{Kind: CheckTCP}))
+			r.set(c, fmt.Sprint("pool", i), manyTargets(4, Check{Kind: TCP}))
 		}
 		stop := runChecker(t, c)
 		time.Sleep(time.Minute)
@@ -148,7 +148,7 @@ func TestChecksAreSpreadAndRegular(t *testing.T) {
 func TestLongIntervalsStartWithinHalfAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, r := scripted(t, passes)
-		r.set(c, "pool", manyTargets(20, Check{Kind: CheckTCP, Interval: time.Hour}))
+		r.set(c, "pool", manyTargets(20, Check{Kind: TCP, Interval: time.Hour}))
 		stop := runChecker(t, c)
 		time.Sleep(longestSpread)
 		stop()
@@ -188,7 +188,7 @@ func TestRiseAndFall(t *testing.T) {
 					got.WriteString("!")
 					since = result.At
 				}
-				if failed := c.checks[i] == '-'; failed != (result.Reason == ReasonRouteRefused) || failed != (result.Detail != "") || !result.Since.Equal(since) {
+				if failed := c.checks[i] == '-'; failed != (result.Reason == ReasonRefused) || failed != (result.Detail != "") || !result.Since.Equal(since) {
 					t.Errorf("%s, check %d: %+v", c.checks, i, result)
 				}
 			}
@@ -251,7 +251,7 @@ func TestSilentTargetsDoNotDelayOthers(t *testing.T) {
 func TestSetKeepsWhatStays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, r := scripted(t, passes)
-		r.set(c, "pool", []Target{{Addr: "kept:1", Check: tcp}, {Addr: "gone:1", Check: tcp}, {Addr: "none:1", Check: Check{}}, {Addr: "kept:1", Check: Check{Kind: CheckTLS}}})
+		r.set(c, "pool", []Target{{Addr: "kept:1", Check: tcp}, {Addr: "gone:1", Check: tcp}, {Addr: "none:1", Check: Check{}}, {Addr: "kept:1", Check: Check{Kind: TLS}}})
 		r.set(c, "other", []Target{{Addr: "gone:1", Check: tcp}})
 		stop := runChecker(t, c)
 		defer stop()
@@ -295,7 +295,7 @@ func TestNewSettingsApplyAtOnce(t *testing.T) {
 			}
 			return nil
 		})
-		check := Check{Kind: CheckHTTP, Interval: time.Hour, Fall: 1}
+		check := Check{Kind: HTTP, Interval: time.Hour, Fall: 1}
 		set := func(path string) {
 			check.Path = path
 			r.set(c, "pool", []Target{{Addr: "a:1", Check: check}})
@@ -337,7 +337,7 @@ func TestCheckNow(t *testing.T) {
 			return silentFor(ctx, 200*time.Millisecond)
 		})
 		c.cfg.Workers = 3 // two of them take new targets
-		check := Check{Kind: CheckTCP, Interval: time.Hour}
+		check := Check{Kind: TCP, Interval: time.Hour}
 		r.set(c, "pool", manyTargets(20, check))
 		time.Sleep(longestSpread) // all are due
 		if !c.CheckNow("pool", "t:19") || c.CheckNow("pool", "nobody:1") || c.CheckNow("nobody", "t:19") {
@@ -361,7 +361,7 @@ func TestOwnFaultsSayNothing(t *testing.T) {
 		c, r := scripted(t, func(context.Context, Target) error {
 			if short.Load() {
 				tried.Add(1)
-				return &Refusal{Reason: ReasonInternal, Err: &net.OpError{Op: "dial", Err: syscall.EMFILE}}
+				return &Failure{Reason: ReasonInternal, Err: &net.OpError{Op: "dial", Err: syscall.EMFILE}}
 			}
 			return nil
 		})
@@ -409,7 +409,7 @@ func TestNewSettingsCountAnew(t *testing.T) {
 		})
 		stop := runChecker(t, c)
 		for _, path := range []string{"/", "/a", "/b", "/c"} {
-			r.set(c, "pool", []Target{{Addr: "a:1", Check: Check{Kind: CheckHTTP, Path: path, Interval: time.Hour, Fall: 2}}})
+			r.set(c, "pool", []Target{{Addr: "a:1", Check: Check{Kind: HTTP, Path: path, Interval: time.Hour, Fall: 2}}})
 			time.Sleep(time.Second)
 		}
 		stop()

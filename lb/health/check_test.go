@@ -1,4 +1,4 @@
-package lb
+package health
 
 import (
 	"context"
@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
 	"reflect"
 	"strings"
 	"testing"
@@ -38,8 +37,14 @@ func resets(conn *net.TCPConn) {
 	conn.SetLinger(0)
 }
 
-// wantRefusal compares reason and detail; an empty reason is success.
-func wantRefusal(t *testing.T, err error, reason Reason, detail string) {
+// refusal is an error of Dial that says what it stands for.
+type refusal struct{}
+
+func (refusal) Error() string        { return "denied" }
+func (refusal) HealthReason() Reason { return ReasonPolicy }
+
+// wantFailure compares reason and detail; an empty reason is success.
+func wantFailure(t *testing.T, err error, reason Reason, detail string) {
 	t.Helper()
 	if reason == "" {
 		if err != nil {
@@ -47,33 +52,32 @@ func wantRefusal(t *testing.T, err error, reason Reason, detail string) {
 		}
 		return
 	}
-	var refusal *Refusal
-	if !errors.As(err, &refusal) || refusal.Reason != reason || refusal.Detail != detail {
+	var failure *Failure
+	if !errors.As(err, &failure) || failure.Reason != reason || failure.Detail != detail {
 		t.Errorf("got %v, want %s: %s", err, reason, detail)
 	}
 }
 
 func TestProbeThatOnlyConnects(t *testing.T) {
-	denied := &Dialer{Allow: func(netip.AddrPort) error { return errors.New("denied") }}
+	denied := func(context.Context, string, string) (net.Conn, error) { return nil, refusal{} }
 	for _, c := range []struct {
 		name   string
 		addr   string
-		dialer *Dialer
+		dial   Dial
 		reason Reason
 		detail string
 	}{
 		{"accepts", upstream(t, hangs), nil, "", ""},
-		{"nothing listens", closedPort(t), nil, ReasonRouteRefused, "connection refused"},
-		{"not allowed", upstream(t, hangs), denied, ReasonRoutePolicy, "this server does not allow the address"},
-		{"no such name", "no-such-host.invalid:1", nil, ReasonRouteDNS, "the name has no address"},
-		{"no address", "nonsense", nil, ReasonRouteDNS, "the address is not host:port"},
-		{"no port", "127.0.0.1:http", nil, ReasonRouteDNS, "the address is not host:port"},
+		{"nothing listens", closedPort(t), nil, ReasonRefused, "connection refused"},
+		{"not allowed", upstream(t, hangs), denied, ReasonPolicy, "this server does not allow the address"},
+		{"no such name", "no-such-host.invalid:1", nil, ReasonDNS, "the name has no address"},
+		{"no address", "nonsense", nil, ReasonDNS, "the address is not host:port"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			wantRefusal(t, Check{Kind: CheckTCP}.Probe(t.Context(), c.dialer, c.addr), c.reason, c.detail)
+			wantFailure(t, Check{Kind: TCP}.Probe(t.Context(), c.dial, c.addr), c.reason, c.detail)
 		})
 	}
-	wantRefusal(t, Check{}.Probe(t.Context(), denied, "nonsense"), "", "")
+	wantFailure(t, Check{}.Probe(t.Context(), denied, "nonsense"), "", "")
 }
 
 func TestProbeThatSends(t *testing.T) {
@@ -94,24 +98,24 @@ func TestProbeThatSends(t *testing.T) {
 			says("NG")(conn)
 		}, "PING", "+PONG", "", ""},
 		{"any byte will do", says("\x00"), "PING", "", "", ""},
-		{"another answer", says("-LOADING Redis is loading\r\nmore"), "PING\r\n", "+PONG", ReasonRouteAnswer, `expected "+PONG", got 31 other bytes`},
-		{"another answer and the end", greeter("no"), "", "+PONG", ReasonRouteAnswer, `expected "+PONG", got 2 other bytes`},
-		{"a long answer", says(long), "", "+PONG", ReasonRouteAnswer, `expected "+PONG", got 4096 other bytes`},
-		{"unprintable", says("\x1b[2J\u202e"), "", "ok", ReasonRouteAnswer, `expected "ok", got 7 other bytes`},
-		{"too late in the answer", says(long + "ok"), "", "ok", ReasonRouteAnswer, `expected "ok", got 4096 other bytes`},
-		{"silence", hangs, "PING", "+PONG", ReasonRouteTimeout, "no answer in 0.1 s"},
-		{"silence for any byte", hangs, "", "", ReasonRouteTimeout, "no answer in 0.1 s"},
-		{"the end", closes, "PING", "+PONG", ReasonRouteClosed, "closed without an answer"},
-		{"a reset", resets, "PING", "+PONG", ReasonRouteReset, "connection reset"},
+		{"another answer", says("-LOADING Redis is loading\r\nmore"), "PING\r\n", "+PONG", ReasonAnswer, `expected "+PONG", got 31 other bytes`},
+		{"another answer and the end", greeter("no"), "", "+PONG", ReasonAnswer, `expected "+PONG", got 2 other bytes`},
+		{"a long answer", says(long), "", "+PONG", ReasonAnswer, `expected "+PONG", got 4096 other bytes`},
+		{"unprintable", says("\x1b[2J\u202e"), "", "ok", ReasonAnswer, `expected "ok", got 7 other bytes`},
+		{"too late in the answer", says(long + "ok"), "", "ok", ReasonAnswer, `expected "ok", got 4096 other bytes`},
+		{"silence", hangs, "PING", "+PONG", ReasonTimeout, "no answer in 0.1 s"},
+		{"silence for any byte", hangs, "", "", ReasonTimeout, "no answer in 0.1 s"},
+		{"the end", closes, "PING", "+PONG", ReasonClosed, "closed without an answer"},
+		{"a reset", resets, "PING", "+PONG", ReasonReset, "connection reset"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			check := Check{Kind: CheckSend, Send: []byte(c.send), Expect: []byte(c.expect), Timeout: quickly}
+			check := Check{Kind: Send, Send: []byte(c.send), Expect: []byte(c.expect), Timeout: quickly}
 			if c.reason == "" {
 				check.Timeout = patience
 				check.Interval = patience
 			}
-			wantRefusal(t, check.Probe(context.Background(), nil, upstream(t, c.serve)), c.reason, c.detail)
+			wantFailure(t, check.Probe(context.Background(), nil, upstream(t, c.serve)), c.reason, c.detail)
 		})
 	}
 }
@@ -136,23 +140,23 @@ func TestProbeOverTLS(t *testing.T) {
 		reason Reason
 		detail string
 	}{
-		{"unverified", good, Check{Kind: CheckTLS}, "", ""},
-		{"verified by the name of the route", good, Check{Kind: CheckTLS, TLS: trusting}, "", ""},
-		{"HTTP", good, Check{Kind: CheckHTTP, TLS: trusting}, "", ""},
-		{"unknown authority", good, Check{Kind: CheckTLS, TLS: &tls.Config{RootCAs: newAuthority(t).pool()}}, ReasonRouteTLS, "the certificate is of an unknown authority"},
-		{"another name", good, Check{Kind: CheckTLS, TLS: &tls.Config{RootCAs: a.pool(), ServerName: "db"}}, ReasonRouteTLS, "the certificate is for another name"},
-		{"expired", good, Check{Kind: CheckTLS, TLS: &tls.Config{RootCAs: a.pool(), Time: func() time.Time { return time.Now().AddDate(1, 0, 0) }}},
-			ReasonRouteTLS, "the certificate has expired or is not valid yet"},
-		{"refused", old, Check{Kind: CheckTLS, TLS: &tls.Config{RootCAs: a.pool(), MinVersion: tls.VersionTLS13}}, ReasonRouteTLS, "the TLS handshake was refused: protocol version not supported"},
-		{"no TLS", says("220 mail.example ESMTP\r\n"), Check{Kind: CheckTLS}, ReasonRouteTLS, "the answer is not TLS"},
-		{"silence", hangs, Check{Kind: CheckTLS, Timeout: quickly}, ReasonRouteTimeout, "no answer in 0.1 s"},
-		{"the end", closes, Check{Kind: CheckTLS}, ReasonRouteClosed, "closed without an answer"},
-		{"a reset", resets, Check{Kind: CheckTLS}, ReasonRouteReset, "connection reset"},
+		{"unverified", good, Check{Kind: TLS}, "", ""},
+		{"verified by the name of the route", good, Check{Kind: TLS, TLS: trusting}, "", ""},
+		{"HTTP", good, Check{Kind: HTTP, TLS: trusting}, "", ""},
+		{"unknown authority", good, Check{Kind: TLS, TLS: &tls.Config{RootCAs: newAuthority(t).pool()}}, ReasonTLS, "the certificate is of an unknown authority"},
+		{"another name", good, Check{Kind: TLS, TLS: &tls.Config{RootCAs: a.pool(), ServerName: "db"}}, ReasonTLS, "the certificate is for another name"},
+		{"expired", good, Check{Kind: TLS, TLS: &tls.Config{RootCAs: a.pool(), Time: func() time.Time { return time.Now().AddDate(1, 0, 0) }}},
+			ReasonTLS, "the certificate has expired or is not valid yet"},
+		{"refused", old, Check{Kind: TLS, TLS: &tls.Config{RootCAs: a.pool(), MinVersion: tls.VersionTLS13}}, ReasonTLS, "the TLS handshake was refused: protocol version not supported"},
+		{"no TLS", says("220 mail.example ESMTP\r\n"), Check{Kind: TLS}, ReasonTLS, "the answer is not TLS"},
+		{"silence", hangs, Check{Kind: TLS, Timeout: quickly}, ReasonTimeout, "no answer in 0.1 s"},
+		{"the end", closes, Check{Kind: TLS}, ReasonClosed, "closed without an answer"},
+		{"a reset", resets, Check{Kind: TLS}, ReasonReset, "connection reset"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			_, port, _ := net.SplitHostPort(upstream(t, c.serve))
-			wantRefusal(t, c.check.Probe(context.Background(), nil, "localhost:"+port), c.reason, c.detail)
+			wantFailure(t, c.check.Probe(context.Background(), nil, "localhost:"+port), c.reason, c.detail)
 		})
 	}
 }
@@ -182,12 +186,12 @@ func TestProbeThatAsksForAPage(t *testing.T) {
 		{Check{Path: "/replica", Statuses: []StatusRange{{From: 200}, {From: 500, To: 503}}}, ""},
 		{Check{Path: "/moved", Statuses: []StatusRange{{From: 200}, {From: 401, To: 403}}}, "status 302, want 200, 401-403"},
 	} {
-		c.check.Kind = CheckHTTP
+		c.check.Kind = HTTP
 		reason := Reason("")
 		if c.detail != "" {
-			reason = ReasonRouteAnswer
+			reason = ReasonAnswer
 		}
-		wantRefusal(t, c.check.Probe(t.Context(), nil, addr), reason, c.detail)
+		wantFailure(t, c.check.Probe(t.Context(), nil, addr), reason, c.detail)
 		if c.check.Host == "db.example" && (asked.Host != "db.example" || asked.Method != "HEAD" || asked.RequestURI != "/moved?x=1") {
 			t.Errorf("asked %s %s of %s", asked.Method, asked.RequestURI, asked.Host)
 		}
@@ -202,14 +206,14 @@ func TestProbeThatAsksForAPage(t *testing.T) {
 			closes(conn) // reads the request
 			io.WriteString(conn, "HTTP/1.1 200")
 		}, "", ""}, // the line ends with the answer
-		{says("HTTP/1.1 200"), ReasonRouteAnswer, `expected HTTP, got 12 other bytes`},
-		{says("SSH-2.0-OpenSSH\r\n"), ReasonRouteAnswer, `expected HTTP, got 17 other bytes`},
-		{says(strings.Repeat("H", 5000)), ReasonRouteAnswer, `expected HTTP, got 4096 other bytes`},
-		{hangs, ReasonRouteTimeout, "no answer in 0.1 s"},
-		{closes, ReasonRouteClosed, "closed without an answer"},
+		{says("HTTP/1.1 200"), ReasonAnswer, `expected HTTP, got 12 other bytes`},
+		{says("SSH-2.0-OpenSSH\r\n"), ReasonAnswer, `expected HTTP, got 17 other bytes`},
+		{says(strings.Repeat("H", 5000)), ReasonAnswer, `expected HTTP, got 4096 other bytes`},
+		{hangs, ReasonTimeout, "no answer in 0.1 s"},
+		{closes, ReasonClosed, "closed without an answer"},
 	} {
-		err := Check{Kind: CheckHTTP, Timeout: quickly}.Probe(t.Context(), nil, upstream(t, c.serve))
-		wantRefusal(t, err, c.reason, c.detail)
+		err := Check{Kind: HTTP, Timeout: quickly}.Probe(t.Context(), nil, upstream(t, c.serve))
+		wantFailure(t, err, c.reason, c.detail)
 	}
 }
 
@@ -223,15 +227,15 @@ func TestProbeEndsWithItsTimeout(t *testing.T) {
 		}
 	})
 	for name, check := range map[string]Check{
-		"an answer in drops":    {Kind: CheckSend, Expect: []byte("end")},
-		"a status in drops":     {Kind: CheckHTTP},
-		"the interval is lower": {Kind: CheckSend, Expect: []byte("end"), Timeout: patience, Interval: quickly},
+		"an answer in drops":    {Kind: Send, Expect: []byte("end")},
+		"a status in drops":     {Kind: HTTP},
+		"the interval is lower": {Kind: Send, Expect: []byte("end"), Timeout: patience, Interval: quickly},
 	} {
 		if check.Timeout == 0 {
 			check.Timeout = quickly
 		}
 		started := time.Now()
-		if err := check.Probe(t.Context(), nil, drip); ReasonOf(err) != ReasonRouteAnswer {
+		if err := check.Probe(t.Context(), nil, drip); ReasonOf(err) != ReasonAnswer {
 			t.Errorf("%s: %v", name, err)
 		}
 		if took := time.Since(started); took > patience/2 {
@@ -240,8 +244,8 @@ func TestProbeEndsWithItsTimeout(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(quickly/4, cancel)
-	err := Check{Kind: CheckSend}.Probe(ctx, nil, upstream(t, hangs))
-	wantRefusal(t, err, ReasonInternal, "cancelled")
+	err := Check{Kind: Send}.Probe(ctx, nil, upstream(t, hangs))
+	wantFailure(t, err, ReasonInternal, "cancelled")
 	if !errors.Is(err, context.Canceled) || ours(err) {
 		t.Errorf("%v", err)
 	}
@@ -250,19 +254,22 @@ func TestProbeEndsWithItsTimeout(t *testing.T) {
 func TestMalformedChecksAreNotSent(t *testing.T) {
 	for _, check := range []Check{
 		{Kind: 99}, {Kind: -1},
-		{Kind: CheckSend, Send: make([]byte, mostCheckBytes+1)},
-		{Kind: CheckSend, Expect: make([]byte, mostCheckBytes+1)},
-		{Kind: CheckHTTP, Method: "DELETE"},
-		{Kind: CheckHTTP, Path: "admin"}, {Kind: CheckHTTP, Path: "*"},
-		{Kind: CheckHTTP, Path: "/a b"}, {Kind: CheckHTTP, Path: "/\r\nX: y"}, {Kind: CheckHTTP, Path: "/\u00fc"}, {Kind: CheckHTTP, Path: "/\xff"},
-		{Kind: CheckHTTP, Path: "/" + strings.Repeat("a", mostCheckBytes)},
-		{Kind: CheckHTTP, Host: "a\nX: y"},
-		{Kind: CheckHTTP, Statuses: []StatusRange{{From: 20}}}, {Kind: CheckHTTP, Statuses: []StatusRange{{From: 300, To: 200}}},
+		{Kind: Send, Send: make([]byte, mostCheckBytes+1)},
+		{Kind: Send, Expect: make([]byte, mostCheckBytes+1)},
+		{Kind: HTTP, Method: "DELETE"},
+		{Kind: HTTP, Path: "admin"}, {Kind: HTTP, Path: "*"},
+		{Kind: HTTP, Path: "/a b"}, {Kind: HTTP, Path: "/\r\nX: y"}, {Kind: HTTP, Path: "/\u00fc"}, {Kind: HTTP, Path: "/\xff"},
+		{Kind: HTTP, Path: "/" + strings.Repeat("a", mostCheckBytes)},
+		{Kind: HTTP, Host: "a\nX: y"},
+		{Kind: HTTP, Statuses: []StatusRange{{From: 20}}}, {Kind: HTTP, Statuses: []StatusRange{{From: 300, To: 200}}},
 	} {
 		if check.Validate() == nil {
 			t.Errorf("%+v is valid", check)
 		}
-		err := check.Probe(t.Context(), &Dialer{Allow: func(netip.AddrPort) error { t.Error("dialled"); return nil }}, "127.0.0.1:1")
+		err := check.Probe(t.Context(), func(context.Context, string, string) (net.Conn, error) {
+			t.Error("dialled")
+			return nil, refusal{}
+		}, "127.0.0.1:1")
 		if ReasonOf(err) != ReasonInternal || ours(err) {
 			t.Errorf("%v", err)
 		}

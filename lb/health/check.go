@@ -1,4 +1,4 @@
-package lb
+package health
 
 import (
 	"bytes"
@@ -17,22 +17,22 @@ import (
 	"time"
 )
 
-// CheckKind is what a check does.
-type CheckKind int
+// Kind is what a check does.
+type Kind int
 
 // The kinds of checks. All of them connect first.
 const (
-	CheckNone CheckKind = iota // nothing
-	CheckTCP                   // nothing more
-	CheckTLS                   // does a TLS handshake
-	CheckSend                  // sends bytes, if there are any, and looks for others in the answer
-	CheckHTTP                  // asks for a page and looks at the status
+	None Kind = iota // nothing
+	TCP              // nothing more
+	TLS              // does a TLS handshake
+	Send             // sends bytes, if there are any, and looks for others in the answer
+	HTTP             // asks for a page and looks at the status
 )
 
 // Check says how to find out whether a backend works. The zero value is no check. Its slices must not be
 // changed while it is in use.
 type Check struct {
-	Kind CheckKind
+	Kind Kind
 
 	Interval time.Duration // from one check to the next; 0 and negative are 5 s
 	Timeout  time.Duration // of one check, look-up and connect included; 0 and negative are 2 s, more than Interval is Interval
@@ -40,25 +40,25 @@ type Check struct {
 	Fall     int           // checks in a row that must fail until it is down; 0 and negative are 3
 	Jitter   float64       // each wait is longer or shorter by up to this share of Interval; 0 is 0.1, negative is none, at most 0.5
 
-	// Send goes out first, for CheckSend. It may be empty: some servers speak first.
+	// Send goes out first, for Send. It may be empty: some servers speak first.
 	Send []byte
-	// Expect has to come somewhere in the first 4 KB of the answer, for CheckSend. Empty is satisfied
+	// Expect has to come somewhere in the first 4 KB of the answer, for Send. Empty is satisfied
 	// with any byte. An answer without it fails when the backend closes, has sent 4 KB, or Timeout is over.
 	Expect []byte
 
-	Method   string        // for CheckHTTP: GET, HEAD or OPTIONS; empty is GET
-	Path     string        // for CheckHTTP, with the query; empty is "/"
-	Host     string        // for CheckHTTP, the Host header; empty is the backend's address
-	Statuses []StatusRange // for CheckHTTP, the good ones; empty is 200 to 399
+	Method   string        // for HTTP: GET, HEAD or OPTIONS; empty is GET
+	Path     string        // for HTTP, with the query; empty is "/"
+	Host     string        // for HTTP, the Host header; empty is the backend's address
+	Statuses []StatusRange // for HTTP, the good ones; empty is 200 to 399
 
 	// TLS is the client's side of the handshake. It is cloned, and gets the backend's host as ServerName
-	// unless it has one. Nil is a handshake for CheckTLS that does not verify the certificate, which tells
-	// that somebody speaks TLS there and not who, and plain HTTP for CheckHTTP.
+	// unless it has one. Nil is a handshake for TLS that does not verify the certificate, which tells
+	// that somebody speaks TLS there and not who, and plain HTTP for HTTP.
 	TLS *tls.Config
 
-	// ProxyProtocol is the version of the PROXY header to send first, 1 or 2: one that tells that the
-	// connection is the balancer's own. 0 is none.
-	ProxyProtocol int
+	// Preface goes out before everything else and in plain text, such as a PROXY header that tells that the
+	// connection is the balancer's own. Empty is none.
+	Preface []byte
 }
 
 // StatusRange is the HTTP statuses from From to To, both included. To 0 is From alone.
@@ -101,7 +101,7 @@ func (c Check) withDefaults() Check {
 func (c Check) equal(o Check) bool {
 	return c.Kind == o.Kind && c.Interval == o.Interval && c.Timeout == o.Timeout && c.Rise == o.Rise && c.Fall == o.Fall &&
 		c.Jitter == o.Jitter && bytes.Equal(c.Send, o.Send) && bytes.Equal(c.Expect, o.Expect) && c.Method == o.Method &&
-		c.Path == o.Path && c.Host == o.Host && slices.Equal(c.Statuses, o.Statuses) && c.TLS == o.TLS && c.ProxyProtocol == o.ProxyProtocol
+		c.Path == o.Path && c.Host == o.Host && slices.Equal(c.Statuses, o.Statuses) && c.TLS == o.TLS && bytes.Equal(c.Preface, o.Preface)
 }
 
 // Validate tells in words what makes the check impossible to do: an unknown kind, more than 4 KB to send or
@@ -109,38 +109,38 @@ func (c Check) equal(o Check) bool {
 // program.
 func (c Check) Validate() error {
 	switch {
-	case c.Kind < CheckNone || c.Kind > CheckHTTP:
+	case c.Kind < None || c.Kind > HTTP:
 		return fmt.Errorf("there is no check of kind %d", c.Kind)
-	case c.Kind == CheckSend && len(c.Send) > mostCheckBytes:
+	case c.Kind == Send && len(c.Send) > mostCheckBytes:
 		return fmt.Errorf("a check sends at most %d bytes", mostCheckBytes)
-	case c.Kind == CheckSend && len(c.Expect) > mostCheckBytes:
+	case c.Kind == Send && len(c.Expect) > mostCheckBytes:
 		return fmt.Errorf("a check reads at most %d bytes", mostCheckBytes)
-	case c.Kind == CheckHTTP:
+	case c.Kind == HTTP:
 		return c.validateHTTP()
 	}
 	return nil
 }
 
-// Probe does the check once, without Interval, Rise and Fall, in at most Timeout. A nil dialer is the zero
-// Dialer. The error is a *Refusal: its Reason is one of a route, its Detail says in words what happened, with
+// Probe does the check once, without Interval, Rise and Fall, in at most Timeout. A nil dial is that of
+// net.Dialer. The error is a *Failure: its Reason is one of a route, its Detail says in words what happened, with
 // a short printable quote of the answer at most. ReasonInternal is this machine's fault or, without an Err,
-// that of a check that Validate refuses. CheckNone passes.
-func (c Check) Probe(ctx context.Context, d *Dialer, addr string) error {
-	if c.Kind == CheckNone {
+// that of a check that Validate refuses. None passes.
+func (c Check) Probe(ctx context.Context, dial Dial, addr string) error {
+	if c.Kind == None {
 		return nil
 	}
 	if err := c.Validate(); err != nil {
-		return &Refusal{Reason: ReasonInternal, Detail: err.Error()}
+		return &Failure{Reason: ReasonInternal, Detail: err.Error()}
 	}
-	if d == nil {
-		d = &Dialer{}
+	if dial == nil {
+		dial = (&net.Dialer{}).DialContext
 	}
 	c = c.withDefaults()
 	p := probe{check: c, addr: addr, started: time.Now()}
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
 	p.ctx = ctx
-	conn, err := d.DialContext(ctx, "tcp", addr)
+	conn, err := dial(ctx, "tcp", addr)
 	if err != nil {
 		return p.dialFailed(err)
 	}
@@ -148,8 +148,8 @@ func (c Check) Probe(ctx context.Context, d *Dialer, addr string) error {
 	// Closing is what ends every read and write in time, also the last alert of TLS, which sets a deadline
 	// of its own.
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
-	if c.ProxyProtocol != 0 {
-		if err := sendPreface(ctx, conn, AppendProxyHeader(nil, c.ProxyProtocol, ProxyHeader{})); err != nil {
+	if len(c.Preface) > 0 {
+		if _, err := conn.Write(c.Preface); err != nil {
 			return p.brokeOff(err)
 		}
 	}
@@ -167,10 +167,10 @@ type probe struct {
 // talk does what the kind of check asks for on a connection.
 func (p *probe) talk(conn net.Conn) error {
 	switch p.check.Kind {
-	case CheckSend:
+	case Send:
 		return p.exchange(conn)
-	case CheckTLS, CheckHTTP:
-		if p.check.Kind == CheckTLS || p.check.TLS != nil {
+	case TLS, HTTP:
+		if p.check.Kind == TLS || p.check.TLS != nil {
 			secure, err := p.shakeHands(conn)
 			if err != nil {
 				return err
@@ -178,7 +178,7 @@ func (p *probe) talk(conn net.Conn) error {
 			defer secure.Close()
 			conn = secure
 		}
-		if p.check.Kind == CheckHTTP {
+		if p.check.Kind == HTTP {
 			return p.askHTTP(conn)
 		}
 	}
@@ -235,7 +235,7 @@ func (p *probe) shakeHands(conn net.Conn) (*tls.Conn, error) {
 		return secure, nil
 	}
 	if detail := tlsDetail(err); detail != "" && p.ctx.Err() == nil {
-		return nil, &Refusal{Reason: ReasonRouteTLS, Detail: detail, Err: err}
+		return nil, &Failure{Reason: ReasonTLS, Detail: detail, Err: err}
 	}
 	return nil, p.brokeOff(err)
 }
@@ -273,23 +273,23 @@ func (p *probe) unexpected(detail string, err error) error {
 	if errors.Is(p.ctx.Err(), context.Canceled) {
 		return p.brokeOff(err)
 	}
-	return &Refusal{Reason: ReasonRouteAnswer, Detail: detail, Err: err}
+	return &Failure{Reason: ReasonAnswer, Detail: detail, Err: err}
 }
 
 // brokeOff explains why a connection that had come about said nothing more.
 func (p *probe) brokeOff(err error) error {
-	reason, detail := ReasonRouteReset, "the connection broke"
+	reason, detail := ReasonReset, "the connection broke"
 	switch {
 	case errors.Is(p.ctx.Err(), context.Canceled):
 		reason, detail, err = ReasonInternal, "cancelled", p.ctx.Err()
 	case p.ctx.Err() != nil, errors.Is(err, os.ErrDeadlineExceeded):
-		reason, detail = ReasonRouteTimeout, "no answer in "+p.waited()
+		reason, detail = ReasonTimeout, "no answer in "+p.waited()
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		reason, detail = ReasonRouteClosed, "closed without an answer"
+		reason, detail = ReasonClosed, "closed without an answer"
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
-		reason, detail = ReasonRouteReset, "connection reset"
+		reason, detail = ReasonReset, "connection reset"
 	}
-	return &Refusal{Reason: reason, Detail: detail, Err: err}
+	return &Failure{Reason: reason, Detail: detail, Err: err}
 }
 
 // dialFailed explains why no connection came about.
@@ -302,22 +302,22 @@ func (p *probe) dialFailed(err error) error {
 	switch {
 	case errors.Is(p.ctx.Err(), context.Canceled):
 		reason, detail = ReasonInternal, "cancelled"
-	case reason == ReasonRoutePolicy:
+	case reason == ReasonPolicy:
 		detail = "this server does not allow the address"
 	case errors.As(err, &dns) && dns.IsNotFound:
 		detail = "the name has no address"
 	case errors.As(err, &dns):
 		detail = "the name could not be looked up"
 	case errors.As(err, &malformed):
-		reason, detail = ReasonRouteDNS, "the address is not host:port"
+		reason, detail = ReasonDNS, "the address is not host:port"
 	case errors.As(err, &errno) && errno != syscall.ETIMEDOUT:
 		detail = errno.Error()
-	case reason == ReasonRouteTimeout:
+	case reason == ReasonTimeout:
 		detail = "no answer in " + p.waited()
 	default:
 		detail = "no connection"
 	}
-	return &Refusal{Reason: reason, Detail: detail, Err: err}
+	return &Failure{Reason: reason, Detail: detail, Err: err}
 }
 
 // waited is how long the check has lasted, for people: "2 s". What a busy machine adds is left out.
