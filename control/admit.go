@@ -72,22 +72,22 @@ func (c *Control) identify(authority string, leaf *x509.Certificate) (*bearer, *
 	key := certificateKey{authority, pki.FormatSerial(leaf.SerialNumber)}
 	cert, known := c.index.certificates.get(key)
 	if !known {
-		return nil, nil, lb.ReasonGone
+		return nil, nil, reasonGone
 	}
 	frontend, known := c.index.byAccessKey.get(leaf.Subject.CommonName)
 	if !known || frontend.record.ID != cert.frontendID || frontend.record.ClientID != cert.clientID || !organisationIs(leaf, cert.clientID) {
-		return nil, nil, lb.ReasonGone
+		return nil, nil, reasonGone
 	}
 	client, known := c.index.clients.get(cert.clientID)
 	switch {
 	case !known:
-		return nil, nil, lb.ReasonGone
+		return nil, nil, reasonGone
 	case cert.revoked:
-		return nil, nil, lb.ReasonRevoked
+		return nil, nil, reasonRevoked
 	case client.disabled:
-		return nil, nil, lb.ReasonDisabled
+		return nil, nil, reasonDisabled
 	case !frontend.record.Active:
-		return nil, nil, lb.ReasonOff
+		return nil, nil, reasonOff
 	}
 	return &bearer{clientID: cert.clientID, frontendID: cert.frontendID, certificate: key, keys: cert.keys, frontend: frontend}, client, ""
 }
@@ -101,9 +101,9 @@ func verifyReason(err error) lb.Reason {
 	case errors.Is(err, pki.ErrExpired):
 		return lb.ReasonExpired
 	case errors.Is(err, pki.ErrNotYetValid):
-		return lb.ReasonNotYet
+		return reasonNotYet
 	}
-	return lb.ReasonOtherCA
+	return reasonOtherCA
 }
 
 // owner is the client and frontend that a refused certificate belongs to, empty when it is nobody's.

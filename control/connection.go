@@ -91,7 +91,7 @@ func (c *Control) newestConnections(frontendID string) []lb.Conn {
 
 func (c *Control) connectionOf(one lb.Conn) Connection {
 	conn := Connection{
-		ID: strconv.FormatUint(one.ID, 10), Source: one.Remote, Route: one.Route, Since: one.Start, Age: time.Since(one.Start),
+		ID: strconv.FormatUint(one.ID, 10), Source: one.Remote, Route: one.Backend, Since: one.Start, Age: time.Since(one.Start),
 		Idle: one.Idle, BytesIn: one.BytesIn, BytesOut: one.BytesOut, Resumed: one.Resumed,
 	}
 	if b, _ := one.Tag.(*bearer); b != nil {

@@ -139,7 +139,7 @@ func New(ctx context.Context, cfg Config) (*Control, error) {
 			// the algorithms of TLS 1.3 alone, and no program needs them.
 			MinVersion: tls.VersionTLS13, GetCertificate: c.identity.GetCertificate, ClientAuth: tls.RequireAnyClientCert,
 		},
-		Admit: c.admit, Dialer: c.dialer, Trace: c.trace,
+		Admit: c.admit, Dialer: c.dialer, Trace: c.trace, PlainText: lb.AnswerPostgres | lb.AnswerHTTP,
 	})
 	return c, nil
 }

@@ -192,7 +192,7 @@ func (c *Control) trace(e lb.Event) {
 }
 
 func (c *Control) sawFirstByte(b *bearer, e lb.Event) {
-	seen, route := b.frontend.seen, e.Route
+	seen, route := b.frontend.seen, e.Backend
 	seen.route.Store(&route)
 	seen.took.Store(int64(e.Duration))
 	seen.firstByte.Store(c.cfg.Now().UnixNano())
@@ -224,8 +224,8 @@ func (c *Control) traceRefused(e lb.Event) {
 
 // notServed are the ends of a connection that its owner should hear about.
 var notServed = map[lb.Reason]bool{
-	lb.ReasonNoRoute: true, lb.ReasonAllFull: true, lb.ReasonRouteRefused: true, lb.ReasonRouteTimeout: true,
-	lb.ReasonRouteDNS: true, lb.ReasonRoutePolicy: true, lb.ReasonRouteTLS: true, lb.ReasonRouteClosed: true,
+	lb.ReasonNoBackend: true, lb.ReasonAllFull: true, lb.ReasonBackendRefused: true, lb.ReasonBackendTimeout: true,
+	lb.ReasonBackendDNS: true, lb.ReasonBackendPolicy: true, lb.ReasonBackendTLS: true, lb.ReasonBackendClosed: true,
 	lb.ReasonConnLimit: true, lb.ReasonRateLimit: true,
 }
 
@@ -236,13 +236,13 @@ func (c *Control) traceClosed(b *bearer, e lb.Event) {
 	c.log.LogAttrs(context.Background(), slog.LevelInfo, "connection",
 		slog.Uint64("id", e.ID), slog.String("reason", string(e.Reason)), slog.String("client", b.clientID),
 		slog.String("frontend", b.frontendID), slog.String("serial", b.certificate.serial), slog.String("source", e.Remote.String()),
-		slog.String("route", e.Route), slog.Int64("bytesIn", e.BytesIn), slog.Int64("bytesOut", e.BytesOut),
+		slog.String("route", e.Backend), slog.Int64("bytesIn", e.BytesIn), slog.Int64("bytesOut", e.BytesOut),
 		slog.Int64("unackedIn", e.UnackedIn), slog.Int64("unackedOut", e.UnackedOut),
 		slog.Duration("wait", e.Wait), slog.Duration("connect", e.Connect), slog.Duration("total", e.Duration))
 	if notServed[e.Reason] {
 		c.journal.add(b.clientID, Attempt{
 			At: c.cfg.Now(), Code: string(e.Reason), Detail: e.Detail, Address: e.Remote, Serial: b.certificate.serial,
-			Route: e.Route, FrontendID: b.frontendID,
+			Route: e.Backend, FrontendID: b.frontendID,
 		})
 	}
 }

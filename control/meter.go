@@ -7,9 +7,9 @@ import (
 	"github.com/xdire/xlb/lb"
 )
 
-// reasons is the closed list of the balancer; each has a counter at its place, whatever is not in the
-// list shares the one after the last.
-var reasons = lb.Reasons()
+// reasons is the closed list; each has a counter at its place, whatever is not in the list shares the one
+// after the last.
+var reasons = Reasons()
 
 const (
 	reasonSlots = 40 // room for all of them
@@ -83,10 +83,10 @@ func (m *meter) note(e *lb.Event) {
 		m.accepted.Add(1)
 	case lb.Routed:
 		m.wait.observe(waitBounds, e.Wait)
-		m.connect(e.Route).observe(connectBounds, e.Connect)
+		m.connect(e.Backend).observe(connectBounds, e.Connect)
 	case lb.Closed:
 		m.closed.add(e.Reason)
-		if e.Route != "" {
+		if e.Backend != "" {
 			m.duration.observe(durationBounds, e.Duration)
 		} else {
 			m.wait.observe(waitBounds, e.Wait) // it waited and got nothing

@@ -55,7 +55,7 @@ func TestBoundsRiseAndFit(t *testing.T) {
 
 func TestEveryReasonOfTheBalancerIsCounted(t *testing.T) {
 	var c reasonCounts
-	for i, r := range lb.Reasons() {
+	for i, r := range Reasons() {
 		for range i + 1 {
 			c.add(r)
 		}
@@ -64,7 +64,7 @@ func TestEveryReasonOfTheBalancerIsCounted(t *testing.T) {
 	for _, one := range c.snapshot() {
 		counted[one.Reason] = one.Count
 	}
-	for i, r := range lb.Reasons() {
+	for i, r := range Reasons() {
 		if counted[string(r)] != uint64(i+1) {
 			t.Errorf("%s has counted %d, want %d", r, counted[string(r)], i+1)
 		}
@@ -88,8 +88,8 @@ func TestUnknownReasonsShareACounter(t *testing.T) {
 func TestMeterCountsConnections(t *testing.T) {
 	var m meter
 	m.note(&lb.Event{Kind: lb.Accepted})
-	m.note(&lb.Event{Kind: lb.Routed, Route: "a:1", Connect: 2 * time.Millisecond})
-	m.note(&lb.Event{Kind: lb.Closed, Route: "a:1", Reason: lb.ReasonDone, Duration: time.Second})
+	m.note(&lb.Event{Kind: lb.Routed, Backend: "a:1", Connect: 2 * time.Millisecond})
+	m.note(&lb.Event{Kind: lb.Closed, Backend: "a:1", Reason: lb.ReasonDone, Duration: time.Second})
 	m.note(&lb.Event{Kind: lb.Accepted})
 	m.note(&lb.Event{Kind: lb.Closed, Reason: lb.ReasonAllFull, Wait: time.Second})
 	if n := m.accepted.Load(); n != 2 {
@@ -112,7 +112,7 @@ func TestMeterCountsConnections(t *testing.T) {
 func TestMeterForgetsRoutesThatThePoolForgot(t *testing.T) {
 	var m meter
 	for _, addr := range []string{"a:1", "b:1", "c:1"} {
-		m.note(&lb.Event{Kind: lb.Routed, Route: addr})
+		m.note(&lb.Event{Kind: lb.Routed, Backend: addr})
 	}
 	m.keep([]lb.BackendStats{{Addr: "b:1"}, {Addr: "new:1"}})
 	if len(m.routes) != 1 || m.connectTimes("b:1").Count != 1 {
@@ -123,7 +123,7 @@ func TestMeterForgetsRoutesThatThePoolForgot(t *testing.T) {
 func TestServerMeterTellsWhoseARefusalIs(t *testing.T) {
 	var s serverMeter
 	var frontend meter
-	s.note(&lb.Event{Kind: lb.Refused, Reason: lb.ReasonRevoked}, &frontend)
+	s.note(&lb.Event{Kind: lb.Refused, Reason: reasonRevoked}, &frontend)
 	s.note(&lb.Event{Kind: lb.Refused, Reason: lb.ReasonNotTLS}, nil)
 	s.note(&lb.Event{Kind: lb.Accepted, Handshake: time.Millisecond}, nil)
 	s.note(&lb.Event{Kind: lb.Accepted, Handshake: time.Millisecond, Resumed: true}, nil)
@@ -142,7 +142,7 @@ func BenchmarkTrace(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() { // all events of one connection
 		for _, kind := range []lb.EventKind{lb.Accepted, lb.Routed, lb.FirstByte, lb.Closed} {
-			e := lb.Event{Kind: kind, Route: "10.0.0.1:80", Reason: lb.ReasonDone, Connect: time.Millisecond, Duration: time.Second}
+			e := lb.Event{Kind: kind, Backend: "10.0.0.1:80", Reason: lb.ReasonDone, Connect: time.Millisecond, Duration: time.Second}
 			s.note(&e, nil)
 			m.note(&e)
 		}

@@ -114,15 +114,15 @@ func (c *Control) holder(leaf *x509.Certificate) (*bearer, error) {
 		return b, nil
 	case lb.ReasonExpired:
 		return nil, refuse("The certificate has expired. Issue a new one with a token.")
-	case lb.ReasonNotYet:
+	case reasonNotYet:
 		return nil, refuse("The certificate is not valid yet. Check the clock of the server.")
-	case lb.ReasonRevoked:
+	case reasonRevoked:
 		return nil, refuse("The certificate was revoked.")
-	case lb.ReasonDisabled:
+	case reasonDisabled:
 		return nil, refuse("The certificate's client is disabled. Ask the administrator.")
-	case lb.ReasonOff:
+	case reasonOff:
 		return nil, refuse("The certificate's frontend is switched off.")
-	case lb.ReasonGone:
+	case reasonGone:
 		return nil, refuse("The certificate's frontend does not exist any more.")
 	}
 	return nil, refuse("The certificate is not one of this server.")

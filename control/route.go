@@ -191,11 +191,11 @@ func (c *Control) CheckRoute(ctx context.Context, text string) (RouteCheck, erro
 	check.Took = time.Since(started)
 	if err != nil {
 		check.Reason = lb.ReasonOf(err)
-		if check.Reason == lb.ReasonRoutePolicy {
+		if check.Reason == lb.ReasonBackendPolicy {
 			return check, invalid("dest", "This server does not allow that address.")
 		}
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			check.Reason = lb.ReasonRouteTimeout
+			check.Reason = lb.ReasonBackendTimeout
 		}
 		return check, nil
 	}

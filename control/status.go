@@ -124,10 +124,10 @@ func (f *frontendState) routeStatuses(backends []lb.BackendStats) []RouteStatus 
 // withName says that the name of a route does not resolve. Where its last addresses work the route does
 // too, for now; where it has none it cannot.
 func (s RouteStatus) withName(failing lb.NameState) RouteStatus {
-	if failing.Err == nil || s.Reason != "" && s.Reason != string(lb.ReasonRouteDNS) || s.State == StateDraining || s.State == StateMaintenance {
+	if failing.Err == nil || s.Reason != "" && s.Reason != string(lb.ReasonBackendDNS) || s.State == StateDraining || s.State == StateMaintenance {
 		return s
 	}
-	s.Reason, s.Detail, s.Since = string(lb.ReasonRouteDNS), "the name does not resolve: "+lookUpError(failing.Err), failing.FailsFrom
+	s.Reason, s.Detail, s.Since = string(lb.ReasonBackendDNS), "the name does not resolve: "+lookUpError(failing.Err), failing.FailsFrom
 	if len(failing.Addresses) == 0 {
 		s.State = StateDown
 	} else {

@@ -177,14 +177,14 @@ func (x *index) putClient(r store.Client) {
 	state.limits = newClientLimits(x.c.cfg.Limits.with(r.Limits), before)
 	x.clients.set(r.UUID, state)
 	if state.disabled {
-		x.c.drop(clientKey(r.UUID), lb.ReasonDisabled)
+		x.c.drop(clientKey(r.UUID), reasonDisabled)
 	}
 	x.c.bus.mark(r.UUID)
 }
 
 func (x *index) removeClient(id string) {
 	x.clients.remove(id)
-	x.c.drop(clientKey(id), lb.ReasonGone)
+	x.c.drop(clientKey(id), reasonGone)
 	x.c.journal.forget(id)
 	x.c.bus.mark(id)
 }
@@ -209,7 +209,7 @@ func (x *index) putFrontend(r store.Frontend) {
 	applyLimits(state.limit, &record.Options)
 	x.setFrontend(state)
 	if !record.Active {
-		x.c.dropBy(frontendKey(record.ID), &r.DrainUntil, lb.ReasonOff)
+		x.c.dropBy(frontendKey(record.ID), &r.DrainUntil, reasonOff)
 	}
 }
 
@@ -230,7 +230,7 @@ func (x *index) removeFrontend(id string) {
 	x.byAccessKey.remove(old.record.AccessKey)
 	x.c.names.Set(id, nil)
 	old.pool.Update(lb.PoolConfig{}) // nobody checks it any more
-	x.c.drop(frontendKey(id), lb.ReasonGone)
+	x.c.drop(frontendKey(id), reasonGone)
 	x.c.bus.mark(old.record.ClientID)
 }
 
@@ -250,7 +250,7 @@ func (x *index) putCertificate(r store.Certificate) {
 	x.setCertificate(key, state)
 	if state.revoked {
 		closed := *state // what others have got already is not changed
-		closed.closed += x.c.dropBy(serialKey(r.Authority, r.Serial), r.DrainUntil, lb.ReasonRevoked)
+		closed.closed += x.c.dropBy(serialKey(r.Authority, r.Serial), r.DrainUntil, reasonRevoked)
 		x.setCertificate(key, &closed)
 	}
 	x.c.bus.mark(r.ClientID)

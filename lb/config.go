@@ -23,6 +23,10 @@ type Config struct {
 	// and must change nothing. Without TLS the state is the zero value.
 	Admit func(tls.ConnectionState) (Admission, error)
 
+	// PlainText says which clients are answered that begin in plain text where TLS is spoken. The zero value
+	// answers none: such a connection is refused as ReasonNotTLS all the same.
+	PlainText PlainText
+
 	HandshakeTimeout time.Duration // from accept to admission; 0 is 10 s, negative is none
 	IdleTimeout      time.Duration // no byte in either direction; 0 is 1 h, negative is none
 	CloseTimeout     time.Duration // the same once one side has closed its direction; 0 is 60 s, negative is none
@@ -36,6 +40,17 @@ type Config struct {
 	// from many goroutines and must not block. Nil is nobody.
 	Trace func(Event)
 }
+
+// PlainText is a set of protocols that begin in plain text.
+type PlainText uint8
+
+const (
+	// AnswerPostgres answers PostgreSQL clients, which ask for TLS before they begin it: with yes, and with an
+	// error in their own words when they go on without.
+	AnswerPostgres PlainText = 1 << iota
+	// AnswerHTTP tells a browser or curl that came without https what this port is, with a 400.
+	AnswerHTTP
+)
 
 const (
 	defaultHandshakeTimeout = 10 * time.Second
@@ -128,10 +143,10 @@ type Event struct {
 	Detail string // for people
 	Err    error
 
-	Route    string // address of the backend; in Dialled, and when none took the connection, of the last one that was tried
+	Backend  string // address of the backend; in Dialled, and when none took the connection, of the last one that was tried
 	BytesIn  int64  // from the client
 	BytesOut int64  // to the client
-	// UnackedIn and UnackedOut are the bytes that the route's or the client's kernel had not acknowledged
+	// UnackedIn and UnackedOut are the bytes that the backend's or the client's kernel had not acknowledged
 	// when the connection was cut off, TLS records included. They are known on Linux only, and 0 after an
 	// end in order.
 	UnackedIn, UnackedOut int64

@@ -44,17 +44,17 @@ type conn struct {
 	in, out  atomic.Int64
 	deadline atomic.Pointer[deadline]
 
-	directions            atomic.Int32 // that have not ended
-	clientSide, routeSide side
-	upSmall, downSmall    bool // of each direction's goroutine: a limit wants small pieces
+	directions               atomic.Int32 // that have not ended
+	clientSide, upstreamSide side
+	upSmall, downSmall       bool // of each direction's goroutine: a limit wants small pieces
 
-	mu     sync.Mutex
-	end    ending
-	lost   unacked
-	closed bool
-	cancel context.CancelFunc // of the wait for a backend, nil at other times
-	lease  *backend
-	route  net.Conn
+	mu       sync.Mutex
+	end      ending
+	lost     unacked
+	closed   bool
+	cancel   context.CancelFunc // of the wait for a backend, nil at other times
+	lease    *backend
+	upstream net.Conn // to the backend
 }
 
 // ending is why a connection is over. The first one that is noted counts.
@@ -94,8 +94,8 @@ func (c *conn) run() {
 
 // finish ends an admitted connection.
 func (c *conn) finish() {
-	if c.route != nil {
-		c.route.Close()
+	if c.upstream != nil {
+		c.upstream.Close()
 		if !c.early.Load() && c.in.Load()+c.out.Load() > 0 {
 			c.admission.Pool.served(c.lease)
 		}
@@ -142,11 +142,11 @@ func (c *conn) join() error {
 		return &Refusal{Reason: reason}
 	}
 	c.limited = true
-	lease, route, err := c.reach()
+	lease, upstream, err := c.reach()
 	if err != nil {
 		return err
 	}
-	c.attach(lease, route)
+	c.attach(lease, upstream)
 	return nil
 }
 
@@ -167,9 +167,9 @@ func (c *conn) reach() (*backend, net.Conn, error) {
 			return nil, nil, err
 		}
 		tried = append(tried, b)
-		route, err := c.dial(ctx, b, tried)
+		upstream, err := c.dial(ctx, b, tried)
 		if err == nil {
-			return b, route, nil
+			return b, upstream, nil
 		}
 		c.admission.Pool.release(b)
 		if failed == nil || !errors.Is(err, errTooLate) {
@@ -196,7 +196,7 @@ func (c *conn) dial(ctx context.Context, b *backend, tried attempts) (net.Conn, 
 		defer cancel()
 	}
 	dialling := time.Now()
-	route, err := c.server.cfg.Dialer.Open(ctx, "tcp", b.addr, c.opening(b))
+	upstream, err := c.server.cfg.Dialer.Open(ctx, "tcp", b.addr, c.opening(b))
 	c.connect = time.Since(dialling)
 	if err != nil && c.isClosed() {
 		return nil, err
@@ -206,7 +206,7 @@ func (c *conn) dial(ctx context.Context, b *backend, tried attempts) (net.Conn, 
 	if err != nil {
 		c.tried = b.addr
 	}
-	return route, err
+	return upstream, err
 }
 
 // leastShare is what a dial has at least, if so much is left.
@@ -252,19 +252,20 @@ func (c *conn) budget() (context.Context, context.CancelFunc) {
 }
 
 // attach hands the connection its backend. When it was closed meanwhile, its streams end at once.
-func (c *conn) attach(lease *backend, route net.Conn) {
+func (c *conn) attach(lease *backend, upstream net.Conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.cancel = nil
-	c.lease, c.route = lease, route
-	for _, side := range []net.Conn{c.raw, rawOf(route)} {
+	c.lease = lease
+	c.upstream = upstream
+	for _, side := range []net.Conn{c.raw, rawOf(upstream)} {
 		keepAlive(side, c.admission.KeepAlive)
 		if wait := c.admission.UserTimeout; wait > 0 {
 			userTimeout(side, wait)
 		}
 	}
 	if c.closed {
-		reset(route)
+		reset(upstream)
 	}
 	c.routed = time.Since(c.start)
 	c.touch()
@@ -306,9 +307,9 @@ func (c *conn) abort(e ending) bool {
 	if c.cancel != nil {
 		c.cancel()
 	}
-	if c.route != nil {
-		c.lost.in, _ = unacknowledged(rawOf(c.route))
-		reset(c.route)
+	if c.upstream != nil {
+		c.lost.in, _ = unacknowledged(rawOf(c.upstream))
+		reset(c.upstream)
 	}
 	c.lost.out, _ = unacknowledged(c.raw)
 	reset(c.raw)
@@ -354,7 +355,7 @@ func (c *conn) info() Conn {
 	defer c.mu.Unlock()
 	info := Conn{ID: c.id, Remote: c.remote, Start: c.start, Idle: c.idle(), BytesIn: c.in.Load(), BytesOut: c.out.Load(), Resumed: c.state.DidResume, Tag: c.admission.Tag}
 	if c.lease != nil {
-		info.Route = c.lease.addr
+		info.Backend = c.lease.addr
 	}
 	return info
 }
@@ -363,7 +364,7 @@ func (c *conn) info() Conn {
 func (c *conn) tellDialled(b *backend, err error) {
 	e := Event{
 		Kind: Dialled, ID: c.id, Start: c.start, Remote: c.remote, Resumed: c.state.DidResume, Tag: c.admission.Tag,
-		Route: b.addr, Connect: c.connect, Handshake: c.handshake, Duration: time.Since(c.start), Err: err,
+		Backend: b.addr, Connect: c.connect, Handshake: c.handshake, Duration: time.Since(c.start), Err: err,
 	}
 	if err != nil {
 		e.Reason = ReasonOf(err)
@@ -382,9 +383,9 @@ func (c *conn) tell(kind EventKind) {
 	}
 	c.mu.Lock()
 	if c.lease != nil {
-		e.Route = c.lease.addr
+		e.Backend = c.lease.addr
 	} else {
-		e.Route = c.tried
+		e.Backend = c.tried
 	}
 	if kind == Refused || kind == Closed {
 		e.Reason, e.Detail, e.Err = c.end.reason, c.end.detail, c.end.err

@@ -30,7 +30,7 @@ func (c *conn) ended() {
 	c.finish()
 }
 
-// up copies from the client to the route. The stack waits in copyUp for as long as the connection lives, so
+// up copies from the client to the backend. The stack waits in copyUp for as long as the connection lives, so
 // what comes after is a function of its own.
 func (c *conn) up() {
 	c.endUp(c.copyUp())
@@ -44,24 +44,24 @@ func (c *conn) endUp(readErr, writeErr error) {
 	}
 	switch {
 	case writeErr != nil:
-		// The route takes no more. What it has sent already is still to be delivered.
-		c.note(ending{reason: ReasonRouteReset, err: writeErr})
+		// The backend takes no more. What it has sent already is still to be delivered.
+		c.note(ending{reason: ReasonBackendReset, err: writeErr})
 		c.markHalf()
 		c.discard(c.raw)
 	case errors.As(readErr, new(record.Violation)):
 		c.passViolation(ending{reason: ReasonClientReset, detail: readErr.Error(), err: readErr})
 	case readErr == io.ErrUnexpectedEOF:
-		c.passReset(rawOf(c.route), ending{reason: ReasonClientEOF, detail: "within a TLS record", err: readErr})
+		c.passReset(rawOf(c.upstream), ending{reason: ReasonClientEOF, detail: "within a TLS record", err: readErr})
 	case readErr != nil:
-		c.passReset(rawOf(c.route), ending{reason: ReasonClientReset, err: readErr})
+		c.passReset(rawOf(c.upstream), ending{reason: ReasonClientReset, err: readErr})
 	default:
 		if c.truncated() {
 			c.note(ending{reason: ReasonClientEOF}) // without close_notify
 		}
 		c.heardAll.Store(true)
 		c.markHalf()
-		closeWrite(c.route)
-		if secure, isTLS := c.route.(*tls.Conn); isTLS {
+		closeWrite(c.upstream)
+		if secure, isTLS := c.upstream.(*tls.Conn); isTLS {
 			closeWrite(secure.NetConn())
 		}
 	}
@@ -75,9 +75,9 @@ func (c *conn) truncated() bool {
 // copyUp passes on what the client sends until it ends, which is no error.
 func (c *conn) copyUp() (readErr, writeErr error) {
 	deliver := func(data []byte) error {
-		c.routeSide.writing.Store(true)
-		_, writeErr = c.route.Write(data)
-		c.routeSide.wrote(writeErr)
+		c.upstreamSide.writing.Store(true)
+		_, writeErr = c.upstream.Write(data)
+		c.upstreamSide.wrote(writeErr)
 		if writeErr == nil {
 			c.moved(len(data), &c.in, &c.lease.traffic.in, &c.upSmall)
 		}
@@ -100,18 +100,18 @@ func (c *conn) copyUp() (readErr, writeErr error) {
 	}
 }
 
-// down copies from the route to the client, as up does.
+// down copies from the backend to the client, as up does.
 func (c *conn) down() {
 	c.endDown(c.copyDown())
 	c.ended()
 }
 
 func (c *conn) endDown(readErr, writeErr error) {
-	if readErr == nil && c.routeSide.wasReset(rawOf(c.route)) {
+	if readErr == nil && c.upstreamSide.wasReset(rawOf(c.upstream)) {
 		readErr = syscall.ECONNRESET
 	}
 	if writeErr == nil {
-		c.routeEnded()
+		c.backendEnded()
 	}
 	switch {
 	case writeErr != nil:
@@ -120,21 +120,21 @@ func (c *conn) endDown(readErr, writeErr error) {
 			c.note(ending{reason: ReasonClientReset, err: writeErr})
 		}
 		c.markHalf()
-		c.discard(rawOf(c.route))
+		c.discard(rawOf(c.upstream))
 	case readErr != nil && remoteAlert(readErr) != "": // in TLS 1.3 a client certificate is refused only now
-		c.passReset(c.raw, ending{reason: ReasonRouteTLS, detail: remoteAlert(readErr), err: readErr})
+		c.passReset(c.raw, ending{reason: ReasonBackendTLS, detail: remoteAlert(readErr), err: readErr})
 	case readErr != nil:
-		c.passReset(c.raw, ending{reason: ReasonRouteReset, err: readErr})
+		c.passReset(c.raw, ending{reason: ReasonBackendReset, err: readErr})
 	default:
 		if c.out.Load() == 0 && !c.half.Load() {
-			c.note(ending{reason: ReasonRouteClosed})
+			c.note(ending{reason: ReasonBackendClosed})
 		}
 		c.markHalf()
 		c.closeClient()
 	}
 }
 
-// copyDown passes on what the route sends until it ends, which is no error.
+// copyDown passes on what the backend sends until it ends, which is no error.
 func (c *conn) copyDown() (readErr, writeErr error) {
 	deliver := func(data []byte) error {
 		c.clientSide.writing.Store(true)
@@ -150,7 +150,7 @@ func (c *conn) copyDown() (readErr, writeErr error) {
 		}
 		return writeErr
 	}
-	return c.copyPlain(c.route, deliver, &writeErr, &c.downSmall)
+	return c.copyPlain(c.upstream, deliver, &writeErr, &c.downSmall)
 }
 
 // copyPlain delivers what comes from src until it ends, in small pieces while small says so.

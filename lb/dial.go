@@ -23,13 +23,13 @@ type Dialer struct {
 const defaultDialTimeout = 5 * time.Second
 
 // DialContext connects to host:port over TCP and returns the first connection that comes about. The
-// error is a *Refusal with a reason of a route. The caller closes the connection.
+// error is a *Refusal with a reason of a backend. The caller closes the connection.
 func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	ctx, cancel := d.within(ctx)
 	defer cancel()
 	targets, err := d.resolve(ctx, address)
 	if err != nil {
-		return nil, routeError(err)
+		return nil, dialError(err)
 	}
 	var failed error
 	for i, target := range targets {
@@ -37,7 +37,7 @@ func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.
 		if err == nil {
 			return conn, nil
 		}
-		if failed == nil || ReasonOf(failed) == ReasonRoutePolicy {
+		if failed == nil || ReasonOf(failed) == ReasonBackendPolicy {
 			failed = err
 		}
 	}
@@ -62,7 +62,7 @@ type Opening struct {
 }
 
 // Open dials like DialContext and opens the connection. It is a *tls.Conn when TLS is wanted. The error is
-// a *Refusal with a reason of a route. The caller closes the connection.
+// a *Refusal with a reason of a backend. The caller closes the connection.
 func (d *Dialer) Open(ctx context.Context, network, address string, with Opening) (net.Conn, error) {
 	ctx, cancel := d.within(ctx)
 	defer cancel()
@@ -93,9 +93,9 @@ func sendPreface(ctx context.Context, conn net.Conn, preface []byte) error {
 	_, err := conn.Write(preface)
 	switch {
 	case !stop():
-		return &Refusal{Reason: ReasonRouteTimeout, Detail: "it did not take the preface", Err: ctx.Err()}
+		return &Refusal{Reason: ReasonBackendTimeout, Detail: "it did not take the preface", Err: ctx.Err()}
 	case err != nil:
-		return &Refusal{Reason: ReasonRouteReset, Detail: "it did not take the preface", Err: err}
+		return &Refusal{Reason: ReasonBackendReset, Detail: "it did not take the preface", Err: err}
 	}
 	return nil
 }
@@ -104,7 +104,7 @@ func sendPreface(ctx context.Context, conn net.Conn, preface []byte) error {
 func (d *Dialer) dial(ctx context.Context, network string, target netip.AddrPort, remaining int) (net.Conn, error) {
 	if d.Allow != nil {
 		if err := d.Allow(target); err != nil {
-			return nil, &Refusal{Reason: ReasonRoutePolicy, Err: err}
+			return nil, &Refusal{Reason: ReasonBackendPolicy, Err: err}
 		}
 	}
 	dialer := net.Dialer{}
@@ -113,12 +113,12 @@ func (d *Dialer) dial(ctx context.Context, network string, target netip.AddrPort
 	}
 	conn, err := dialer.DialContext(ctx, network, target.String())
 	if err != nil {
-		return nil, routeError(err)
+		return nil, dialError(err)
 	}
 	return conn, nil
 }
 
-func routeError(err error) error {
+func dialError(err error) error {
 	return &Refusal{Reason: dialReason(err), Err: err}
 }
 

@@ -8,7 +8,11 @@
 //	err := server.Serve(listener) // until Shutdown or Close
 //
 // It works with every net.Listener, and with TLS or without. With TLS, Admit sees the client's
-// certificate on each connection, resumed ones too, so identity can choose the pool.
+// certificate on each connection, resumed ones too, so identity can choose the pool: the example
+// "Certificate" does that, from the authority to the answer.
+//
+// Health is the pool's business: give it a [health.Checker] and each backend a check, and EjectConfig for what
+// can be learned from the connects of clients. What a pool finds it tells to PoolConfig.Changed.
 //
 // # What holds
 //

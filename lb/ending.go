@@ -51,8 +51,8 @@ func rawOf(conn net.Conn) net.Conn {
 // earlyClose is how soon a backend ends a connection that it does not mean to serve.
 const earlyClose = time.Second
 
-// routeEnded tells when that was early.
-func (c *conn) routeEnded() {
+// backendEnded tells when that was early.
+func (c *conn) backendEnded() {
 	soon := time.Since(c.start)-c.routed < earlyClose
 	if soon && c.out.Load() == 0 && !c.heardAll.Load() && !c.isClosed() {
 		c.early.Store(true)
@@ -83,14 +83,14 @@ func (c *conn) passReset(other net.Conn, e ending) {
 	}
 }
 
-// passViolation ends the connection of a client that broke the rules of TLS. The route sees a reset, after
+// passViolation ends the connection of a client that broke the rules of TLS. The backend sees a reset, after
 // what came before. The client was sent an alert, which a reset would overtake: hangUp closes its side.
 func (c *conn) passViolation(e ending) {
 	c.alerted.Store(true)
 	c.note(e)
 	c.markHalf()
-	c.awaitAcks(rawOf(c.route))
-	reset(c.route)
+	c.awaitAcks(rawOf(c.upstream))
+	reset(c.upstream)
 }
 
 // awaitAcks waits until the other side's kernel has all that was written to it, or the connection is
@@ -106,7 +106,7 @@ func (c *conn) awaitAcks(raw net.Conn) {
 	}
 }
 
-// closeClient passes the end of the route's direction on. The other direction goes on.
+// closeClient passes the end of the backend's direction on. The other direction goes on.
 func (c *conn) closeClient() {
 	switch {
 	case c.secure != nil:

@@ -88,7 +88,7 @@ func TestResetOfTheRouteComesAfterItsAnswer(t *testing.T) {
 			if !isReset(err) {
 				t.Errorf("then %v, want a reset", err)
 			}
-			if e := r.next(t, Closed, 0); e.Reason != ReasonRouteReset || e.UnackedOut != 0 {
+			if e := r.next(t, Closed, 0); e.Reason != ReasonBackendReset || e.UnackedOut != 0 {
 				t.Errorf("closed: %s, %d bytes unacknowledged", e.Reason, e.UnackedOut)
 			}
 		})
@@ -196,7 +196,7 @@ func TestResetIsNotHeldBackForEver(t *testing.T) {
 			if unacked := e.UnackedIn + e.UnackedOut; unacked == 0 || unacked > int64(len(data)) {
 				t.Errorf("%d bytes unacknowledged of %d", unacked, len(data))
 			}
-			if want := map[string]Reason{"route": ReasonRouteReset, "client": ReasonClientReset}[side]; e.Reason != want {
+			if want := map[string]Reason{"route": ReasonBackendReset, "client": ReasonClientReset}[side]; e.Reason != want {
 				t.Errorf("reason %s", e.Reason)
 			}
 		})

@@ -121,7 +121,10 @@ func (c *conn) shakeHands() (err error) {
 	if d := c.server.cfg.HandshakeTimeout; d > 0 {
 		c.raw.SetDeadline(c.start.Add(d))
 	}
-	begun, err := answerPostgres(c.raw)
+	var begun []byte
+	if c.server.cfg.PlainText&AnswerPostgres != 0 {
+		begun, err = answerPostgres(c.raw)
+	}
 	shake := &handshake{Wire: record.NewWire(c.raw, begun)}
 	if err != nil {
 		c.handshake = time.Since(c.start)
@@ -200,7 +203,7 @@ func (c *conn) notTLS(header tls.RecordHeaderError) error {
 	what := "unknown bytes"
 	if isHTTP(header.RecordHeader[:]) {
 		what = "HTTP"
-		if header.Conn != nil {
+		if header.Conn != nil && c.server.cfg.PlainText&AnswerHTTP != 0 {
 			fmt.Fprintf(header.Conn, plainAnswer, len(plainText), plainText)
 		}
 	}

@@ -86,9 +86,9 @@ func TestEveryFailedHandshakeHasItsReason(t *testing.T) {
 	})
 	t.Run("refused by Admit", func(t *testing.T) {
 		admit := func(tls.ConnectionState) (Admission, error) {
-			return Admission{}, &Refusal{Reason: ReasonRevoked, Detail: "since yesterday"}
+			return Admission{}, &Refusal{Reason: reasonRevoked, Detail: "since yesterday"}
 		}
-		e := refuses(t, Config{Admit: admit}, ReasonRevoked, func(r *rig) {
+		e := refuses(t, Config{Admit: admit}, reasonRevoked, func(r *rig) {
 			if err := alertOf(t, r, r.clientConfig(t, "x")); err == nil || !strings.Contains(err.Error(), "bad certificate") {
 				t.Errorf("the client saw %v", err)
 			}
@@ -187,7 +187,7 @@ func TestResumedSessionsAreAdmittedAgain(t *testing.T) {
 				t.Error("no certificate in the state")
 			}
 			if closed.Load() {
-				return Admission{}, &Refusal{Reason: ReasonRevoked}
+				return Admission{}, &Refusal{Reason: reasonRevoked}
 			}
 			return Admission{Pool: pool}, nil
 		}})
@@ -213,7 +213,7 @@ func TestResumedSessionsAreAdmittedAgain(t *testing.T) {
 		if err := alertOf(t, r, cfg); err == nil {
 			t.Error("a resumed session of a revoked certificate was served")
 		}
-		if e := r.next(t, Refused, 0); e.Reason != ReasonRevoked || !e.Resumed {
+		if e := r.next(t, Refused, 0); e.Reason != reasonRevoked || !e.Resumed {
 			t.Errorf("event %+v", e)
 		}
 	}
@@ -225,11 +225,11 @@ func TestAdmissionIsAskedAgainAfterRegistration(t *testing.T) {
 	pool := poolOf(upstream(t, echo))
 	admit := func(tls.ConnectionState) (Admission, error) {
 		if asked.Add(1) == 2 { // the first time was in the handshake
-			return Admission{}, &Refusal{Reason: ReasonRevoked}
+			return Admission{}, &Refusal{Reason: reasonRevoked}
 		}
 		return Admission{Pool: pool, Keys: []string{"k"}}, nil
 	}
-	refuses(t, Config{Admit: admit}, ReasonRevoked, func(r *rig) {
+	refuses(t, Config{Admit: admit}, reasonRevoked, func(r *rig) {
 		if err := alertOf(t, r, r.clientConfig(t, "x")); err == nil {
 			t.Error("it was served")
 		}

@@ -79,7 +79,7 @@ func (p *Pool) endedEarly(b *backend) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.failed(b, ReasonRouteClosed)
+	p.failed(b, ReasonBackendClosed)
 }
 
 // succeeded ends the ejection of a backend that works. The caller holds the lock.
@@ -188,7 +188,7 @@ func (p *Pool) probe() {
 	}
 	var targets []health.Target
 	for _, b := range p.backends {
-		if b.passive.State == Ejected && b.passive.Reason != ReasonRouteClosed { // connects to that one do come about
+		if b.passive.State == Ejected && b.passive.Reason != ReasonBackendClosed { // connects to that one do come about
 			targets = append(targets, health.Target{
 				Addr: b.addr, Report: func(r health.Result) { p.probed(b, r) },
 				Check: b.prefaced(health.Check{Kind: health.TCP, Interval: probeEvery, Timeout: probeEvery, Rise: 1}),

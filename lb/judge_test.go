@@ -60,7 +60,7 @@ func (c *changes) take() []string {
 	return all
 }
 
-var errRefused = &Refusal{Reason: ReasonRouteRefused}
+var errRefused = &Refusal{Reason: ReasonBackendRefused}
 
 func backends(addrs ...string) (all []Backend) {
 	for _, addr := range addrs {
@@ -92,7 +92,7 @@ func TestFailedConnectsEjectForSomeTime(t *testing.T) {
 		p.dialled(p.backends[0], 0, nil)
 		p.fail(0, 1, errRefused)
 		p.fail(1, 9, &Refusal{Reason: ReasonInternal})
-		p.fail(1, 9, &Refusal{Reason: ReasonRoutePolicy})
+		p.fail(1, 9, &Refusal{Reason: ReasonBackendPolicy})
 		if got := heard.take(); got != nil {
 			t.Fatalf("too early, or for a fault that is not the backend's: %v", got)
 		}
@@ -147,7 +147,7 @@ func TestEarlyEndsEject(t *testing.T) {
 	p.endedEarly(a)
 	p.dialled(a, 0, nil) // proves nothing
 	p.endedEarly(a)
-	if got := p.Stats().Backends[0].Health; got.State != Ejected || got.Reason != ReasonRouteClosed {
+	if got := p.Stats().Backends[0].Health; got.State != Ejected || got.Reason != ReasonBackendClosed {
 		t.Fatalf("%+v", got)
 	}
 	p.dialled(a, 0, nil)

@@ -23,6 +23,12 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // patience bounds every wait of a test; it passes only when something hangs.
 const patience = 10 * time.Second
 
+// Reasons of a program's own.
+const (
+	reasonRevoked Reason = "revoked"
+	reasonOff     Reason = "off"
+)
+
 // authority signs the certificates of a test.
 type authority struct {
 	key  *ecdsa.PrivateKey
@@ -133,6 +139,7 @@ func newRig(t testing.TB, cfg Config) *rig {
 		cfg.TLS.ClientCAs = r.authority.pool()
 	}
 	cfg.Trace = r.trace
+	cfg.PlainText = AnswerPostgres | AnswerHTTP
 	r.Server = NewServer(cfg)
 	r.addr = r.serve(t, listen(t))
 	t.Cleanup(func() {

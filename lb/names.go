@@ -70,14 +70,14 @@ func (c NamesConfig) withDefaults() NamesConfig {
 	return c
 }
 
-// maxNameAddresses bounds the routes that one name turns into: whoever runs its zone chooses the answer.
+// maxNameAddresses bounds the backends that one name turns into: whoever runs its zone chooses the answer.
 const maxNameAddresses = 64
 
-// Names turns routes with a name into a route for each of its addresses, and keeps up with the zone. When
+// Names turns backends with a name into a backend for each of its addresses, and keeps up with the zone. When
 // a look-up fails, the last good answer stays, however old it is. Whether an address may be dialled is
 // asked at the dial, by Dialer.Allow: a look-up is no permission.
 //
-// An expanded route has lost its name, so TLS to it needs BackendTLS.ServerName.
+// An expanded backend has lost its name, so TLS to it needs BackendTLS.ServerName.
 //
 // Make one with NewNames. All methods are safe for concurrent use. Nothing is looked up unless Run runs.
 type Names struct {
@@ -110,14 +110,14 @@ func NewNames(cfg NamesConfig) *Names {
 	return &Names{cfg: cfg.withDefaults(), wake: make(chan struct{}, 1), hosts: map[string]*hostName{}}
 }
 
-// Set says which routes a key uses, such as a pool's; it replaces what was said before, and no routes
+// Set says which backends a key uses, such as a pool's; it replaces what was said before, and no backends
 // forget the key. Routes are host:port. Names that are new are looked up at once.
-func (n *Names) Set(key string, routes []string) {
+func (n *Names) Set(key string, backends []string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	wanted := map[string]bool{}
-	for _, route := range routes {
-		if host, _, isName := splitName(route); isName {
+	for _, backend := range backends {
+		if host, _, isName := splitName(backend); isName {
 			wanted[host] = true
 		}
 	}
@@ -141,19 +141,19 @@ func (n *Names) Set(key string, routes []string) {
 	n.poke()
 }
 
-// Expand returns the routes that stand for route: one for each address of its name, sorted, or route
+// Expand returns the backends that stand for backend: one for each address of its name, sorted, or backend
 // itself when it has no name, or one without an answer so far, which the dial looks up then.
-func (n *Names) Expand(route string) []string {
-	host, port, isName := splitName(route)
+func (n *Names) Expand(backend string) []string {
+	host, port, isName := splitName(backend)
 	addresses := n.State(host).Addresses
 	if !isName || len(addresses) == 0 {
-		return []string{route}
+		return []string{backend}
 	}
-	routes := make([]string, len(addresses))
+	backends := make([]string, len(addresses))
 	for i, address := range addresses {
-		routes[i] = net.JoinHostPort(address.String(), port)
+		backends[i] = net.JoinHostPort(address.String(), port)
 	}
-	return routes
+	return backends
 }
 
 // State tells what is known about a host; it is the zero value for one that no key uses or that has not
@@ -170,9 +170,9 @@ func (n *Names) State(host string) NameState {
 	return state
 }
 
-// splitName tells whether a route has a name rather than an address, and which.
-func splitName(route string) (host, port string, isName bool) {
-	host, port, err := net.SplitHostPort(route)
+// splitName tells whether a backend has a name rather than an address, and which.
+func splitName(backend string) (host, port string, isName bool) {
+	host, port, err := net.SplitHostPort(backend)
 	if err != nil || host == "" {
 		return "", "", false
 	}

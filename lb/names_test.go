@@ -335,7 +335,7 @@ func TestExpandedRouteIsStillSubjectToPolicy(t *testing.T) {
 	n.Set("pool", []string{"db.test:1"})
 	hears(t, changed, "pool")
 	dialer := &Dialer{Allow: func(netip.AddrPort) error { return errors.New("loopback") }}
-	if _, err := dialer.DialContext(context.Background(), "tcp", n.Expand("db.test:1")[0]); ReasonOf(err) != ReasonRoutePolicy {
+	if _, err := dialer.DialContext(context.Background(), "tcp", n.Expand("db.test:1")[0]); ReasonOf(err) != ReasonBackendPolicy {
 		t.Error(err)
 	}
 }

@@ -58,7 +58,7 @@ func TestRouteWithAWrongCertificateIsNotTrusted(t *testing.T) {
 	pool := NewPool(PoolConfig{Backends: []Backend{{Addr: proxied(t, newAuthority(t), headers), TLS: &BackendTLS{RootCAs: newAuthority(t).pool()}, ProxyProtocol: 2}}})
 	r := newRig(t, Config{Admit: to(pool)})
 	r.dial(t)
-	if e := r.next(t, Closed, 0); e.Reason != ReasonRouteTLS {
+	if e := r.next(t, Closed, 0); e.Reason != ReasonBackendTLS {
 		t.Errorf("ended with %q, %v", e.Reason, e.Err)
 	}
 }

@@ -67,7 +67,7 @@ func (p *Pool) others(tried attempts) bool {
 }
 
 // acquire takes a slot of a backend that was not tried yet, and waits in the queue while all of them are
-// full. The caller gives the slot back with release. The error is a *Refusal: ReasonNoRoute when nothing
+// full. The caller gives the slot back with release. The error is a *Refusal: ReasonNoBackend when nothing
 // is left to try, ReasonAllFull when none became free before ctx ended or the queue was full.
 func (p *Pool) acquire(ctx context.Context, key pickKey, tried attempts) (*backend, error) {
 	p.mu.Lock()
@@ -78,7 +78,7 @@ func (p *Pool) acquire(ctx context.Context, key pickKey, tried attempts) (*backe
 	}
 	if !full {
 		p.mu.Unlock()
-		return nil, &Refusal{Reason: ReasonNoRoute}
+		return nil, &Refusal{Reason: ReasonNoBackend}
 	}
 	if p.queue.len >= p.cfg.QueueLimit {
 		p.mu.Unlock()
@@ -134,7 +134,7 @@ func (w *waiter) result(ctx context.Context) (*backend, error) {
 	case ctx.Err() != nil:
 		return nil, &Refusal{Reason: ReasonAllFull, Err: ctx.Err()}
 	}
-	return nil, &Refusal{Reason: ReasonNoRoute}
+	return nil, &Refusal{Reason: ReasonNoBackend}
 }
 
 // queue is a list of waiters in the order they came. The zero value is empty.

@@ -302,7 +302,7 @@ func TestEveryStrategyFindsWhatIsOpen(t *testing.T) {
 			}
 			refused(t, pool, ReasonAllFull)
 			refused(t, pool, ReasonAllFull, pool.backends[1:]...)
-			refused(t, pool, ReasonNoRoute, pool.backends...)
+			refused(t, pool, ReasonNoBackend, pool.backends...)
 			last := pool.backends[random.Intn(n)]
 			pool.release(last)
 			if b := take(t, pool, someKey(random.Int())); b != last {

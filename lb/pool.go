@@ -349,7 +349,7 @@ func (p *Pool) dialled(b *backend, took time.Duration, err error) {
 	b.failed++
 	b.lastReason = reason
 	b.lastFailure = time.Now()
-	if reason != ReasonRoutePolicy { // that is this side's rule
+	if reason != ReasonBackendPolicy { // that is this side's rule
 		p.failed(b, reason)
 	}
 }

@@ -101,7 +101,7 @@ func TestNextRouteWhenADialFails(t *testing.T) {
 		}
 	}
 	s := pool.Stats()
-	if s.Backends[0].Failed == 0 || s.Backends[0].LastErrorReason != ReasonRouteRefused || s.Backends[0].LastErrorAt.IsZero() || s.Backends[1].Total != 6 {
+	if s.Backends[0].Failed == 0 || s.Backends[0].LastErrorReason != ReasonBackendRefused || s.Backends[0].LastErrorAt.IsZero() || s.Backends[1].Total != 6 {
 		t.Errorf("stats %+v", s)
 	}
 }
@@ -136,7 +136,7 @@ func TestSparesAreTakenLastAndWaitedFor(t *testing.T) {
 			t.Errorf("strategy %d: %s after the primaries", s, got.addr)
 		}
 		refused(t, pool, ReasonAllFull, a, e, b) // d is full, c is down
-		refused(t, pool, ReasonNoRoute, a, e, b, d)
+		refused(t, pool, ReasonNoBackend, a, e, b, d)
 	}
 }
 
@@ -181,10 +181,10 @@ func TestConnectionThatNoRouteTakesIsClosedWithTheReason(t *testing.T) {
 		dialer *Dialer
 		want   Reason
 	}{
-		{"empty pool", nil, nil, ReasonNoRoute},
-		{"all refuse", []string{closedPort(t), closedPort(t)}, nil, ReasonRouteRefused},
-		{"policy", []string{upstream(t, echo)}, &Dialer{Allow: func(netip.AddrPort) error { return denied }}, ReasonRoutePolicy},
-		{"no such name", []string{"no-such-host.invalid:1"}, nil, ReasonRouteDNS},
+		{"empty pool", nil, nil, ReasonNoBackend},
+		{"all refuse", []string{closedPort(t), closedPort(t)}, nil, ReasonBackendRefused},
+		{"policy", []string{upstream(t, echo)}, &Dialer{Allow: func(netip.AddrPort) error { return denied }}, ReasonBackendPolicy},
+		{"no such name", []string{"no-such-host.invalid:1"}, nil, ReasonBackendDNS},
 		{"broken address", []string{"nonsense"}, nil, ReasonInternal},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -210,7 +210,7 @@ func TestPolicySeesResolvedAddresses(t *testing.T) {
 		return errors.New("no")
 	}}
 	_, err := d.DialContext(t.Context(), "tcp", "localhost:7")
-	if ReasonOf(err) != ReasonRoutePolicy || len(asked) == 0 {
+	if ReasonOf(err) != ReasonBackendPolicy || len(asked) == 0 {
 		t.Fatalf("%v, asked %v", err, asked)
 	}
 	for _, ap := range asked {
@@ -252,7 +252,7 @@ func TestDialTimeoutAndBudget(t *testing.T) {
 	d := &Dialer{Timeout: 100 * time.Millisecond}
 	started := time.Now()
 	_, err := d.DialContext(t.Context(), "tcp", silent)
-	if reason := ReasonOf(err); reason != ReasonRouteTimeout {
+	if reason := ReasonOf(err); reason != ReasonBackendTimeout {
 		t.Errorf("reason %s: %v", reason, err)
 	}
 	if took := time.Since(started); took > 2*time.Second {
@@ -261,7 +261,7 @@ func TestDialTimeoutAndBudget(t *testing.T) {
 	cfg := PoolConfig{Budget: 150 * time.Millisecond, Backends: []Backend{{Addr: silent}, {Addr: silentAddr(t)}, {Addr: silentAddr(t)}}}
 	r := newRig(t, Config{Admit: to(NewPool(cfg)), Dialer: &Dialer{Timeout: 100 * time.Millisecond}})
 	ask(t, r)
-	if e := r.next(t, Closed, 0); e.Reason != ReasonRouteTimeout || e.Duration > time.Second {
+	if e := r.next(t, Closed, 0); e.Reason != ReasonBackendTimeout || e.Duration > time.Second {
 		t.Errorf("reason %s after %v", e.Reason, e.Duration)
 	}
 }

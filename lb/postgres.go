@@ -8,7 +8,7 @@ import (
 // Postgres clients do not begin with TLS: they ask for it in plain text and wait for one byte of an answer
 // (PostgreSQL documentation, "SSL Session Encryption" in "Message Flow"; the codes are in "Message
 // Formats"). That request cannot be taken for TLS, whose first byte is 0x16, so every TLS port can answer
-// it without being told that its clients speak Postgres.
+// it without being told that its clients speak Postgres, see Config.PlainText.
 
 // Codes that stand where a protocol version would.
 const (

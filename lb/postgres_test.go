@@ -265,3 +265,20 @@ func (r *replayed) Read(p []byte) (int, error) {
 	}
 	return n, nil
 }
+
+// Without Config.PlainText nobody who begins in plain text gets a byte.
+func TestPlainTextIsAnsweredOnlyOnDemand(t *testing.T) {
+	for name, begins := range map[string]string{"Postgres": "\x00\x00\x00\x08\x04\xd2\x16\x2f", "HTTP": "GET / HTTP/1.1\r\n\r\n"} {
+		r := newRig(t, Config{TLS: &tls.Config{}, Admit: to(poolOf(upstream(t, echo)))})
+		r.cfg.PlainText = 0
+		conn := r.dialPlain(t)
+		mustWrite(t, conn, begins)
+		answer, _ := io.ReadAll(conn)
+		if len(answer) > 0 && answer[0] != 21 { // a TLS alert may come
+			t.Errorf("%s was answered %q", name, answer)
+		}
+		if e := r.next(t, Refused, 0); e.Reason != ReasonNotTLS {
+			t.Errorf("%s: reason %s", name, e.Reason)
+		}
+	}
+}

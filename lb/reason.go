@@ -7,8 +7,8 @@ import (
 	"github.com/xdire/xlb/lb/health"
 )
 
-// Reason says why a connection was refused or ended, in a word that is fit for logs and metrics. The
-// list is closed.
+// Reason says why a connection was refused or ended, in a word that is fit for logs and metrics. The balancer's own
+// list is closed; a program adds its own with a [Refusal] of Admit and with Drop.
 type Reason string
 
 // Why a handshake or an admission failed.
@@ -16,17 +16,11 @@ const (
 	ReasonNotTLS         Reason = "not-tls"         // the first bytes are no TLS record
 	ReasonOldTLS         Reason = "old-tls"         // the client does not offer a version we speak
 	ReasonNoCert         Reason = "no-cert"         // no client certificate
-	ReasonOtherCA        Reason = "other-ca"        // the certificate is of another authority
 	ReasonKeyMismatch    Reason = "key-mismatch"    // the client could not prove that it holds the key
 	ReasonUntrusted      Reason = "untrusted"       // the client does not trust the server's certificate
 	ReasonSilent         Reason = "silent"          // nothing, or not all, came before the deadline
 	ReasonHungUp         Reason = "hung-up"         // the client left during the handshake
 	ReasonExpired        Reason = "expired"         // the certificate has expired, before or while connected
-	ReasonNotYet         Reason = "not-yet"         // the certificate is not valid yet
-	ReasonRevoked        Reason = "revoked"         // the certificate was revoked
-	ReasonOff            Reason = "off"             // the frontend is switched off
-	ReasonGone           Reason = "gone"            // what the certificate names does not exist any more
-	ReasonDisabled       Reason = "disabled"        // the owner is disabled
 	ReasonConnLimit      Reason = "conn-limit"      // too many connections at once
 	ReasonRateLimit      Reason = "rate-limit"      // too many connections in one second
 	ReasonHandshakeLimit Reason = "handshake-limit" // too many handshakes at once; this was the oldest
@@ -34,40 +28,39 @@ const (
 
 // Why an admitted connection got no backend, or none that spoke.
 const (
-	ReasonRouteRefused Reason = "route-refused" // nothing listens there
-	ReasonRouteTimeout Reason = "route-timeout" // no answer in time, or no way there
-	ReasonRouteDNS     Reason = "route-dns"     // the name has no address
-	ReasonRoutePolicy  Reason = "route-policy"  // Dialer.Allow refused every address
-	ReasonRouteTLS     Reason = "route-tls"     // TLS to the backend failed
-	ReasonRouteClosed  Reason = "route-closed"  // the backend closed without sending a byte
-	ReasonRouteAnswer  Reason = "route-answer"  // of a check: the backend answered something else than was wanted
-	ReasonNoRoute      Reason = "no-route"      // the pool has no backend to try
-	ReasonAllFull      Reason = "all-full"      // every backend stayed full, or the queue was
+	ReasonBackendRefused Reason = "route-refused" // nothing listens there
+	ReasonBackendTimeout Reason = "route-timeout" // no answer in time, or no way there
+	ReasonBackendDNS     Reason = "route-dns"     // the name has no address
+	ReasonBackendPolicy  Reason = "route-policy"  // Dialer.Allow refused every address
+	ReasonBackendTLS     Reason = "route-tls"     // TLS to the backend failed
+	ReasonBackendClosed  Reason = "route-closed"  // the backend closed without sending a byte
+	ReasonBackendAnswer  Reason = "route-answer"  // of a check: the backend answered something else than was wanted
+	ReasonNoBackend      Reason = "no-route"      // the pool has no backend to try
+	ReasonAllFull        Reason = "all-full"      // every backend stayed full, or the queue was
 )
 
 // Why a stream ended.
 const (
-	ReasonDone        Reason = "done"         // both sides closed in order
-	ReasonClientEOF   Reason = "client-eof"   // the client's TCP stream ended without close_notify
-	ReasonClientReset Reason = "client-reset" // the client reset the connection
-	ReasonRouteReset  Reason = "route-reset"  // the backend reset the connection
-	ReasonIdle        Reason = "idle"         // nothing moved for the idle or close timeout
-	ReasonLifetime    Reason = "lifetime"     // it has lived as long as it may
-	ReasonKilled      Reason = "killed"       // closed by an operator, or its backend was removed
-	ReasonShutdown    Reason = "shutdown"     // the server stops
-	ReasonInternal    Reason = "internal"     // this machine's fault: out of file descriptors or ports
+	ReasonDone         Reason = "done"         // both sides closed in order
+	ReasonClientEOF    Reason = "client-eof"   // the client's TCP stream ended without close_notify
+	ReasonClientReset  Reason = "client-reset" // the client reset the connection
+	ReasonBackendReset Reason = "route-reset"  // the backend reset the connection
+	ReasonIdle         Reason = "idle"         // nothing moved for the idle or close timeout
+	ReasonLifetime     Reason = "lifetime"     // it has lived as long as it may
+	ReasonKilled       Reason = "killed"       // closed by an operator, or its backend was removed
+	ReasonShutdown     Reason = "shutdown"     // the server stops
+	ReasonInternal     Reason = "internal"     // this machine's fault: out of file descriptors or ports
 )
 
 var reasons = []Reason{
-	ReasonNotTLS, ReasonOldTLS, ReasonNoCert, ReasonOtherCA, ReasonKeyMismatch, ReasonUntrusted, ReasonSilent,
-	ReasonHungUp, ReasonExpired, ReasonNotYet, ReasonRevoked, ReasonOff, ReasonGone, ReasonDisabled,
-	ReasonConnLimit, ReasonRateLimit, ReasonHandshakeLimit, ReasonRouteRefused, ReasonRouteTimeout,
-	ReasonRouteDNS, ReasonRoutePolicy, ReasonRouteTLS, ReasonRouteClosed, ReasonRouteAnswer, ReasonNoRoute,
-	ReasonAllFull, ReasonDone, ReasonClientEOF, ReasonClientReset, ReasonRouteReset, ReasonIdle, ReasonLifetime,
+	ReasonNotTLS, ReasonOldTLS, ReasonNoCert, ReasonKeyMismatch, ReasonUntrusted, ReasonSilent,
+	ReasonHungUp, ReasonExpired, ReasonConnLimit, ReasonRateLimit, ReasonHandshakeLimit, ReasonBackendRefused, ReasonBackendTimeout,
+	ReasonBackendDNS, ReasonBackendPolicy, ReasonBackendTLS, ReasonBackendClosed, ReasonBackendAnswer, ReasonNoBackend,
+	ReasonAllFull, ReasonDone, ReasonClientEOF, ReasonClientReset, ReasonBackendReset, ReasonIdle, ReasonLifetime,
 	ReasonKilled, ReasonShutdown, ReasonInternal,
 }
 
-// Reasons returns the closed list, in no order that means anything. The caller owns it.
+// Reasons returns the closed list of the balancer itself, in no order that means anything. The caller owns it.
 func Reasons() []Reason { return slices.Clone(reasons) }
 
 // Refusal is an error with a reason. Admit returns one to say why a connection may not enter.

@@ -41,13 +41,13 @@ type BackendTLS struct {
 const maxBackendSessions = 256
 
 // Client does the handshake over a connection to address, which is host:port. The error is a *Refusal
-// with ReasonRouteTLS and words for people, and conn is closed then. A backend that speaks TLS 1.3 refuses
+// with ReasonBackendTLS and words for people, and conn is closed then. A backend that speaks TLS 1.3 refuses
 // a client certificate only after the handshake: the first Read tells.
 func (b *BackendTLS) Client(ctx context.Context, conn net.Conn, address string) (*tls.Conn, error) {
 	secure := tls.Client(conn, b.config(address))
 	if err := secure.HandshakeContext(ctx); err != nil {
 		conn.Close()
-		return nil, &Refusal{Reason: ReasonRouteTLS, Detail: routeTLSDetail(err), Err: err}
+		return nil, &Refusal{Reason: ReasonBackendTLS, Detail: backendTLSDetail(err), Err: err}
 	}
 	return secure, nil
 }
@@ -89,9 +89,9 @@ func (s sessionsOf) Put(key string, session *tls.ClientSessionState) {
 	s.all.Put(s.address+" "+key, session)
 }
 
-// routeTLSDetail says in words why a backend's handshake failed. crypto/tls has no types for most errors,
+// backendTLSDetail says in words why a backend's handshake failed. crypto/tls has no types for most errors,
 // so its own words are the last resort.
-func routeTLSDetail(err error) string {
+func backendTLSDetail(err error) string {
 	var invalid x509.CertificateInvalidError
 	var unknown x509.UnknownAuthorityError
 	var name x509.HostnameError

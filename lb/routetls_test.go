@@ -101,7 +101,7 @@ func TestBackendTLSSaysWhatIsWrong(t *testing.T) {
 	} {
 		_, err := openTLS(t, test.addr(), test.with)
 		var refusal *Refusal
-		if test.want == "" && err != nil || test.want != "" && (!errors.As(err, &refusal) || refusal.Reason != ReasonRouteTLS || refusal.Detail != test.want) {
+		if test.want == "" && err != nil || test.want != "" && (!errors.As(err, &refusal) || refusal.Reason != ReasonBackendTLS || refusal.Detail != test.want) {
 			t.Errorf("%v, want %q", err, test.want)
 		}
 	}
@@ -110,12 +110,12 @@ func TestBackendTLSSaysWhatIsWrong(t *testing.T) {
 func TestBackendTLSHasItsTime(t *testing.T) {
 	silent := upstream(t, func(conn *net.TCPConn) { io.Copy(io.Discard, conn) })
 	_, err := (&Dialer{Timeout: 50 * time.Millisecond}).Open(context.Background(), "tcp", silent, Opening{TLS: &BackendTLS{}})
-	if ReasonOf(err) != ReasonRouteTLS || !strings.Contains(err.Error(), "no answer in time") {
+	if ReasonOf(err) != ReasonBackendTLS || !strings.Contains(err.Error(), "no answer in time") {
 		t.Error(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	time.AfterFunc(20*time.Millisecond, cancel)
-	if _, err := (&Dialer{Timeout: -1}).Open(ctx, "tcp", silent, Opening{TLS: &BackendTLS{}}); ReasonOf(err) != ReasonRouteTLS {
+	if _, err := (&Dialer{Timeout: -1}).Open(ctx, "tcp", silent, Opening{TLS: &BackendTLS{}}); ReasonOf(err) != ReasonBackendTLS {
 		t.Error(err)
 	}
 }
@@ -196,12 +196,12 @@ func TestPrefaceThatNobodyTakes(t *testing.T) {
 	client, server := net.Pipe()
 	defer server.Close()
 	defer client.Close()
-	if err := sendPreface(shortContext(t, 20*time.Millisecond), client, []byte("x")); ReasonOf(err) != ReasonRouteTimeout {
+	if err := sendPreface(shortContext(t, 20*time.Millisecond), client, []byte("x")); ReasonOf(err) != ReasonBackendTimeout {
 		t.Error(err)
 	}
 	server.Close()
 	client.SetDeadline(time.Time{})
-	if err := sendPreface(context.Background(), client, []byte("x")); ReasonOf(err) != ReasonRouteReset {
+	if err := sendPreface(context.Background(), client, []byte("x")); ReasonOf(err) != ReasonBackendReset {
 		t.Error(err)
 	}
 }

@@ -249,7 +249,7 @@ func (s *Server) Kill(key string, id uint64) bool {
 type Conn struct {
 	ID                uint64 // grows with each connection that the server accepts
 	Remote            netip.AddrPort
-	Route             string // "" while it has no backend
+	Backend           string // "" while it has no backend
 	Start             time.Time
 	Idle              time.Duration
 	BytesIn, BytesOut int64

@@ -29,21 +29,21 @@ func TestDropClosesWhatTheKeyNames(t *testing.T) {
 	bothWays(t, func(t *testing.T, with *tls.Config) {
 		r := newRig(t, Config{TLS: with, Admit: keyed(poolOf(upstream(t, echo)), "serial:1", "client:7")})
 		conns := []stream{open(t, r), open(t, r), open(t, r)}
-		if n := r.Drop("serial:2", ReasonRevoked); n != 0 {
+		if n := r.Drop("serial:2", reasonRevoked); n != 0 {
 			t.Errorf("dropped %d of another key", n)
 		}
-		if n := r.Drop("serial:1", ReasonRevoked); n != 3 {
+		if n := r.Drop("serial:1", reasonRevoked); n != 3 {
 			t.Errorf("dropped %d", n)
 		}
 		for i, conn := range conns {
 			if _, err := conn.Read(make([]byte, 1)); err == nil || isTimeout(err) {
 				t.Errorf("connection %d: %v", i, err)
 			}
-			if e := r.next(t, Closed, i); e.Reason != ReasonRevoked {
+			if e := r.next(t, Closed, i); e.Reason != reasonRevoked {
 				t.Errorf("reason %s", e.Reason)
 			}
 		}
-		if n := r.Drop("client:7", ReasonRevoked); n != 0 {
+		if n := r.Drop("client:7", reasonRevoked); n != 0 {
 			t.Errorf("dropped %d again", n)
 		}
 	})
@@ -55,7 +55,7 @@ func TestDropReachesThoseWhoWait(t *testing.T) {
 	open(t, r)
 	r.dial(t)
 	eventually(t, "it waits", func() bool { return pool.Stats().Waiting == 1 })
-	if n := r.Drop("k", ReasonOff); n != 2 {
+	if n := r.Drop("k", reasonOff); n != 2 {
 		t.Errorf("dropped %d", n)
 	}
 	eventually(t, "nobody waits", func() bool { s := pool.Stats(); return s.Waiting == 0 && s.Active == 0 })
@@ -64,12 +64,12 @@ func TestDropReachesThoseWhoWait(t *testing.T) {
 func TestDropAfterGivesTime(t *testing.T) {
 	r := newRig(t, Config{Admit: keyed(poolOf(upstream(t, echo)), "k"), CloseTimeout: 80 * time.Millisecond})
 	conn := open(t, r)
-	if n := r.DropAfter("k", 150*time.Millisecond, ReasonRevoked); n != 1 {
+	if n := r.DropAfter("k", 150*time.Millisecond, reasonRevoked); n != 1 {
 		t.Errorf("%d", n)
 	}
 	mustWrite(t, conn, "still")
 	mustRead(t, conn, "still")
-	if e := r.next(t, Closed, 0); e.Reason != ReasonRevoked || e.Duration < 140*time.Millisecond {
+	if e := r.next(t, Closed, 0); e.Reason != reasonRevoked || e.Duration < 140*time.Millisecond {
 		t.Errorf("reason %s after %v", e.Reason, e.Duration)
 	}
 }
@@ -242,7 +242,7 @@ func TestDropRacesWithConnect(t *testing.T) {
 	pool := poolOf(upstream(t, echo))
 	r := newRig(t, Config{Admit: func(tls.ConnectionState) (Admission, error) {
 		if revoked.Load() {
-			return Admission{}, &Refusal{Reason: ReasonRevoked}
+			return Admission{}, &Refusal{Reason: reasonRevoked}
 		}
 		return Admission{Pool: pool, Keys: []string{"k"}}, nil
 	}})
@@ -250,7 +250,7 @@ func TestDropRacesWithConnect(t *testing.T) {
 		revoked.Store(false)
 		conn := r.dialPlain(t)
 		revoked.Store(true)
-		r.Drop("k", ReasonRevoked)
+		r.Drop("k", reasonRevoked)
 		if _, err := conn.Read(make([]byte, 1)); err == nil || isTimeout(err) {
 			t.Fatalf("it lives on: %v", err)
 		}

@@ -119,13 +119,13 @@ func TestHealthIsShownAndKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pool := poolOf("a:1", "b:1")
 		started := time.Now()
-		pool.SetHealth("b:1", Health{State: Down, Reason: ReasonRouteRefused, Detail: "nobody listens"})
+		pool.SetHealth("b:1", Health{State: Down, Reason: ReasonBackendRefused, Detail: "nobody listens"})
 		time.Sleep(time.Second)
-		pool.SetHealth("b:1", Health{State: Down, Reason: ReasonRouteTimeout})
+		pool.SetHealth("b:1", Health{State: Down, Reason: ReasonBackendTimeout})
 		pool.SetHealth("nobody:1", Health{State: Down})
 		pool.Update(PoolConfig{Backends: []Backend{{Addr: "b:1", Weight: 1000, Backup: true, State: Drain}, {Addr: "c:1", Weight: -3}}})
 		s := pool.Stats().Backends
-		if want := (Health{State: Down, Reason: ReasonRouteTimeout, Since: started}); s[0].Health != want {
+		if want := (Health{State: Down, Reason: ReasonBackendTimeout, Since: started}); s[0].Health != want {
 			t.Errorf("health %+v, want %+v", s[0].Health, want)
 		}
 		if s[0].Weight != 256 || !s[0].Backup || s[0].State != Drain || s[1].Weight != 1 || s[1].Health != (Health{}) {
@@ -322,8 +322,8 @@ func TestMaintenanceClosesAtOnceDrainLater(t *testing.T) {
 	}
 	pool.Update(PoolConfig{DrainTimeout: 500 * time.Millisecond, Backends: []Backend{{Addr: addrs[0], State: Drain}, {Addr: addrs[1], State: Maintenance}}})
 	for i := range addrs {
-		if e := r.next(t, Closed, i); e.Reason != ReasonKilled || e.Route != addrs[1-i] {
-			t.Errorf("reason %s, route %s", e.Reason, e.Route)
+		if e := r.next(t, Closed, i); e.Reason != ReasonKilled || e.Backend != addrs[1-i] {
+			t.Errorf("reason %s, route %s", e.Reason, e.Backend)
 		}
 		if i == 0 {
 			if left := time.Until(pool.Stats().Backends[0].ClosesAt); left <= 0 || left > 500*time.Millisecond {
@@ -383,7 +383,7 @@ func TestHealthServesTheQueue(t *testing.T) {
 		}
 		pool.SetHealth("a", Health{State: Down})
 		pool.SetHealth("b", Health{State: Down})
-		if got := <-second; got != string(ReasonNoRoute) {
+		if got := <-second; got != string(ReasonNoBackend) {
 			t.Errorf("the second got %q", got)
 		}
 		if s := pool.Stats(); s.Waiting != 0 || s.OldestWait != 0 {

@@ -43,7 +43,7 @@ func TestBytesArriveWholeInBothDirections(t *testing.T) {
 		if e.Reason != ReasonDone || e.BytesIn != int64(len(sent)) || e.BytesOut != int64(len(sent)) {
 			t.Errorf("closed: %+v", e)
 		}
-		if e.Connect <= 0 || e.Route == "" || !e.Remote.IsValid() {
+		if e.Connect <= 0 || e.Backend == "" || !e.Remote.IsValid() {
 			t.Errorf("closed: %+v", e)
 		}
 		if e := r.next(t, Accepted, 0); with != nil && (e.Leaf == nil || e.Handshake <= 0) {
@@ -181,7 +181,7 @@ func TestResetsOfEitherSideCloseTheOther(t *testing.T) {
 		if _, err := io.ReadAll(conn); !isReset(err) {
 			t.Errorf("the client saw %v", err)
 		}
-		if e := r.next(t, Closed, 0); e.Reason != ReasonRouteReset {
+		if e := r.next(t, Closed, 0); e.Reason != ReasonBackendReset {
 			t.Errorf("reason %s", e.Reason)
 		}
 	})
@@ -217,7 +217,7 @@ func TestRouteThatClosesWithoutAByteIsNamed(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 	conn.Close()
-	if e := r.next(t, Closed, 0); e.Reason != ReasonRouteClosed {
+	if e := r.next(t, Closed, 0); e.Reason != ReasonBackendClosed {
 		t.Errorf("reason %s", e.Reason)
 	}
 }
@@ -245,7 +245,7 @@ func TestLiveNumbersGrowWhileConnected(t *testing.T) {
 		return s.Active == 1 && s.BytesIn == 5 && s.BytesOut == 5 && s.Backends[0].BytesOut == 5
 	})
 	live := r.Connections("k")
-	if len(live) != 1 || live[0].BytesIn != 5 || live[0].Route == "" || live[0].Tag != "tag" {
+	if len(live) != 1 || live[0].BytesIn != 5 || live[0].Backend == "" || live[0].Tag != "tag" {
 		t.Errorf("connections: %+v", live)
 	}
 	if s := r.Stats(); s.Live != 1 || s.Accepted != 1 || s.Handshaking != 0 {

@@ -74,10 +74,10 @@ func (c *conn) leaseOver(now time.Time) string {
 		return ""
 	}
 	if by := lease.closeBy.Load(); by != 0 && now.UnixNano() >= by {
-		return "the route was removed"
+		return "the backend was removed"
 	}
 	if routed.UnixNano() < lease.cutOff.Load() {
-		return "the route is down"
+		return "the backend is down"
 	}
 	return ""
 }

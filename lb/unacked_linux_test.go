@@ -36,7 +36,7 @@ func TestUnacknowledgedDataEndsTheConnection(t *testing.T) {
 			t.Errorf("with %v: %v after %v", tc.wait, err, took)
 		}
 		if tc.ends {
-			if e := r.next(t, Closed, 0); e.Reason != ReasonRouteReset {
+			if e := r.next(t, Closed, 0); e.Reason != ReasonBackendReset {
 				t.Errorf("reason %s: %v", e.Reason, e.Err)
 			}
 		}
@@ -61,7 +61,7 @@ func TestSocketOptionsReachBothSides(t *testing.T) {
 		client := open(t, r)
 		defer client.Close()
 		c := r.live.all()[0]
-		for name, conn := range map[string]net.Conn{"client": c.raw, "route": rawOf(c.route)} {
+		for name, conn := range map[string]net.Conn{"client": c.raw, "route": rawOf(c.upstream)} {
 			for option, want := range map[int]int{unix.TCP_USER_TIMEOUT: 7000, unix.TCP_KEEPIDLE: 9} {
 				if got := socketOption(t, conn, option); got != want {
 					t.Errorf("TLS %v: option %d of the %s is %d, want %d", secure, option, name, got, want)

@@ -11,7 +11,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"github.com/xdire/xlb/lb"
+	"github.com/xdire/xlb/control"
 )
 
 var metricName = regexp.MustCompile(`\bxlb_[a-z_]+`)
@@ -129,7 +129,7 @@ func TestDashboardParses(t *testing.T) {
 func TestEveryReasonIsDocumented(t *testing.T) {
 	text, err := os.ReadFile("../docs/operating.md")
 	must(t, err)
-	for _, reason := range lb.Reasons() {
+	for _, reason := range control.Reasons() {
 		if !strings.Contains(string(text), "`"+string(reason)+"`") {
 			t.Errorf("operating.md does not tell about %s", reason)
 		}
