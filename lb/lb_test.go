@@ -139,7 +139,9 @@ func newRig(t testing.TB, cfg Config) *rig {
 		cfg.TLS.ClientCAs = r.authority.pool()
 	}
 	cfg.Trace = r.trace
-	cfg.PlainText = AnswerPostgres | AnswerHTTP
+	if cfg.PlainText == 0 {
+		cfg.PlainText = AnswerPostgres | AnswerHTTP
+	}
 	r.Server = NewServer(cfg)
 	r.addr = r.serve(t, listen(t))
 	t.Cleanup(func() {

@@ -269,8 +269,8 @@ func (r *replayed) Read(p []byte) (int, error) {
 // Without Config.PlainText nobody who begins in plain text gets a byte.
 func TestPlainTextIsAnsweredOnlyOnDemand(t *testing.T) {
 	for name, begins := range map[string]string{"Postgres": "\x00\x00\x00\x08\x04\xd2\x16\x2f", "HTTP": "GET / HTTP/1.1\r\n\r\n"} {
-		r := newRig(t, Config{TLS: &tls.Config{}, Admit: to(poolOf(upstream(t, echo)))})
-		r.cfg.PlainText = 0
+		const neither = ^(AnswerPostgres | AnswerHTTP)
+		r := newRig(t, Config{TLS: &tls.Config{}, Admit: to(poolOf(upstream(t, echo))), PlainText: neither})
 		conn := r.dialPlain(t)
 		mustWrite(t, conn, begins)
 		answer, _ := io.ReadAll(conn)
