@@ -109,10 +109,10 @@ func (c *Control) permitted(a Actor, act action) error {
 	if a.ClientID == "" {
 		return &Error{Kind: KindUnauthenticated, Message: "Log in first."}
 	}
-	if c.index.clientOff(a.ClientID) {
+	if _, known := c.clientNow(a.ClientID); !known {
 		return errDisabled
 	}
-	if admin, _ := c.index.client(a.ClientID); administers[act] && !admin {
+	if admin, _ := c.clientNow(a.ClientID); administers[act] && !admin {
 		return &Error{Kind: KindForbidden, Message: "Only the administrator may do that."}
 	}
 	return nil

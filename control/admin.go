@@ -25,7 +25,7 @@ func (c *Control) Clients(ctx context.Context, after string, limit int) ([]Clien
 	}
 	all := make([]ClientStatus, 0, len(records))
 	for _, r := range records {
-		all = append(all, ClientStatus{Client: clientOf(r), Frontends: r.Frontends, Connections: len(c.balancer.Connections(clientKey(r.UUID)))})
+		all = append(all, ClientStatus{Client: clientOf(r), Frontends: r.Frontends, Connections: c.live.ConnectionsOf(r.UUID)})
 	}
 	return all, nil
 }

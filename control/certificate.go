@@ -153,8 +153,8 @@ func (c *Control) mayAsk(clientID, asking string) error {
 // mayHaveMore refuses one more certificate to a client that has all it may. counted is the revision up to which
 // they were counted.
 func (c *Control) mayHaveMore(clientID string) (counted uint64, err error) {
-	counted = c.index.revision()
-	if most := c.limitsOf(clientID).Certificates; most >= 0 && c.certificatesOf(clientID) >= most {
+	counted = c.live.Revision()
+	if most := c.live.Limits(clientID).Certificates; most >= 0 && c.certificatesOf(clientID) >= most {
 		return 0, &Error{Kind: KindLimit, Message: fmt.Sprintf("You have all %d certificates that you may. Revoke one or ask for more.", most)}
 	}
 	return counted, nil
@@ -172,7 +172,7 @@ func (c *Control) putCertificate(ctx context.Context, record store.Certificate) 
 		if !errors.Is(err, store.ErrConflict) || rev == 0 {
 			return rev, err
 		}
-		if err := c.index.waitFor(ctx, rev); err != nil {
+		if err := c.waitFor(ctx, rev); err != nil {
 			return 0, err
 		}
 	}
@@ -215,7 +215,7 @@ func (c *Control) issue(ctx context.Context, f store.Frontend, r IssueRequest, o
 	issued := Issued{
 		Certificate: certificateOf(record), CertificatePEM: pki.EncodeCertificate(cert), KeyPEM: keyPEM, AuthorityPEM: c.AuthorityPEM(),
 	}
-	return issued, c.index.waitFor(ctx, rev)
+	return issued, c.waitFor(ctx, rev)
 }
 
 // keyFor is the public key to certify, with the private one in PEM when it was made here.

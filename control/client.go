@@ -52,7 +52,7 @@ func (c *Control) SignupPolicy() string {
 }
 
 // NeedsSetup tells whether the server still waits for its first client and its set-up code.
-func (c *Control) NeedsSetup() bool { return c.cfg.SetupCode != "" && c.index.clients.len() == 0 }
+func (c *Control) NeedsSetup() bool { return c.cfg.SetupCode != "" && c.live.Clients() == 0 }
 
 // CreateClient signs a client up. code is the set-up code, whose first use makes the client the
 // administrator, or that of an invite; one is needed where sign-up is not open.
@@ -83,7 +83,7 @@ func (c *Control) CreateClient(ctx context.Context, name, code string) (NewClien
 	if err != nil {
 		return NewClient{}, err
 	}
-	if err := c.index.waitFor(ctx, rev); err != nil {
+	if err := c.waitFor(ctx, rev); err != nil {
 		return NewClient{}, err
 	}
 	if admin && c.cfg.SetupDone != nil {

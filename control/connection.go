@@ -1,33 +1,18 @@
 package control
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
 
-	"github.com/xdire/xlb/lb"
+	"github.com/xdire/xlb/control/live"
 	"github.com/xdire/xlb/pki"
 )
 
 // Connection is a live connection of a frontend, through this process.
-type Connection struct {
-	ID       string // decimal digits
-	Serial   string // of its certificate
-	Name     string // of its certificate, may be empty
-	Source   netip.AddrPort
-	Route    string // empty while it waits for one
-	Since    time.Time
-	Age      time.Duration
-	Idle     time.Duration
-	BytesIn  int64 // from the client
-	BytesOut int64 // to the client
-	Resumed  bool  // its TLS session
-}
+type Connection = live.Connection
 
 // ConnectionQuery selects connections to list.
 type ConnectionQuery struct {
@@ -64,8 +49,8 @@ func (c *Control) Connections(ctx context.Context, frontendID string, q Connecti
 	}
 	list := ConnectionList{Items: []Connection{}}
 	text := strings.ToLower(strings.TrimSpace(q.Text))
-	for _, one := range c.newestConnections(frontendID) {
-		if conn := c.connectionOf(one); conn.matches(text) {
+	for _, conn := range c.live.Connections(frontendID) {
+		if matches(conn, text) {
 			if list.Total++; list.Total <= q.Limit {
 				list.Items = append(list.Items, conn)
 			}
@@ -76,35 +61,15 @@ func (c *Control) Connections(ctx context.Context, frontendID string, q Connecti
 
 // liveFrontend is the uuid of a frontend of the actor, as the balancer's keys have it.
 func (c *Control) liveFrontend(a Actor, id string) (string, error) {
-	state, known := c.index.frontends.get(canonicalID(id))
-	if !known || state.record.ClientID != a.ClientID {
+	f, known := c.live.Frontend(canonicalID(id))
+	if !known || f.ClientID != a.ClientID {
 		return "", notFound("frontend")
 	}
-	return state.record.ID, nil
-}
-
-func (c *Control) newestConnections(frontendID string) []lb.Conn {
-	all := c.balancer.Connections(frontendKey(frontendID))
-	slices.SortFunc(all, func(a, b lb.Conn) int { return cmp.Compare(b.ID, a.ID) })
-	return all
-}
-
-func (c *Control) connectionOf(one lb.Conn) Connection {
-	conn := Connection{
-		ID: strconv.FormatUint(one.ID, 10), Source: one.Remote, Route: one.Backend, Since: one.Start, Age: time.Since(one.Start),
-		Idle: one.Idle, BytesIn: one.BytesIn, BytesOut: one.BytesOut, Resumed: one.Resumed,
-	}
-	if b, _ := one.Tag.(*bearer); b != nil {
-		conn.Serial = b.certificate.serial
-		if cert, known := c.index.certificates.get(b.certificate); known {
-			conn.Name = cert.name
-		}
-	}
-	return conn
+	return f.UUID, nil
 }
 
 // matches takes a text in lower case. Serials are found as people write them, too.
-func (conn Connection) matches(text string) bool {
+func matches(conn Connection, text string) bool {
 	if text == "" {
 		return true // a page asks so each second, for thousands
 	}
@@ -128,8 +93,7 @@ func (c *Control) CloseConnection(ctx context.Context, frontendID, id string) er
 	if err != nil {
 		return err
 	}
-	number, err := strconv.ParseUint(id, 10, 64)
-	if err != nil || !c.balancer.Kill(frontendKey(frontendID), number) {
+	if !c.live.Kill(frontendID, id) {
 		return notFound("connection")
 	}
 	return nil
@@ -154,22 +118,22 @@ func (c *Control) CloseConnections(ctx context.Context, frontendID string, filte
 	if err != nil {
 		return 0, err
 	}
-	state, _ := c.index.frontends.get(frontendID)
-	names, err := filter.check(state)
+	names, err := filter.check(c.live.AddressesOf(frontendID, filter.Route))
 	if err != nil {
 		return 0, err
 	}
 	closed := 0
-	for _, one := range c.newestConnections(frontendID) {
-		if names(c.connectionOf(one)) && c.balancer.Kill(frontendKey(frontendID), one.ID) {
+	for _, one := range c.live.Connections(frontendID) {
+		if names(one) && c.live.Kill(frontendID, one.ID) {
 			closed++
 		}
 	}
 	return closed, nil
 }
 
-// check returns what tells whether the filter names a connection, or what is wrong with the filter.
-func (f ConnectionFilter) check(state *frontendState) (func(Connection) bool, error) {
+// check returns what tells whether the filter names a connection, or what is wrong with the filter. addresses are
+// those that its route stands for.
+func (f ConnectionFilter) check(addresses []string) (func(Connection) bool, error) {
 	named := f.Route != "" || f.Serial != "" || f.Source != ""
 	switch {
 	case !named && !f.All:
@@ -187,7 +151,7 @@ func (f ConnectionFilter) check(state *frontendState) (func(Connection) bool, er
 		problems = append(problems, err)
 	}
 	return func(c Connection) bool {
-		return (f.Route == "" || c.Route == f.Route || state != nil && slices.Contains(state.addresses[f.Route], c.Route)) && (f.Serial == "" || c.Serial == serial) && from(c.Source)
+		return (f.Route == "" || c.Route == f.Route || slices.Contains(addresses, c.Route)) && (f.Serial == "" || c.Serial == serial) && from(c.Source)
 	}, errors.Join(problems...)
 }
 

@@ -28,7 +28,7 @@ func TestConnectionMatchesText(t *testing.T) {
 		"": "abc", "10.2.0.14": "ab", "51902": "b", "db.internal": "b", "4e91": "ab", "checkout": "ab", "2001:db8": "c",
 		"4e:91:c3": "ab", "0091ab07": "c", ":5432": "ab", "nothing": "",
 	} {
-		if got := chosen(func(c Connection) bool { return c.matches(text) }); got != want {
+		if got := chosen(func(c Connection) bool { return matches(c, text) }); got != want {
 			t.Errorf("%q selects %q, want %q", text, got, want)
 		}
 	}

@@ -10,8 +10,8 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/xdire/xlb/control/live"
 	"github.com/xdire/xlb/lb"
-	"github.com/xdire/xlb/lb/health"
 	"github.com/xdire/xlb/pki"
 	"github.com/xdire/xlb/store"
 )
@@ -64,23 +64,16 @@ type Control struct {
 	cfg      Config
 	log      *slog.Logger
 	store    *store.Store
-	index    *index
+	live     *live.Live
 	verifier *pki.Verifier
 	keys     *pki.KeyPool
 	identity *pki.ServerIdentity
 	egress   *egress
 	dialer   *lb.Dialer
-	balancer *lb.Server
 	signer   *tokenSigner
 	cookies  [][]byte
 	sealer   *sealer
-	bus      *bus
-	journal  *journal
-	checker  *health.Checker
-	names    *names
 	crl      revocationList
-	meter    serverMeter
-	firsts   chan string // frontends whose first byte has just arrived
 
 	signups, authByAddress, authByClient, checks, issues *rates
 	dummyHash                                            []byte
@@ -98,14 +91,12 @@ func New(ctx context.Context, cfg Config) (*Control, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	cfg.Limits = cfg.Limits.withDefaults()
+	cfg.Limits = cfg.Limits.WithDefaults()
 	c := &Control{
 		cfg: cfg, log: cfg.Log, store: cfg.Store,
-		verifier: pki.NewVerifier(cfg.Authority.Certificate()),
-		keys:     pki.NewKeyPool(pki.KeyPoolConfig{Type: pki.RSA3072, Busy: cfg.Busy}),
-		egress:   &egress{local: cfg.Local, allow: cfg.AllowDest, deny: cfg.DenyDest, own: cfg.Own},
-		bus:      newBus(), journal: newJournal(), firsts: make(chan string, 256),
-
+		verifier:      pki.NewVerifier(cfg.Authority.Certificate()),
+		keys:          pki.NewKeyPool(pki.KeyPoolConfig{Type: pki.RSA3072, Busy: cfg.Busy}),
+		egress:        &egress{local: cfg.Local, allow: cfg.AllowDest, deny: cfg.DenyDest, own: cfg.Own},
 		signups:       newPerMinute(orDefault(cfg.SignupRate, 30)),
 		authByAddress: newPerMinute(orDefault(cfg.AuthRate, 60)),
 		authByClient:  newPerMinute(20),
@@ -114,34 +105,22 @@ func New(ctx context.Context, cfg Config) (*Control, error) {
 		dummyHash:     hashKey("nobody"),
 	}
 	c.dialer = &lb.Dialer{Allow: c.egress.check, Resolver: cfg.Resolver}
-	c.checker = health.NewChecker(health.Config{Dial: c.dialer.DialContext})
 	if err := c.loadSecrets(ctx); err != nil {
 		return nil, err
 	}
 	if err := c.newIdentity(ctx); err != nil {
 		return nil, err
 	}
-	names, err := c.newNames(ctx)
+	observed, err := live.New(ctx, live.Config{
+		Store: cfg.Store, Verifier: c.verifier, Authority: cfg.Authority.ID(), GetCertificate: c.identity.GetCertificate,
+		RouteCertificate: c.routeCertificate, Options: DefaultOptions(), Limits: cfg.Limits, Dialer: c.dialer,
+		Resolver: cfg.Resolver, NamesInterval: cfg.NamesInterval, Log: cfg.Log, Now: cfg.Now,
+	})
 	if err != nil {
 		return nil, err
 	}
-	c.names = names
-	c.index = newIndex(c)
-	if err := c.index.load(ctx); err != nil {
-		return nil, err
-	}
-	if err := c.rememberCompromised(ctx); err != nil {
-		return nil, err
-	}
-	c.balancer = lb.NewServer(lb.Config{
-		TLS: &tls.Config{
-			// No authorities are named: GnuTLS shows no RSA certificate where names come together with
-			// the algorithms of TLS 1.3 alone, and no program needs them.
-			MinVersion: tls.VersionTLS13, GetCertificate: c.identity.GetCertificate, ClientAuth: tls.RequireAnyClientCert,
-		},
-		Admit: c.admit, Dialer: c.dialer, Trace: c.trace, PlainText: lb.AnswerPostgres | lb.AnswerHTTP,
-	})
-	return c, nil
+	c.live = observed
+	return c, c.rememberCompromised(ctx)
 }
 
 func orDefault(value, otherwise int) int {
@@ -184,7 +163,7 @@ func (c *Control) saveIdentity(saved []byte) {
 }
 
 // Balancer is the data plane. The caller serves and shuts it down.
-func (c *Control) Balancer() *lb.Server { return c.balancer }
+func (c *Control) Balancer() *lb.Server { return c.live.Balancer() }
 
 // ServerCertificate presents the server's own certificate, for the control plane's listener.
 func (c *Control) ServerCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
@@ -200,16 +179,16 @@ func (c *Control) AuthorityPEM() []byte { return c.cfg.Authority.CertificatePEM(
 // Tasks lists what has to run while the server does.
 func (c *Control) Tasks() []Task {
 	all := []Task{
-		{"follow the store", c.index.follow},
+		{"follow the store", c.live.Follow},
 		{"make keys ahead", c.keys.Run},
 		{"renew the server's certificates", c.identity.Run},
 		{"sweep what has expired", c.sweep},
 		{"note first bytes", c.noteFirstBytes},
-		{"sample traffic", c.sample},
-		{"look names up", func(ctx context.Context) error { c.names.Run(ctx); return nil }},
-		{"save what names stand for", c.names.save},
-		{"check routes", c.checker.Run},
-		{"hand memory back", c.handBack},
+		{"sample traffic", c.live.SampleTraffic},
+		{"look names up", c.live.LookUpNames},
+		{"save what names stand for", c.live.SaveNames},
+		{"check routes", c.live.CheckRoutes},
+		{"hand memory back", c.live.HandBack},
 	}
 	for i := range all {
 		all[i].Run = c.recovering(all[i])
@@ -262,4 +241,25 @@ func (c *Control) Ready(ctx context.Context) (degraded, err error) {
 		return nil, err
 	}
 	return c.store.Health().Err, nil
+}
+
+// Settle waits until every name in a route has been looked up once, but not for long. Without it the first
+// connections after a start would be to a route without addresses.
+func (c *Control) Settle(ctx context.Context) { c.live.Settle(ctx) }
+
+// waitFor returns when everything up to a revision is in force here.
+func (c *Control) waitFor(ctx context.Context, rev uint64) error {
+	if err := c.live.WaitFor(ctx, rev); err != nil {
+		return &Error{Kind: KindUnavailable, Message: "The change is saved, but is not live yet.", Err: err}
+	}
+	return nil
+}
+
+// clientNow returns whether a client is the administrator, and whether it exists and may act.
+func (c *Control) clientNow(id string) (admin, known bool) {
+	state, known := c.live.Client(id)
+	if !known || state.Disabled {
+		return false, false
+	}
+	return state.Admin, true
 }

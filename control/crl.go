@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/xdire/xlb/control/live"
 	"github.com/xdire/xlb/pki"
 )
 
@@ -25,16 +26,16 @@ var reasonCodes = map[string]int{keyCompromise: 1, "superseded": 4, "cessation-o
 // CRL is the list of revoked certificates that have not expired (RFC 5280), DER. It is signed anew when one
 // was revoked, and each hour.
 func (c *Control) CRL() ([]byte, error) {
-	now, revoked := c.cfg.Now(), c.index.revocations.Load()
+	now, revoked := c.cfg.Now(), c.live.Revocations()
 	c.crl.mu.Lock()
 	defer c.crl.mu.Unlock()
 	if c.crl.der != nil && c.crl.revoked == revoked && now.Sub(c.crl.signedAt) < crlFresh {
 		return c.crl.der, nil
 	}
 	var entries []pki.RevokedSerial
-	c.index.certificates.each(func(key certificateKey, cert *certificateState) {
-		if cert.revoked && key.authority == c.cfg.Authority.ID() && now.Before(cert.notAfter) {
-			entries = append(entries, pki.RevokedSerial{Serial: key.serial, At: cert.revokedAt, Reason: reasonCodes[cert.reason]})
+	c.live.EachCertificate(func(key live.CertificateKey, cert *live.Certificate) {
+		if cert.Revoked && key.Authority == c.cfg.Authority.ID() && now.Before(cert.NotAfter) {
+			entries = append(entries, pki.RevokedSerial{Serial: key.Serial, At: cert.RevokedAt, Reason: reasonCodes[cert.Reason]})
 		}
 	})
 	slices.SortFunc(entries, func(a, b pki.RevokedSerial) int {

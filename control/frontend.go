@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/xdire/xlb/lb"
-	"github.com/xdire/xlb/lb/health"
 	"github.com/xdire/xlb/store"
 )
 
@@ -102,45 +101,7 @@ func (s FrontendSpec) into(r *store.Frontend) {
 }
 
 // RouteStates lists what an owner may want of a route; the empty text is ready.
-var RouteStates = []string{"", "drain", "maintenance"}
-
-var routeStates = map[string]lb.State{"": lb.Ready, "drain": lb.Drain, "maintenance": lb.Maintenance}
-
-// poolOf is a frontend as the balancer knows it: every address of a name is a backend of its own.
-func (c *Control) poolOf(f *frontendState) lb.PoolConfig {
-	o := f.record.Options
-	cfg := lb.PoolConfig{
-		Strategy: lb.Strategy(f.record.Strategy), Budget: seconds(f.record.RouteTimeoutSec),
-		PanicPercent: orOff(o.PanicPercent), SlowStart: seconds(o.SlowStartSec),
-		QueueLimit: orOff(o.QueueLimit), DrainTimeout: max(seconds(o.DrainTimeoutSec), time.Nanosecond),
-		Checker: c.checker, CloseOnDown: o.CloseOnDown, Changed: c.healthChanged(f.record),
-		Eject: lb.EjectConfig{Failures: o.EjectAfter, EarlyClose: o.EjectOn == EjectEarlyClose},
-	}
-	for _, r := range f.record.Routes {
-		name := nameOf(r.Dest)
-		check := checkOf(o, name, f.tls)
-		if !f.record.Active {
-			check = health.Check{}
-		}
-		for _, addr := range f.addresses[r.Dest] {
-			cfg.Backends = append(cfg.Backends, lb.Backend{
-				Addr: addr, Capacity: r.Capacity, Weight: r.Weight, Backup: r.Backup, State: routeStates[r.State],
-				TLS: f.tls.backend(name), ProxyProtocol: o.Proxy, Check: check,
-			})
-		}
-	}
-	return cfg
-}
-
-func seconds(n int) time.Duration { return time.Duration(n) * time.Second }
-
-// orOff turns 0 = off into the library's negative = off.
-func orOff(n int) int {
-	if n == 0 {
-		return -1
-	}
-	return n
-}
+var RouteStates = []string{"", store.RouteDrain, store.RouteMaintenance}
 
 // CreateFrontend saves a frontend for the actor. It is live when the call returns.
 func (c *Control) CreateFrontend(ctx context.Context, spec FrontendSpec) (Frontend, error) {
@@ -157,7 +118,7 @@ func (c *Control) CreateFrontend(ctx context.Context, spec FrontendSpec) (Fronte
 		CreatedAt: now, UpdatedAt: now,
 	}
 	spec.into(&record)
-	most := c.limitsOf(a.ClientID).Frontends
+	most := c.live.Limits(a.ClientID).Frontends
 	rev, err := c.store.CreateFrontend(ctx, record, most)
 	if errors.Is(err, store.ErrLimit) {
 		return Frontend{}, &Error{Kind: KindLimit, Message: fmt.Sprintf("You use all %d frontends. Delete one or ask for more.", most)}
@@ -166,7 +127,7 @@ func (c *Control) CreateFrontend(ctx context.Context, spec FrontendSpec) (Fronte
 		return Frontend{}, fromStore(err, "client")
 	}
 	record.Revision = rev
-	return frontendOf(record), c.index.waitFor(ctx, rev)
+	return frontendOf(record), c.waitFor(ctx, rev)
 }
 
 // Frontend is one frontend of the actor.
@@ -236,7 +197,7 @@ func (c *Control) UpdateFrontend(ctx context.Context, id string, u Update) (Fron
 		if err != nil {
 			return Frontend{}, err
 		}
-		return changed, c.index.waitFor(ctx, changed.Revision)
+		return changed, c.waitFor(ctx, changed.Revision)
 	}
 	return Frontend{}, errStale()
 }
@@ -296,7 +257,7 @@ func (c *Control) DeleteFrontend(ctx context.Context, id string) error {
 	if err != nil {
 		return fromStore(err, "frontend")
 	}
-	return c.index.waitFor(ctx, rev)
+	return c.waitFor(ctx, rev)
 }
 
 // checkFrontend validates spec and returns its canonical form. Routes in known were accepted before

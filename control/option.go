@@ -18,16 +18,6 @@ type (
 	RouteTLS = store.RouteTLS
 )
 
-// Values of Check.Kind and RouteTLS.Mode, each with none for the empty text.
-const (
-	CheckTCP, CheckTLS, CheckSend, CheckHTTP = "tcp", "tls", "send", "http"
-	RouteTLSVerify, RouteTLSInsecure         = "verify", "insecure"
-)
-
-// EjectEarlyClose is the value of Options.EjectOn by which a route also fails that takes a connection and
-// ends it within a second without a byte. With the empty text only connects count.
-const EjectEarlyClose = "early-close"
-
 const (
 	maxRate        = 1_000_000
 	maxBytesPerSec = 1 << 40
@@ -105,7 +95,7 @@ var OptionTable = []Option{
 	},
 	{
 		Field: "ejectOn", Doc: "What counts as a failure: connect, or early-close: failed connects, and connections that the route ended within a second without a byte",
-		Default: "connect", Choices: []string{"connect", EjectEarlyClose}, Nothing: "connect",
+		Default: "connect", Choices: []string{"connect", store.EjectEarlyClose}, Nothing: "connect",
 		at: func(s *FrontendSpec) any { return &s.Options.EjectOn },
 	},
 	{
@@ -125,7 +115,7 @@ var OptionTable = []Option{
 		at: func(s *FrontendSpec) any { return &s.Options.Proxy },
 	},
 	{
-		Field: "routeTls.mode", Doc: "off, verify or insecure", Default: "off", Choices: []string{"off", RouteTLSVerify, RouteTLSInsecure}, Nothing: "off",
+		Field: "routeTls.mode", Doc: "off, verify or insecure", Default: "off", Choices: []string{"off", store.RouteTLSVerify, store.RouteTLSInsecure}, Nothing: "off",
 		at: func(s *FrontendSpec) any { return &s.Options.RouteTLS.Mode },
 	},
 	{
@@ -149,7 +139,7 @@ var OptionTable = []Option{
 		at: func(s *FrontendSpec) any { has := s.Options.RouteTLS.Key != nil; return &has },
 	},
 	{
-		Field: "check.kind", Doc: "none, tcp, tls, send or http", Default: "none", Choices: []string{"none", CheckTCP, CheckTLS, CheckSend, CheckHTTP}, Nothing: "none",
+		Field: "check.kind", Doc: "none, tcp, tls, send or http", Default: "none", Choices: []string{"none", store.CheckTCP, store.CheckTLS, store.CheckSend, store.CheckHTTP}, Nothing: "none",
 		at: func(s *FrontendSpec) any { return &s.Options.Check.Kind },
 	},
 	{
@@ -177,23 +167,23 @@ var OptionTable = []Option{
 		at: func(s *FrontendSpec) any { return &s.Options.Check.Expect },
 	},
 	{
-		Field: "check.method", Doc: "http: GET, HEAD or OPTIONS", Default: "GET", Choices: []string{"GET", "HEAD", "OPTIONS"}, For: CheckHTTP,
+		Field: "check.method", Doc: "http: GET, HEAD or OPTIONS", Default: "GET", Choices: []string{"GET", "HEAD", "OPTIONS"}, For: store.CheckHTTP,
 		at: func(s *FrontendSpec) any { return &s.Options.Check.Method },
 	},
 	{
-		Field: "check.path", Doc: "http: the path that is asked for", Default: "/", High: maxCheckText, For: CheckHTTP,
+		Field: "check.path", Doc: "http: the path that is asked for", Default: "/", High: maxCheckText, For: store.CheckHTTP,
 		at: func(s *FrontendSpec) any { return &s.Options.Check.Path }, rule: ruleCheckPath,
 	},
 	{
-		Field: "check.host", Doc: "http: the Host header. Default: the route", High: 255, For: CheckHTTP,
+		Field: "check.host", Doc: "http: the Host header. Default: the route", High: 255, For: store.CheckHTTP,
 		at: func(s *FrontendSpec) any { return &s.Options.Check.Host }, rule: ruleCheckHost,
 	},
 	{
-		Field: "check.statusLow", Doc: "http: lowest good status", Default: 200, Low: 100, High: 599, For: CheckHTTP,
+		Field: "check.statusLow", Doc: "http: lowest good status", Default: 200, Low: 100, High: 599, For: store.CheckHTTP,
 		at: func(s *FrontendSpec) any { return &s.Options.Check.StatusLow }, rule: ruleCheckStatus,
 	},
 	{
-		Field: "check.statusHigh", Doc: "http: highest good status", Default: 399, Low: 100, High: 599, For: CheckHTTP,
+		Field: "check.statusHigh", Doc: "http: highest good status", Default: 399, Low: 100, High: 599, For: store.CheckHTTP,
 		at: func(s *FrontendSpec) any { return &s.Options.Check.StatusHigh },
 	},
 }

@@ -7,6 +7,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/xdire/xlb/store"
 )
 
 // Every leaf of the record has one row, and every row has a leaf of its own. The sealed key is set by the key
@@ -50,7 +52,7 @@ func TestEveryOptionHasARow(t *testing.T) {
 
 // A default is within its own bounds and choices, and is what a new frontend has.
 func TestDefaultsOfOptionsAreValid(t *testing.T) {
-	for _, kind := range []string{"", CheckHTTP} {
+	for _, kind := range []string{"", store.CheckHTTP} {
 		s := DefaultFrontend()
 		s.Options.Check.Kind = kind
 		for _, problem := range checkOptions(&s) {

@@ -39,7 +39,7 @@ func (c *Control) changeClient(ctx context.Context, id string, revision uint64, 
 		return Client{}, fromStore(err, "client")
 	}
 	changed.Revision = rev
-	return clientOf(changed), c.index.waitFor(ctx, rev)
+	return clientOf(changed), c.waitFor(ctx, rev)
 }
 
 // DeleteClient ends the actor's client with everything that belongs to it: its frontends and certificates
@@ -64,7 +64,7 @@ func (c *Control) removeClient(ctx context.Context, id string) error {
 	if err != nil {
 		return fromStore(err, "client")
 	}
-	return c.index.waitFor(ctx, rev)
+	return c.waitFor(ctx, rev)
 }
 
 // RotateKey gives the actor's client a new key, shown this once. The old one goes on for the grace period,

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"time"
 
+	"github.com/xdire/xlb/control/live"
 	"github.com/xdire/xlb/lb"
 	"github.com/xdire/xlb/pki"
 	"github.com/xdire/xlb/store"
@@ -69,16 +70,16 @@ func (c *Control) Renew(ctx context.Context, r IssueRequest) (Issued, error) {
 	if err != nil {
 		return Issued{}, err
 	}
-	a.ClientID, a.Via = b.clientID, "certificate"
+	a.ClientID, a.Via = b.ClientID, "certificate"
 	ctx = WithActor(ctx, a)
-	if _, err := c.may(ctx, actCertificateRenew, b.frontendID+"/certificates/"+b.certificate.serial); err != nil {
+	if _, err := c.may(ctx, actCertificateRenew, b.FrontendID+"/certificates/"+b.Certificate.Serial); err != nil {
 		return Issued{}, err
 	}
-	frontend, err := c.store.Frontend(ctx, b.clientID, b.frontendID)
+	frontend, err := c.store.Frontend(ctx, b.ClientID, b.FrontendID)
 	if err != nil {
 		return Issued{}, fromStore(err, "frontend")
 	}
-	old, err := c.store.Certificate(ctx, b.certificate.authority, b.certificate.serial)
+	old, err := c.store.Certificate(ctx, b.Certificate.Authority, b.Certificate.Serial)
 	if err != nil {
 		return Issued{}, fromStore(err, "certificate")
 	}
@@ -89,40 +90,33 @@ func (c *Control) Renew(ctx context.Context, r IssueRequest) (Issued, error) {
 		return Issued{}, err
 	}
 	// The key of a frontend cannot keep its client from issuing: it has a rate of its own.
-	if err := c.mayAsk(b.clientID, "renew:"+b.frontendID); err != nil {
+	if err := c.mayAsk(b.ClientID, "renew:"+b.FrontendID); err != nil {
 		return Issued{}, err
 	}
 	return c.issue(ctx, frontend, r, &old, true)
 }
 
 // holder is who has the key of a certificate, if that is good now. It is asked as the data plane asks.
-func (c *Control) holder(leaf *x509.Certificate) (*bearer, error) {
+func (c *Control) holder(leaf *x509.Certificate) (*live.Bearer, error) {
 	refuse := func(message string) error { return &Error{Kind: KindForbidden, Message: message} }
 	if leaf == nil {
 		return nil, refuse("Connect with the certificate that is to be renewed, and its key.")
 	}
-	authority, err := c.verifier.Verify([]*x509.Certificate{leaf}, c.cfg.Now())
-	reason := lb.Reason("")
-	var b *bearer
-	if err != nil {
-		reason = verifyReason(err)
-	} else {
-		b, _, reason = c.identify(authority, leaf)
-	}
+	b, reason := c.live.Holder(leaf)
 	switch reason {
 	case "":
 		return b, nil
 	case lb.ReasonExpired:
 		return nil, refuse("The certificate has expired. Issue a new one with a token.")
-	case reasonNotYet:
+	case live.ReasonNotYet:
 		return nil, refuse("The certificate is not valid yet. Check the clock of the server.")
-	case reasonRevoked:
+	case live.ReasonRevoked:
 		return nil, refuse("The certificate was revoked.")
-	case reasonDisabled:
+	case live.ReasonDisabled:
 		return nil, refuse("The certificate's client is disabled. Ask the administrator.")
-	case reasonOff:
+	case live.ReasonOff:
 		return nil, refuse("The certificate's frontend is switched off.")
-	case reasonGone:
+	case live.ReasonGone:
 		return nil, refuse("The certificate's frontend does not exist any more.")
 	}
 	return nil, refuse("The certificate is not one of this server.")

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/xdire/xlb/control/live"
 	"github.com/xdire/xlb/pki"
 	"github.com/xdire/xlb/store"
 )
@@ -186,8 +187,8 @@ func (c *Control) IssuedBefore(ctx context.Context, frontendID string, before ti
 	for _, record := range old {
 		serials[record.Serial] = true
 	}
-	for _, one := range c.newestConnections(canonicalID(frontendID)) {
-		if b, _ := one.Tag.(*bearer); b != nil && serials[b.certificate.serial] {
+	for _, one := range c.live.Connections(canonicalID(frontendID)) {
+		if serials[one.Serial] {
 			connections++
 		}
 	}
@@ -208,12 +209,12 @@ func (c *Control) revokeKeys(ctx context.Context, records []store.Certificate, r
 	if err != nil {
 		return 0, fromStore(err, "certificate")
 	}
-	if err := c.index.waitFor(ctx, last); err != nil { // by then all that were issued are in it
+	if err := c.waitFor(ctx, last); err != nil { // by then all that were issued are in it
 		return 0, err
 	}
 	for _, key := range keys {
-		for _, other := range c.index.withKey(key) {
-			rev, err := c.store.UpdateCertificate(ctx, other.authority, other.serial, func(stored *store.Certificate) error {
+		for _, other := range c.live.WithKey(key) {
+			rev, err := c.store.UpdateCertificate(ctx, other.Authority, other.Serial, func(stored *store.Certificate) error {
 				c.revoke(stored, r)
 				return nil
 			})
@@ -229,9 +230,9 @@ func (c *Control) revokeKeys(ctx context.Context, records []store.Certificate, r
 // rememberCompromised does for keys that were revoked before keys were remembered.
 func (c *Control) rememberCompromised(ctx context.Context) error {
 	var keys []string
-	c.index.certificates.each(func(_ certificateKey, state *certificateState) {
-		if state.revoked && state.reason == keyCompromise && state.spki != "" {
-			keys = append(keys, state.spki)
+	c.live.EachCertificate(func(_ live.CertificateKey, state *live.Certificate) {
+		if state.Revoked && state.Reason == keyCompromise && state.SPKI != "" {
+			keys = append(keys, state.SPKI)
 		}
 	})
 	_, err := c.store.PutCompromised(ctx, keys, c.cfg.Now().UTC())
@@ -265,7 +266,7 @@ func (c *Control) revokeAll(ctx context.Context, records []store.Certificate, r 
 		}
 		last = max(last, rev)
 	}
-	err := c.index.waitFor(ctx, last)
+	err := c.waitFor(ctx, last)
 	for _, record := range records {
 		done.Closed += c.closedBy(record)
 	}
@@ -288,9 +289,9 @@ func (c *Control) revoke(stored *store.Certificate, r Revocation) {
 
 // closedBy is how many connections the revocation of a certificate has closed so far.
 func (c *Control) closedBy(r store.Certificate) int {
-	state, known := c.index.certificates.get(certificateKey{r.Authority, r.Serial})
+	state, known := c.live.Certificate(live.CertificateKey{Authority: r.Authority, Serial: r.Serial})
 	if !known {
 		return 0
 	}
-	return state.closed
+	return state.Closed
 }

@@ -19,7 +19,7 @@ const lookupBudget = 2 * time.Second
 
 // checkRoutes validates a list of routes and returns their canonical forms.
 func (c *Control) checkRoutes(ctx context.Context, routes, known []Route) ([]Route, []error) {
-	most := c.limitsOf(ActorFrom(ctx).ClientID).RoutesPerFrontend
+	most := c.live.Limits(ActorFrom(ctx).ClientID).RoutesPerFrontend
 	if len(routes) == 0 {
 		return nil, []error{invalid("routes", "Name at least one route, for example 10.0.7.2:6379.")}
 	}

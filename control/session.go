@@ -36,7 +36,7 @@ func (c *Control) SessionActor(ctx context.Context, id string) (Actor, error) {
 	if err != nil {
 		return Actor{}, err
 	}
-	admin, _ := c.index.client(session.ClientID)
+	admin, _ := c.clientNow(session.ClientID)
 	return Actor{ClientID: session.ClientID, Admin: admin, Via: "page", Session: session.IDHash}, nil
 }
 
@@ -44,7 +44,10 @@ var errSessionEnded = &Error{Kind: KindUnauthenticated, Message: "Your session e
 
 func (c *Control) liveSession(ctx context.Context, hash string) (store.Session, error) {
 	session, err := c.store.Session(ctx, hash)
-	if err != nil || !c.cfg.Now().Before(session.ExpiresAt) || !c.index.hasSession(session) {
+	if err != nil || !c.cfg.Now().Before(session.ExpiresAt) {
+		return store.Session{}, errSessionEnded
+	}
+	if client, known := c.live.Client(session.ClientID); !known || !client.HasSession(session) {
 		return store.Session{}, errSessionEnded
 	}
 	return session, nil
@@ -68,7 +71,7 @@ func (c *Control) EndSession(ctx context.Context, id string) error {
 		return err
 	}
 	_, err = c.store.DeleteSession(ctx, hashSession(id))
-	c.bus.mark(a.ClientID) // other tabs of this browser
+	c.live.Mark(a.ClientID) // other tabs of this browser
 	if KindOf(fromStore(err, "session")) == KindNotFound {
 		return nil
 	}

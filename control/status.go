@@ -2,70 +2,41 @@ package control
 
 import (
 	"context"
-	"slices"
-	"sync/atomic"
 	"time"
 
-	"github.com/xdire/xlb/lb"
+	"github.com/xdire/xlb/control/live"
 	"github.com/xdire/xlb/store"
 )
 
-// State is how a frontend or a route does, in one word.
-type State string
-
-const (
-	StateUp       State = "up"
-	StateDegraded State = "degraded" // some routes do not answer
-	StateDown     State = "down"
-	StateWaiting  State = "waiting" // a frontend that no connection has reached yet
-	StateUnknown  State = "unknown" // a route that was not tried yet
-	StateOff      State = "off"
-
-	StateEjected     State = "ejected"     // a route that rests because connects to it failed
-	StateDraining    State = "draining"    // a route that takes no new connections
-	StateMaintenance State = "maintenance" // the same, and it ends those it has
+// What is observed, see package live.
+type (
+	State       = live.State
+	RouteStatus = live.RouteStatus
+	Sample      = live.Sample
+	Progress    = live.Progress
+	Attempt     = live.Attempt
 )
 
-// RouteStatus is what is known about a route. It is observed, never stored.
-type RouteStatus struct {
-	Route
-	State       State
-	Reason      string // of StateDown and StateEjected, as in the log
-	Detail      string // the same for people, as far as it says more
-	Since       time.Time
-	Active      int
-	Total       int64
-	Failed      int64
-	BytesIn     int64     // from clients
-	BytesOut    int64     // to clients
-	ClosesAt    time.Time // when a drain closes what is left; zero for never
-	ConnectTime time.Duration
-	Addresses   []RouteStatus // of a route with a name, each with its address as Dest; empty for others
-}
+// The states of frontends and routes.
+const (
+	StateUp          = live.StateUp
+	StateDegraded    = live.StateDegraded
+	StateDown        = live.StateDown
+	StateWaiting     = live.StateWaiting
+	StateUnknown     = live.StateUnknown
+	StateOff         = live.StateOff
+	StateEjected     = live.StateEjected
+	StateDraining    = live.StateDraining
+	StateMaintenance = live.StateMaintenance
+)
 
-// Sample is one point of a frontend's recent traffic; the rates are per second since the point before.
-type Sample struct {
-	At           time.Time
-	Active       int
-	New, In, Out float64
-}
-
-// Status is a frontend with what is known about it now.
+// Status is a frontend with what is known about it now. Its Routes are those of what is observed.
 type Status struct {
 	Frontend
-	State       State
-	Connections int // open now
-	Waiting     int
-	QueueLimit  int
-	OldestWait  time.Duration // of the first in the queue
-	Panic       bool          // health is ignored
-	Total       int64
-	BytesIn     int64
-	BytesOut    int64
-	Routes      []RouteStatus
-	Removed     []RouteStatus // not in the frontend any more, while they finish what they have
-	Samples     []Sample      // oldest first, one every two seconds, at most 5 minutes
+	live.Status
 }
+
+func statusOf(s live.Status) Status { return Status{frontendOf(s.Record), s} }
 
 // Status is one frontend of the actor with what is known about it now.
 func (c *Control) Status(ctx context.Context, id string) (Status, error) {
@@ -73,11 +44,11 @@ func (c *Control) Status(ctx context.Context, id string) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
-	state, known := c.index.frontends.get(canonicalID(id))
-	if !known || state.record.ClientID != a.ClientID {
+	s, known := c.live.Status(canonicalID(id))
+	if !known || s.Record.ClientID != a.ClientID {
 		return Status{}, notFound("frontend")
 	}
-	return state.status(), nil
+	return statusOf(s), nil
 }
 
 // Statuses lists all frontends of the actor with what is known about them now, oldest first.
@@ -87,148 +58,10 @@ func (c *Control) Statuses(ctx context.Context) ([]Status, error) {
 		return nil, err
 	}
 	var all []Status
-	for _, state := range c.index.frontends.all() {
-		if state.record.ClientID == a.ClientID {
-			all = append(all, state.status())
-		}
+	for _, s := range c.live.Statuses(a.ClientID) {
+		all = append(all, statusOf(s))
 	}
-	slices.SortFunc(all, func(a, b Status) int { return a.CreatedAt.Compare(b.CreatedAt) })
 	return all, nil
-}
-
-func (f *frontendState) status() Status {
-	stats := f.pool.Stats()
-	s := Status{
-		Frontend: f.record, Connections: stats.Active, Waiting: stats.Waiting, Total: stats.Total,
-		QueueLimit: stats.QueueLimit, OldestWait: stats.OldestWait, Panic: stats.Panic,
-		BytesIn: stats.BytesIn, BytesOut: stats.BytesOut, Samples: f.seen.history.points(),
-	}
-	s.Routes = f.routeStatuses(stats.Backends)
-	for _, b := range stats.Removed {
-		gone := routeStatus(Route{Dest: b.Addr, Weight: b.Weight, Backup: b.Backup}, stats.Removed)
-		gone.State, gone.Reason, gone.Detail, gone.Since = StateDraining, "", "", time.Time{}
-		s.Removed = append(s.Removed, gone)
-	}
-	s.State = f.state(s.Routes)
-	return s
-}
-
-func (f *frontendState) routeStatuses(backends []lb.BackendStats) []RouteStatus {
-	all := make([]RouteStatus, 0, len(f.record.Routes))
-	for _, route := range f.record.Routes {
-		all = append(all, f.routeStatus(route, backends).withName(f.failing[route.Dest]))
-	}
-	return all
-}
-
-// withName says that the name of a route does not resolve. Where its last addresses work the route does
-// too, for now; where it has none it cannot.
-func (s RouteStatus) withName(failing lb.NameState) RouteStatus {
-	if failing.Err == nil || s.Reason != "" && s.Reason != string(lb.ReasonBackendDNS) || s.State == StateDraining || s.State == StateMaintenance {
-		return s
-	}
-	s.Reason, s.Detail, s.Since = string(lb.ReasonBackendDNS), "the name does not resolve: "+lookUpError(failing.Err), failing.FailsFrom
-	if len(failing.Addresses) == 0 {
-		s.State = StateDown
-	} else {
-		s.Detail += "; its last known addresses are used"
-	}
-	return s
-}
-
-// routeStatus sums up the addresses of a route that has a name.
-func (f *frontendState) routeStatus(route Route, backends []lb.BackendStats) RouteStatus {
-	found := f.addresses[route.Dest]
-	if nameOf(route.Dest) == "" || len(found) == 1 && found[0] == route.Dest {
-		return routeStatus(route, backends)
-	}
-	sum := RouteStatus{Route: route, State: StateUnknown}
-	for i, addr := range found {
-		one := route
-		one.Dest = addr
-		s := routeStatus(one, backends)
-		sum.Addresses = append(sum.Addresses, s)
-		sum.Active, sum.Total, sum.Failed = sum.Active+s.Active, sum.Total+s.Total, sum.Failed+s.Failed
-		sum.BytesIn, sum.BytesOut = sum.BytesIn+s.BytesIn, sum.BytesOut+s.BytesOut
-		sum.ConnectTime, sum.ClosesAt = max(sum.ConnectTime, s.ConnectTime), s.ClosesAt
-		if i == 0 || usability[s.State] > usability[sum.State] {
-			sum.State, sum.Reason, sum.Detail, sum.Since = s.State, s.Reason, s.Detail, s.Since
-		}
-	}
-	return sum
-}
-
-// usability orders states: a route with a name is as good as the best of its addresses.
-var usability = map[State]int{StateDown: 0, StateEjected: 1, StateMaintenance: 2, StateDraining: 3, StateUnknown: 4, StateUp: 5}
-
-func routeStatus(route Route, all []lb.BackendStats) RouteStatus {
-	status := RouteStatus{Route: route, State: StateUnknown}
-	i := slices.IndexFunc(all, func(b lb.BackendStats) bool { return b.Addr == route.Dest })
-	if i < 0 {
-		return status
-	}
-	b := all[i]
-	status.Active, status.Total, status.Failed = b.Active, b.Total, b.Failed
-	status.BytesIn, status.BytesOut, status.ConnectTime = b.BytesIn, b.BytesOut, b.ConnectTime
-	status.State, status.Reason, status.Since = routeState(b)
-	if status.Reason != "" {
-		status.Detail = b.Health.Detail
-	}
-	status.ClosesAt = b.ClosesAt
-	return status
-}
-
-// routeState is what is known about a route: what its owner wants, then what checks found, then what the
-// last connect says.
-func routeState(b lb.BackendStats) (State, string, time.Time) {
-	switch {
-	case b.State == lb.Drain:
-		return StateDraining, "", time.Time{}
-	case b.State == lb.Maintenance:
-		return StateMaintenance, "", time.Time{}
-	case b.Health.State == lb.Down:
-		return StateDown, string(b.Health.Reason), b.Health.Since
-	case b.Health.State == lb.Ejected:
-		return StateEjected, string(b.Health.Reason), b.Health.Since
-	case b.LastErrorReason != "" && b.Health.State != lb.Up:
-		return StateDown, string(b.LastErrorReason), b.LastErrorAt
-	case b.Health.State == lb.Up || b.Total > 0:
-		return StateUp, "", b.Health.Since
-	}
-	return StateUnknown, "", time.Time{}
-}
-
-// state sums the routes up. Without traffic nothing is known, and it says so.
-func (f *frontendState) state(routes []RouteStatus) State {
-	if !f.record.Active {
-		return StateOff
-	}
-	down, tried := 0, 0
-	for _, r := range routes {
-		switch r.State {
-		case StateDown, StateEjected:
-			down, tried = down+1, tried+1
-		case StateUp:
-			tried++
-		}
-	}
-	switch {
-	case tried == 0 && f.record.FirstByte.IsZero():
-		return StateWaiting
-	case down > 0 && down == len(routes):
-		return StateDown
-	case down > 0:
-		return StateDegraded
-	}
-	return StateUp
-}
-
-// Progress is how far connections of a frontend have come since a moment.
-type Progress struct {
-	Accepted, Routed, FirstByte time.Time // zero: not yet
-	Took                        time.Duration
-	Route                       string
-	Attempts                    []Attempt // newest first
 }
 
 // attemptsShown is how many attempts the connect page lists.
@@ -241,31 +74,12 @@ func (c *Control) Progress(ctx context.Context, id string, since time.Time) (Pro
 	if err != nil {
 		return Progress{}, err
 	}
-	state, known := c.index.frontends.get(canonicalID(id))
-	if !known || state.record.ClientID != a.ClientID {
+	f, known := c.live.Frontend(canonicalID(id))
+	if !known || f.ClientID != a.ClientID {
 		return Progress{}, notFound("frontend")
 	}
-	seen := state.seen
-	p := Progress{
-		Accepted: after(&seen.accepted, since), Routed: after(&seen.routed, since), FirstByte: after(&seen.firstByte, since),
-		Took:     time.Duration(seen.took.Load()),
-		Attempts: c.journal.recent(a.ClientID, state.record.ID, a.Address, since, attemptsShown),
-	}
-	if route := seen.route.Load(); route != nil {
-		p.Route = *route
-	}
+	p, _ := c.live.Progress(f.UUID, a.Address, since, attemptsShown)
 	return p, nil
-}
-
-func after(at *atomic.Int64, since time.Time) time.Time {
-	if n := at.Load(); n != 0 && n >= since.UnixNano() {
-		return time.Unix(0, n)
-	}
-	return time.Time{}
-}
-
-func sortNewest(all []Attempt) {
-	slices.SortStableFunc(all, func(a, b Attempt) int { return b.At.Compare(a.At) })
 }
 
 // Changes returns a channel that is marked when something of the actor's client has changed, and a func
@@ -275,7 +89,7 @@ func (c *Control) Changes(ctx context.Context) (<-chan struct{}, func(), error) 
 	if err != nil {
 		return nil, nil, err
 	}
-	ch, end := c.bus.subscribe(a.ClientID)
+	ch, end := c.live.Subscribe(a.ClientID)
 	return ch, end, nil
 }
 
@@ -285,18 +99,18 @@ func (c *Control) noteFirstBytes(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case id := <-c.firsts:
+		case id := <-c.live.FirstBytes():
 			c.noteFirstByte(ctx, id)
 		}
 	}
 }
 
 func (c *Control) noteFirstByte(ctx context.Context, id string) {
-	state, known := c.index.frontends.get(id)
+	f, known := c.live.Frontend(id)
 	if !known {
 		return
 	}
-	_, err := c.store.UpdateFrontend(ctx, state.record.ClientID, id, func(r *store.Frontend) error {
+	_, err := c.store.UpdateFrontend(ctx, f.ClientID, id, func(r *store.Frontend) error {
 		if r.FirstByteAt.IsZero() {
 			r.FirstByteAt = c.cfg.Now().UTC()
 		}

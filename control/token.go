@@ -82,25 +82,33 @@ func (c *Control) IssueToken(ctx context.Context, clientID, key string) (string,
 		return "", err
 	}
 	at := c.cfg.Now()
-	if from := c.index.tokensFrom(client.ID); from.After(at) && from.Sub(at) <= time.Second {
+	if from := c.tokensFrom(client.ID); from.After(at) && from.Sub(at) <= time.Second {
 		at = from // tokens were revoked within this second: this one comes after it
 	}
 	return c.signer.sign(client.ID, at)
 }
 
+// tokensFrom is the moment before which tokens of a client are refused.
+func (c *Control) tokensFrom(clientID string) time.Time {
+	if client, known := c.live.Client(clientID); known {
+		return client.TokensFrom
+	}
+	return time.Time{}
+}
+
 // TokenActor is the client a bearer token was issued to. A bad token never locks anyone out.
 func (c *Control) TokenActor(_ context.Context, raw string) (Actor, error) {
 	clientID, issuedAt, err := c.signer.verify(raw, c.cfg.Now())
-	if err == nil && c.index.isDisabled(clientID) {
+	if client, known := c.live.Client(clientID); err == nil && known && client.Disabled {
 		return Actor{}, errDisabled
 	}
-	if err == nil && issuedAt.Before(c.index.tokensFrom(clientID)) {
+	if err == nil && issuedAt.Before(c.tokensFrom(clientID)) {
 		err = errors.New("the token was revoked")
 	}
 	if err != nil {
 		return Actor{}, &Error{Kind: KindUnauthenticated, Message: "The bearer token is not valid or has expired. Get a new one from POST /api/v1/client/auth.", Err: err}
 	}
-	admin, known := c.index.client(clientID)
+	admin, known := c.clientNow(clientID)
 	if !known {
 		return Actor{}, &Error{Kind: KindUnauthenticated, Message: "The bearer token's client does not exist any more."}
 	}
@@ -112,7 +120,7 @@ func (c *Control) AllowRequest(a Actor) error {
 	if a.ClientID == "" {
 		return nil
 	}
-	if bucket := c.limitsOf(a.ClientID).requests; bucket != nil && !bucket.AllowN(c.cfg.Now(), 1) {
+	if !c.live.AllowRequest(a.ClientID) {
 		return tooMany("Too many requests.", time.Second)
 	}
 	return nil

@@ -1,5 +1,18 @@
 package store
 
+// Values of Check.Kind and RouteTLS.Mode, each with none for the empty text.
+const (
+	CheckTCP, CheckTLS, CheckSend, CheckHTTP = "tcp", "tls", "send", "http"
+	RouteTLSVerify, RouteTLSInsecure         = "verify", "insecure"
+)
+
+// EjectEarlyClose is the value of Options.EjectOn by which a route also fails that takes a connection and
+// ends it within a second without a byte. With the empty text only connects count.
+const EjectEarlyClose = "early-close"
+
+// Values of Route.State, with ready for the empty text.
+const RouteDrain, RouteMaintenance = "drain", "maintenance"
+
 // Options are the settings of a frontend beyond its routes. Times are seconds; what 0 means stands with
 // each. They are kept as they were given.
 type Options struct {

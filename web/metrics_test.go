@@ -329,7 +329,8 @@ func TestOpenMetricsIsNegotiated(t *testing.T) {
 func manyFrontends(n int) control.Metrics {
 	h := control.Histogram{Bounds: []float64{.0005, .001, .0025, .005, .01, .025, .1, .5, 1, 5}, Counts: make([]uint64, 10)}
 	ended := []control.ReasonCount{{Reason: "done", Count: 5}, {Reason: "client-eof", Count: 2}}
-	m := control.Metrics{Frontends: make([]control.FrontendMetrics, n)}
+	var m control.Metrics
+	m.Frontends = make([]control.FrontendMetrics, n)
 	for i := range m.Frontends {
 		f := control.FrontendMetrics{
 			ID: fmt.Sprintf("0d8a8a0c-1f2e-4b5a-9c1d-%012d", i), ClientID: "5f0c5b0e-7a3d-4c57-8f1e-000000000001", Name: "orders",

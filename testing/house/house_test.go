@@ -58,8 +58,13 @@ var rules = map[string]rule{
 			"net/http": "records only", "crypto/x509": "certificates are pki's, here they are records",
 		},
 	},
-	"control": {
+	"control/live": {
 		ours:   []string{"store", "pki", "lb", "lb/health"},
+		others: []string{"golang.org/x/time"},
+		never:  map[string]string{"net/http": "records in, pools and status out"},
+	},
+	"control": {
+		ours:   []string{"control/live", "store", "pki", "lb"},
 		others: []string{"github.com/golang-jwt/jwt/v5", "github.com/google/uuid", "golang.org/x/crypto", "golang.org/x/time"},
 		never:  map[string]string{"net/http": "rules know no transport"},
 	},

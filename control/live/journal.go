@@ -1,4 +1,4 @@
-package control
+package live
 
 import (
 	"context"
@@ -25,8 +25,9 @@ type Attempt struct {
 	Count      int    // how often the same happened in a row
 }
 
+// Bounds of what is remembered.
 const (
-	attemptsPerClient = 1000
+	AttemptsPerClient = 1000 // that are remembered, in memory
 	attemptsOfNobody  = 200
 	// attemptClients is how many clients have attempts remembered; the one without a new attempt for the
 	// longest time is forgotten for another.
@@ -60,7 +61,7 @@ func (j *journal) add(clientID string, a Attempt) {
 	r := j.clients[clientID]
 	if r == nil {
 		j.makeRoom()
-		r = &ring{most: attemptsPerClient}
+		r = &ring{most: AttemptsPerClient}
 		j.clients[clientID] = r
 	}
 	r.add(a)
@@ -100,6 +101,19 @@ func (j *journal) recent(clientID, frontendID string, address netip.Addr, since 
 	found = j.nobody.newest(found, most, func(a Attempt) bool { return a.Address.Addr() == address && a.At.After(since) })
 	sortNewest(found)
 	return found[:min(len(found), most)]
+}
+
+// of returns up to most attempts of a client's frontend, newest first.
+func (j *journal) of(clientID, frontendID, reason string, most int) []Attempt {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	r := j.clients[clientID]
+	if r == nil {
+		return nil
+	}
+	return r.newest(nil, most, func(a Attempt) bool {
+		return a.FrontendID == frontendID && (reason == "" || a.Code == reason)
+	})
 }
 
 func (j *journal) forget(clientID string) {
@@ -167,58 +181,58 @@ type sightings struct {
 }
 
 // trace hears from the balancer about every connection. It must not block.
-func (c *Control) trace(e lb.Event) {
-	b, _ := e.Tag.(*bearer)
+func (l *Live) trace(e lb.Event) {
+	b, _ := e.Tag.(*Bearer)
 	switch e.Kind {
 	case lb.Accepted:
-		b.frontend.seen.accepted.Store(c.cfg.Now().UnixNano())
+		b.frontend.seen.accepted.Store(l.cfg.Now().UnixNano())
 	case lb.Dialled, lb.EarlyClosed:
 		return
 	case lb.Routed:
-		b.frontend.seen.routed.Store(c.cfg.Now().UnixNano())
+		b.frontend.seen.routed.Store(l.cfg.Now().UnixNano())
 	case lb.FirstByte:
-		c.sawFirstByte(b, e)
+		l.sawFirstByte(b, e)
 	case lb.Refused:
-		c.traceRefused(e)
+		l.traceRefused(e)
 		return
 	case lb.Closed:
-		c.traceClosed(b, e)
+		l.traceClosed(b, e)
 	}
-	c.meter.note(&e, nil)
+	l.meter.note(&e, nil)
 	if b != nil {
 		b.frontend.seen.meter.note(&e)
-		c.bus.mark(b.clientID)
+		l.bus.mark(b.ClientID)
 	}
 }
 
-func (c *Control) sawFirstByte(b *bearer, e lb.Event) {
+func (l *Live) sawFirstByte(b *Bearer, e lb.Event) {
 	seen, route := b.frontend.seen, e.Backend
 	seen.route.Store(&route)
 	seen.took.Store(int64(e.Duration))
-	seen.firstByte.Store(c.cfg.Now().UnixNano())
-	if !b.frontend.record.FirstByte.IsZero() || seen.noted.Swap(true) {
+	seen.firstByte.Store(l.cfg.Now().UnixNano())
+	if !b.frontend.record.FirstByteAt.IsZero() || seen.noted.Swap(true) {
 		return
 	}
 	select {
-	case c.firsts <- b.frontendID:
+	case l.firsts <- b.FrontendID:
 	default:
 		seen.noted.Store(false) // the next connection says it again
 	}
 }
 
 // traceRefused writes down a connection that was turned away before it had a pool.
-func (c *Control) traceRefused(e lb.Event) {
-	clientID, frontendID, serial := c.owner(e.Leaf)
-	c.meter.note(&e, c.meterOf(frontendID))
-	c.log.LogAttrs(context.Background(), slog.LevelInfo, "refused connection",
+func (l *Live) traceRefused(e lb.Event) {
+	clientID, frontendID, serial := l.owner(e.Leaf)
+	l.meter.note(&e, l.meterOf(frontendID))
+	l.log.LogAttrs(context.Background(), slog.LevelInfo, "refused connection",
 		slog.Uint64("id", e.ID), slog.String("reason", string(e.Reason)), slog.String("detail", shorten(e.Detail)),
 		slog.String("client", clientID), slog.String("frontend", frontendID), slog.String("serial", shorten(serial)),
 		slog.String("source", e.Remote.String()), slog.Duration("total", e.Duration))
-	c.journal.add(clientID, Attempt{
-		At: c.cfg.Now(), Code: string(e.Reason), Detail: e.Detail, Address: e.Remote, Serial: serial, FrontendID: frontendID,
+	l.journal.add(clientID, Attempt{
+		At: l.cfg.Now(), Code: string(e.Reason), Detail: e.Detail, Address: e.Remote, Serial: serial, FrontendID: frontendID,
 	})
 	if clientID != "" {
-		c.bus.mark(clientID)
+		l.bus.mark(clientID)
 	}
 }
 
@@ -229,20 +243,37 @@ var notServed = map[lb.Reason]bool{
 	lb.ReasonConnLimit: true, lb.ReasonRateLimit: true,
 }
 
-func (c *Control) traceClosed(b *bearer, e lb.Event) {
+func (l *Live) traceClosed(b *Bearer, e lb.Event) {
 	if b == nil {
 		return
 	}
-	c.log.LogAttrs(context.Background(), slog.LevelInfo, "connection",
-		slog.Uint64("id", e.ID), slog.String("reason", string(e.Reason)), slog.String("client", b.clientID),
-		slog.String("frontend", b.frontendID), slog.String("serial", b.certificate.serial), slog.String("source", e.Remote.String()),
+	l.log.LogAttrs(context.Background(), slog.LevelInfo, "connection",
+		slog.Uint64("id", e.ID), slog.String("reason", string(e.Reason)), slog.String("client", b.ClientID),
+		slog.String("frontend", b.FrontendID), slog.String("serial", b.Certificate.Serial), slog.String("source", e.Remote.String()),
 		slog.String("route", e.Backend), slog.Int64("bytesIn", e.BytesIn), slog.Int64("bytesOut", e.BytesOut),
 		slog.Int64("unackedIn", e.UnackedIn), slog.Int64("unackedOut", e.UnackedOut),
 		slog.Duration("wait", e.Wait), slog.Duration("connect", e.Connect), slog.Duration("total", e.Duration))
 	if notServed[e.Reason] {
-		c.journal.add(b.clientID, Attempt{
-			At: c.cfg.Now(), Code: string(e.Reason), Detail: e.Detail, Address: e.Remote, Serial: b.certificate.serial,
-			Route: e.Backend, FrontendID: b.frontendID,
+		l.journal.add(b.ClientID, Attempt{
+			At: l.cfg.Now(), Code: string(e.Reason), Detail: e.Detail, Address: e.Remote, Serial: b.Certificate.Serial,
+			Route: e.Backend, FrontendID: b.FrontendID,
 		})
 	}
+}
+
+// Refused returns up to most attempts of a client's frontend, newest first, of one reason or of all.
+func (l *Live) Refused(clientID, frontendID, reason string, most int) []Attempt {
+	found := l.journal.of(clientID, frontendID, reason, most)
+	for i := range found {
+		if cert, known := l.certificates.get(CertificateKey{l.cfg.Authority, found[i].Serial}); known && cert.ClientID == clientID {
+			found[i].Name = cert.Name
+		}
+	}
+	return found
+}
+
+// IsReason tells whether there is such a reason.
+func IsReason(text string) bool {
+	_, known := reasonIndex[lb.Reason(text)]
+	return known
 }

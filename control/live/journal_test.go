@@ -1,4 +1,4 @@
-package control
+package live
 
 import (
 	"net/netip"

@@ -1,4 +1,4 @@
-package control
+package live
 
 import (
 	"context"
@@ -6,24 +6,25 @@ import (
 
 	"github.com/xdire/xlb/lb"
 	"github.com/xdire/xlb/lb/health"
+	"github.com/xdire/xlb/store"
 )
 
 // healthChanged returns what hears of the health of a frontend's routes: the log, and the pages that show it.
-func (c *Control) healthChanged(f Frontend) func(string, lb.Health) {
+func (l *Live) healthChanged(f store.Frontend) func(string, lb.Health) {
 	return func(addr string, h lb.Health) {
 		up := h.State != lb.Down && h.State != lb.Ejected
 		detail := h.Detail
 		if h.State == lb.Ejected {
 			detail = "ejected " + detail
 		}
-		c.log.LogAttrs(context.Background(), slog.LevelInfo, "route changed", slog.String("client", f.ClientID), slog.String("frontend", f.ID),
+		l.log.LogAttrs(context.Background(), slog.LevelInfo, "route changed", slog.String("client", f.ClientID), slog.String("frontend", f.UUID),
 			slog.String("route", addr), slog.Bool("up", up), slog.String("reason", string(h.Reason)), slog.String("detail", detail))
-		c.bus.mark(f.ClientID)
+		l.bus.mark(f.ClientID)
 	}
 }
 
 // checkOf is the check that a frontend's options ask for, of routes with that name, if they have one.
-func checkOf(o Options, name string, over *routeTLS) health.Check {
+func checkOf(o *store.Options, name string, over *routeTLS) health.Check {
 	k := o.Check
 	check := health.Check{
 		Kind: checkKinds[k.Kind], Interval: seconds(k.IntervalSec), Timeout: seconds(k.TimeoutSec), Rise: k.Rise, Fall: k.Fall,
@@ -37,4 +38,4 @@ func checkOf(o Options, name string, over *routeTLS) health.Check {
 	return check
 }
 
-var checkKinds = map[string]health.Kind{CheckTCP: health.TCP, CheckTLS: health.TLS, CheckSend: health.Send, CheckHTTP: health.HTTP}
+var checkKinds = map[string]health.Kind{store.CheckTCP: health.TCP, store.CheckTLS: health.TLS, store.CheckSend: health.Send, store.CheckHTTP: health.HTTP}

@@ -1,4 +1,4 @@
-package control
+package live
 
 import (
 	"context"
@@ -13,14 +13,14 @@ const (
 	worthwhile = 100
 )
 
-// handBack returns memory to the system when new connections have stopped coming, until ctx ends. What a
+// HandBack returns memory to the system when new connections have stopped coming, until ctx ends. What a
 // handshake leaves behind is as large as what the connection holds, and nothing else would collect it
 // soon: idle connections allocate nothing.
-func (c *Control) handBack(ctx context.Context) error {
+func (l *Live) HandBack(ctx context.Context) error {
 	var seen, collected int64
 	quiet := 0
 	return every(ctx, quietCheck, func() {
-		accepted := c.balancer.Stats().Accepted
+		accepted := l.balancer.Stats().Accepted
 		if accepted != seen {
 			seen, quiet = accepted, 0
 			return

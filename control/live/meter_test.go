@@ -1,4 +1,4 @@
-package control
+package live
 
 import (
 	"slices"
@@ -123,7 +123,7 @@ func TestMeterForgetsRoutesThatThePoolForgot(t *testing.T) {
 func TestServerMeterTellsWhoseARefusalIs(t *testing.T) {
 	var s serverMeter
 	var frontend meter
-	s.note(&lb.Event{Kind: lb.Refused, Reason: reasonRevoked}, &frontend)
+	s.note(&lb.Event{Kind: lb.Refused, Reason: ReasonRevoked}, &frontend)
 	s.note(&lb.Event{Kind: lb.Refused, Reason: lb.ReasonNotTLS}, nil)
 	s.note(&lb.Event{Kind: lb.Accepted, Handshake: time.Millisecond}, nil)
 	s.note(&lb.Event{Kind: lb.Accepted, Handshake: time.Millisecond, Resumed: true}, nil)

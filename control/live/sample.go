@@ -1,4 +1,4 @@
-package control
+package live
 
 import (
 	"context"
@@ -19,15 +19,15 @@ type history struct {
 	started        bool
 }
 
-// sample takes one point of every frontend's traffic each interval, until ctx ends.
-func (c *Control) sample(ctx context.Context) error {
+// SampleTraffic takes one point of every frontend's traffic each interval, until ctx ends.
+func (l *Live) SampleTraffic(ctx context.Context) error {
 	return every(ctx, sampleEvery, func() {
-		now := c.cfg.Now()
-		for _, f := range c.index.frontends.all() {
+		now := l.cfg.Now()
+		for _, f := range l.frontends.all() {
 			stats := f.pool.Stats()
 			f.seen.meter.keep(stats.Backends)
 			if f.seen.history.add(now, stats.Active, int64(stats.Total), stats.BytesIn, stats.BytesOut) {
-				c.bus.mark(f.record.ClientID)
+				l.bus.mark(f.record.ClientID)
 			}
 		}
 	})

@@ -1,4 +1,4 @@
-package control
+package live
 
 import (
 	"context"
@@ -20,16 +20,17 @@ type addresses map[string][]string
 // names follows the names in routes, and keeps what they stood for over a restart.
 type names struct {
 	*lb.Names
-	c *Control
+	log   *slog.Logger
+	store *store.Store
 
 	mu      sync.Mutex
 	stored  map[string]store.Name // of the start
 	unsaved map[string]store.Name
 }
 
-func (c *Control) newNames(ctx context.Context) (*names, error) {
-	n := &names{c: c, stored: map[string]store.Name{}, unsaved: map[string]store.Name{}}
-	all, err := c.store.Names(ctx)
+func (l *Live) newNames(ctx context.Context) (*names, error) {
+	n := &names{log: l.log, store: l.store, stored: map[string]store.Name{}, unsaved: map[string]store.Name{}}
+	all, err := l.store.Names(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -37,8 +38,8 @@ func (c *Control) newNames(ctx context.Context) (*names, error) {
 		n.stored[one.Host] = one
 	}
 	n.Names = lb.NewNames(lb.NamesConfig{
-		Resolver: c.cfg.Resolver, Interval: c.cfg.NamesInterval, Recall: n.recall, Answered: n.answered,
-		Changed: func(id string) { c.index.readdress(id) },
+		Resolver: l.cfg.Resolver, Interval: l.cfg.NamesInterval, Recall: n.recall, Answered: n.answered,
+		Changed: l.readdress,
 	})
 	return n, nil
 }
@@ -53,11 +54,11 @@ func (n *names) recall(host string) ([]netip.Addr, time.Time) {
 // answered says when a name begins or ceases to fail, and has its addresses saved.
 func (n *names) answered(host string, state lb.NameState) {
 	if state.Err != nil {
-		n.c.log.LogAttrs(context.Background(), slog.LevelWarn, "name does not resolve", slog.String("name", host),
+		n.log.LogAttrs(context.Background(), slog.LevelWarn, "name does not resolve", slog.String("name", host),
 			slog.Int("addresses", len(state.Addresses)), slog.String("error", lookUpError(state.Err)))
 		return
 	}
-	n.c.log.LogAttrs(context.Background(), slog.LevelInfo, "name resolves", slog.String("name", host), slog.Int("addresses", len(state.Addresses)))
+	n.log.LogAttrs(context.Background(), slog.LevelInfo, "name resolves", slog.String("name", host), slog.Int("addresses", len(state.Addresses)))
 	if len(host) > maxStoredName {
 		return
 	}
@@ -82,8 +83,8 @@ func lookUpError(err error) string {
 const saveEvery = 5 * time.Second
 
 // save writes down what names stand for until ctx ends, and once more then.
-func (n *names) save(ctx context.Context) error {
-	n.forgetUnused(ctx)
+func (n *names) save(ctx context.Context, used map[string]bool) error {
+	n.forgetUnused(ctx, used)
 	err := every(ctx, saveEvery, func() { n.saveNow(ctx) })
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveEvery)
 	defer cancel()
@@ -93,8 +94,8 @@ func (n *names) save(ctx context.Context) error {
 
 func (n *names) saveNow(ctx context.Context) {
 	for batch := n.take(); len(batch) > 0; batch = n.take() {
-		if err := n.c.store.PutNames(ctx, batch); err != nil {
-			n.c.log.Warn("addresses of names not saved", "error", err) // the next answer brings them again
+		if err := n.store.PutNames(ctx, batch); err != nil {
+			n.log.Warn("addresses of names not saved", "error", err) // the next answer brings them again
 			return
 		}
 	}
@@ -114,13 +115,7 @@ func (n *names) take() (batch []store.Name) {
 }
 
 // forgetUnused removes what was stored of names that no route has by now.
-func (n *names) forgetUnused(ctx context.Context) {
-	used := map[string]bool{}
-	for _, f := range n.c.index.frontends.all() {
-		for _, r := range f.record.Routes {
-			used[strings.ToLower(nameOf(r.Dest))] = true
-		}
-	}
+func (n *names) forgetUnused(ctx context.Context, used map[string]bool) {
 	n.mu.Lock()
 	var unused []string
 	for host := range n.stored {
@@ -129,22 +124,22 @@ func (n *names) forgetUnused(ctx context.Context) {
 		}
 	}
 	n.mu.Unlock()
-	if err := n.c.store.DeleteNames(ctx, unused); err != nil && ctx.Err() == nil {
-		n.c.log.Warn("names not forgotten", "error", err)
+	if err := n.store.DeleteNames(ctx, unused); err != nil && ctx.Err() == nil {
+		n.log.Warn("names not forgotten", "error", err)
 	}
 }
 
 // expand looks up what the routes of a frontend stand for now, and which names do not resolve.
-func (c *Control) expand(f Frontend) (addresses, map[string]lb.NameState) {
+func (l *Live) expand(f store.Frontend) (addresses, map[string]lb.NameState) {
 	all, failing := make(addresses, len(f.Routes)), map[string]lb.NameState{}
 	dests := make([]string, 0, len(f.Routes))
 	for _, r := range f.Routes {
 		dests = append(dests, r.Dest)
 	}
-	c.names.Set(f.ID, dests)
+	l.names.Set(f.UUID, dests)
 	for _, dest := range dests {
-		all[dest] = c.names.Expand(dest)
-		if state := c.names.State(nameOf(dest)); state.Err != nil {
+		all[dest] = l.names.Expand(dest)
+		if state := l.names.State(nameOf(dest)); state.Err != nil {
 			failing[dest] = state
 		}
 	}
@@ -161,17 +156,17 @@ func nameOf(dest string) string {
 }
 
 // readdress gives the pool of a frontend the addresses that its names have by now.
-func (x *index) readdress(id string) {
-	x.frontendMu.Lock()
-	defer x.frontendMu.Unlock()
-	old, known := x.frontends.get(id)
+func (l *Live) readdress(id string) {
+	l.frontendMu.Lock()
+	defer l.frontendMu.Unlock()
+	old, known := l.frontends.get(id)
 	if !known {
 		return
 	}
 	state := *old
-	state.addresses, state.failing = x.c.expand(state.record)
-	state.pool.Update(x.c.poolOf(&state))
-	x.setFrontend(&state)
+	state.addresses, state.failing = l.expand(state.record)
+	state.pool.Update(l.poolOf(&state))
+	l.setFrontend(&state)
 }
 
 // settleTime bounds the wait for names at the start.
@@ -179,14 +174,14 @@ const settleTime = 2 * time.Second
 
 // Settle waits until every name in a route has been looked up once, but not for long. Without it the first
 // connections after a start would be to a route without addresses.
-func (c *Control) Settle(ctx context.Context) {
+func (l *Live) Settle(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, settleTime)
 	defer cancel()
-	for _, f := range c.index.frontends.all() {
+	for _, f := range l.frontends.all() {
 		for _, r := range f.record.Routes {
 			name := nameOf(r.Dest)
 			for name != "" && ctx.Err() == nil {
-				if s := c.names.State(name); s.Err != nil || !s.LastGood.IsZero() {
+				if s := l.names.State(name); s.Err != nil || !s.LastGood.IsZero() {
 					break
 				}
 				select {

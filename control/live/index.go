@@ -1,0 +1,342 @@
+package live
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/xdire/xlb/lb"
+	"github.com/xdire/xlb/store"
+)
+
+// CertificateKey names a certificate: serials are unique to their authority.
+type CertificateKey struct{ Authority, Serial string }
+
+// Client is what is known of a client. It is not changed.
+type Client struct {
+	Admin, Disabled bool
+	TokensFrom      time.Time // tokens from before are refused
+	SessionsFrom    time.Time // so are sessions, but SessionKept
+	SessionKept     string
+
+	limits *clientLimits
+}
+
+// HasSession tells whether a session of the client was not ended by anything that ended them all.
+func (c *Client) HasSession(s store.Session) bool {
+	return !c.Disabled && (!s.CreatedAt.Before(c.SessionsFrom) || s.IDHash == c.SessionKept)
+}
+
+type frontend struct {
+	record store.Frontend // with options
+	pool   *lb.Pool
+	limit  *lb.Limit
+	seen   *sightings
+	tls    *routeTLS
+
+	addresses addresses
+	failing   map[string]lb.NameState // of routes whose name does not resolve, by destination
+}
+
+// Certificate is what is known of a certificate. It is not changed.
+type Certificate struct {
+	ClientID, FrontendID, Name string
+	SPKI                       string // the hash of its public key
+	NotAfter                   time.Time
+	Revoked                    bool
+	RevokedAt                  time.Time
+	Reason                     string
+	Closed                     int // connections that its revocation has closed here, or given a time to end
+
+	keys []string // under which the balancer knows its connections
+}
+
+// load reads everything there is and starts watching from that revision on.
+func (l *Live) load(ctx context.Context) error {
+	snapshot, err := l.store.Snapshot(ctx)
+	if err != nil {
+		return fmt.Errorf("read the store: %w", err)
+	}
+	l.replace(snapshot)
+	l.watcher = l.store.WatchRecords(snapshot.Revision)
+	l.advance(snapshot.Revision)
+	return nil
+}
+
+// replace makes the index equal to the snapshot: what is not in it any more is removed.
+func (l *Live) replace(s store.Snapshot) {
+	clients, frontends, certificates := map[string]bool{}, map[string]bool{}, map[CertificateKey]bool{}
+	for _, r := range s.Clients {
+		clients[r.UUID] = true
+		l.putClient(r)
+	}
+	for _, r := range s.Frontends {
+		frontends[r.UUID] = true
+		l.putFrontend(r)
+	}
+	for _, r := range s.Certificates {
+		certificates[CertificateKey{r.Authority, r.Serial}] = true
+		l.putCertificate(r)
+	}
+	for id := range l.frontends.all() {
+		if !frontends[id] {
+			l.removeFrontend(id)
+		}
+	}
+	for id := range l.clients.all() {
+		if !clients[id] {
+			l.removeClient(id)
+		}
+	}
+	for key := range l.certificates.all() {
+		if !certificates[key] {
+			l.removeCertificate(key)
+		}
+	}
+}
+
+// Follow applies every change of the store as it arrives, until ctx ends.
+func (l *Live) Follow(ctx context.Context) error {
+	defer l.watcher.Stop()
+	for {
+		change, err := l.watcher.Next(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("follow the store: %w", err)
+		}
+		if change.Resync {
+			if err := l.resync(ctx); err != nil {
+				return err
+			}
+			continue
+		}
+		l.apply(change)
+		l.advance(change.Revision)
+	}
+}
+
+// resync reads everything again, after following fell behind.
+func (l *Live) resync(ctx context.Context) error {
+	snapshot, err := l.store.Snapshot(ctx)
+	if err != nil {
+		return fmt.Errorf("read the store again: %w", err)
+	}
+	l.replace(snapshot)
+	l.advance(snapshot.Revision)
+	return nil
+}
+
+func (l *Live) apply(change store.Record) {
+	switch {
+	case change.Client != nil:
+		l.putClient(*change.Client)
+	case change.Frontend != nil:
+		l.putFrontend(*change.Frontend)
+	case change.Certificate != nil:
+		l.putCertificate(*change.Certificate)
+	case change.Deleted.Client != "" && change.Deleted.Kind == store.KindClient:
+		l.removeClient(change.Deleted.Client)
+	case change.Deleted.Kind == store.KindFrontend:
+		l.removeFrontend(change.Deleted.Frontend)
+	case change.Deleted.Kind == store.KindCertificate:
+		l.removeCertificate(CertificateKey{change.Deleted.Authority, change.Deleted.Serial})
+	}
+}
+
+func (l *Live) putClient(r store.Client) {
+	state := &Client{Admin: r.Admin, Disabled: r.Disabled, TokensFrom: r.TokensFrom, SessionsFrom: r.SessionsFrom, SessionKept: r.SessionKept}
+	var before *clientLimits
+	if old, known := l.clients.get(r.UUID); known {
+		before = old.limits
+	}
+	state.limits = newClientLimits(l.cfg.Limits.with(r.Limits), before)
+	l.clients.set(r.UUID, state)
+	if state.Disabled {
+		l.drop(clientKey(r.UUID), ReasonDisabled)
+	}
+	l.bus.mark(r.UUID)
+}
+
+func (l *Live) removeClient(id string) {
+	l.clients.remove(id)
+	l.drop(clientKey(id), ReasonGone)
+	l.journal.forget(id)
+	l.bus.mark(id)
+}
+
+func (l *Live) putFrontend(r store.Frontend) {
+	l.frontendMu.Lock()
+	defer l.frontendMu.Unlock()
+	if r.Options == nil {
+		r.Options = &l.cfg.Options
+	}
+	state := &frontend{record: r}
+	state.addresses, state.failing = l.expand(r)
+	if old, known := l.frontends.get(r.UUID); known {
+		state.pool, state.limit, state.seen = old.pool, old.limit, old.seen
+		state.tls = l.routeTLSOf(r.Options.RouteTLS, old.tls)
+		state.pool.Update(l.poolOf(state))
+		if old.record.AccessKey != r.AccessKey {
+			l.byAccessKey.remove(old.record.AccessKey)
+		}
+	} else {
+		state.tls = l.routeTLSOf(r.Options.RouteTLS, nil)
+		state.pool, state.limit, state.seen = lb.NewPool(l.poolOf(state)), &lb.Limit{}, &sightings{}
+	}
+	applyLimits(state.limit, r.Options)
+	l.setFrontend(state)
+	if !r.Active {
+		l.dropBy(frontendKey(r.UUID), &r.DrainUntil, ReasonOff)
+	}
+}
+
+func (l *Live) setFrontend(state *frontend) {
+	l.frontends.set(state.record.UUID, state)
+	l.byAccessKey.set(state.record.AccessKey, state)
+	l.bus.mark(state.record.ClientID)
+}
+
+func (l *Live) removeFrontend(id string) {
+	l.frontendMu.Lock()
+	defer l.frontendMu.Unlock()
+	old, known := l.frontends.get(id)
+	if !known {
+		return
+	}
+	l.frontends.remove(id)
+	l.byAccessKey.remove(old.record.AccessKey)
+	l.names.Set(id, nil)
+	old.pool.Update(lb.PoolConfig{}) // nobody checks it any more
+	l.drop(frontendKey(id), ReasonGone)
+	l.bus.mark(old.record.ClientID)
+}
+
+func (l *Live) putCertificate(r store.Certificate) {
+	state := &Certificate{ClientID: r.ClientID, FrontendID: r.FrontendID, Name: r.Name, SPKI: r.SPKI, NotAfter: r.NotAfter, Revoked: r.RevokedAt != nil, Reason: r.RevokedReason}
+	state.keys = []string{clientKey(r.ClientID), frontendKey(r.FrontendID), serialKey(r.Authority, r.Serial)}
+	if state.Revoked {
+		state.RevokedAt = *r.RevokedAt
+		l.revocations.Add(1)
+	}
+	key := CertificateKey{r.Authority, r.Serial}
+	if old, known := l.certificates.get(key); known {
+		state.Closed = old.Closed
+	} else if all, _ := l.byKey.get(r.SPKI); r.SPKI != "" {
+		l.byKey.set(r.SPKI, append(slices.Clip(all), key))
+	}
+	l.setCertificate(key, state)
+	if state.Revoked {
+		closed := *state // what others have got already is not changed
+		closed.Closed += l.dropBy(serialKey(r.Authority, r.Serial), r.DrainUntil, ReasonRevoked)
+		l.setCertificate(key, &closed)
+	}
+	l.bus.mark(r.ClientID)
+}
+
+func (l *Live) setCertificate(key CertificateKey, state *Certificate) {
+	l.certificates.set(key, state)
+	l.ownedMu.Lock()
+	defer l.ownedMu.Unlock()
+	if l.owned == nil {
+		l.owned = map[string]map[CertificateKey]*Certificate{}
+	}
+	if l.owned[state.ClientID] == nil {
+		l.owned[state.ClientID] = map[CertificateKey]*Certificate{}
+	}
+	l.owned[state.ClientID][key] = state
+}
+
+// CertificatesOf lists the certificates of a client.
+func (l *Live) CertificatesOf(clientID string) []*Certificate {
+	l.ownedMu.Lock()
+	defer l.ownedMu.Unlock()
+	return slices.Collect(maps.Values(l.owned[clientID]))
+}
+
+func (l *Live) disown(clientID string, key CertificateKey) {
+	l.ownedMu.Lock()
+	defer l.ownedMu.Unlock()
+	delete(l.owned[clientID], key)
+	if len(l.owned[clientID]) == 0 {
+		delete(l.owned, clientID)
+	}
+}
+
+func (l *Live) removeCertificate(key CertificateKey) {
+	if old, known := l.certificates.get(key); known {
+		l.certificates.remove(key)
+		l.disown(old.ClientID, key)
+		l.forgetKey(old.SPKI, key)
+		l.bus.mark(old.ClientID)
+	}
+}
+
+func (l *Live) forgetKey(spki string, key CertificateKey) {
+	all, _ := l.byKey.get(spki)
+	left := slices.DeleteFunc(slices.Clone(all), func(k CertificateKey) bool { return k == key })
+	if len(left) == 0 {
+		l.byKey.remove(spki)
+		return
+	}
+	l.byKey.set(spki, left)
+}
+
+// WithKey lists the certificates of any client with a public key that are not revoked.
+func (l *Live) WithKey(spki string) (good []CertificateKey) {
+	all, _ := l.byKey.get(spki)
+	for _, key := range all {
+		if state, known := l.certificates.get(key); known && !state.Revoked {
+			good = append(good, key)
+		}
+	}
+	return good
+}
+
+// advance says that everything up to rev has been applied.
+func (l *Live) advance(rev uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if rev > l.applied {
+		l.applied = rev
+		close(l.moved)
+		l.moved = make(chan struct{})
+	}
+}
+
+// liveTimeout bounds how long an operation waits for its own change to be applied.
+const liveTimeout = 10 * time.Second
+
+// ErrNotYet is the error of WaitFor when a change takes too long to be applied, or the caller has gone.
+var ErrNotYet = errors.New("the change is not applied yet")
+
+// WaitFor returns when everything up to rev has been applied here: that is what "live" means. It waits ten seconds
+// at most.
+func (l *Live) WaitFor(ctx context.Context, rev uint64) error {
+	ctx, cancel := context.WithTimeout(ctx, liveTimeout)
+	defer cancel()
+	for {
+		l.mu.Lock()
+		applied, moved := l.applied, l.moved
+		l.mu.Unlock()
+		if applied >= rev {
+			return nil
+		}
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			return fmt.Errorf("%w: %w", ErrNotYet, ctx.Err())
+		}
+	}
+}
+
+// applyLimits brings a frontend's limit up to date.
+func applyLimits(l *lb.Limit, o *store.Options) {
+	l.SetMax(o.MaxConnections)
+	l.SetRate(o.ConnectionsPerSec)
+	l.SetBandwidth(o.BytesPerSec)
+}
