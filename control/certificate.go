@@ -30,6 +30,27 @@ type Certificate struct {
 	Renews      string    // serial of the one that it follows, empty for none
 }
 
+// States of a certificate.
+const (
+	CertificateActive  = "active"
+	CertificateExpired = "expired"
+	CertificateRevoked = "revoked"
+	CertificateGone    = "gone" // its frontend does not exist any more
+)
+
+// State is what the certificate is worth at a moment, where its frontend exists or not.
+func (c Certificate) State(exists bool, now time.Time) string {
+	switch {
+	case c.Revoked:
+		return CertificateRevoked
+	case !exists:
+		return CertificateGone
+	case !now.Before(c.NotAfter):
+		return CertificateExpired
+	}
+	return CertificateActive
+}
+
 func certificateOf(r store.Certificate) Certificate {
 	cert := Certificate{
 		Serial: r.Serial, Authority: r.Authority, Fingerprint: r.Fingerprint, FrontendID: r.FrontendID,
@@ -154,7 +175,7 @@ func (c *Control) mayAsk(clientID, asking string) error {
 // they were counted.
 func (c *Control) mayHaveMore(clientID string) (counted uint64, err error) {
 	counted = c.live.Revision()
-	if most := c.live.Limits(clientID).Certificates; most >= 0 && c.certificatesOf(clientID) >= most {
+	if most := c.live.Limits(clientID).Certificates; most >= 0 && c.live.GoodCertificates(clientID) >= most {
 		return 0, &Error{Kind: KindLimit, Message: fmt.Sprintf("You have all %d certificates that you may. Revoke one or ask for more.", most)}
 	}
 	return counted, nil

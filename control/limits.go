@@ -25,7 +25,7 @@ func (c *Control) Usage(ctx context.Context) ([]Usage, error) {
 		return nil, err
 	}
 	limits := c.live.Limits(a.ClientID)
-	used := map[string]int{"connections": c.live.ConnectionsInUse(a.ClientID), "certificates": c.certificatesOf(a.ClientID)}
+	used := map[string]int{"connections": c.live.ConnectionsInUse(a.ClientID), "certificates": c.live.GoodCertificates(a.ClientID)}
 	for _, f := range c.live.FrontendsOf(a.ClientID) {
 		used["frontends"]++
 		used["routesPerFrontend"] = max(used["routesPerFrontend"], len(f.Routes))
@@ -35,17 +35,6 @@ func (c *Control) Usage(ctx context.Context) ([]Usage, error) {
 		all = append(all, Usage{Name: n.Name, Max: max(0, *n.At(&limits)), Used: used[n.Name]})
 	}
 	return all, nil
-}
-
-// certificatesOf is how many certificates of a client are neither revoked nor expired.
-func (c *Control) certificatesOf(clientID string) int {
-	n, now := 0, c.cfg.Now()
-	for _, cert := range c.live.CertificatesOf(clientID) {
-		if !cert.Revoked && now.Before(cert.NotAfter) {
-			n++
-		}
-	}
-	return n
 }
 
 const maxLimit = 1 << 40

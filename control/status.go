@@ -64,6 +64,16 @@ func (c *Control) Statuses(ctx context.Context) ([]Status, error) {
 	return all, nil
 }
 
+// Count is how many frontends and certificates the actor has, whatever their state.
+func (c *Control) Count(ctx context.Context) (frontends, certificates int, err error) {
+	a, err := c.may(ctx, actFrontendRead, "")
+	if err != nil {
+		return 0, 0, err
+	}
+	frontends, certificates = c.live.Count(a.ClientID)
+	return frontends, certificates, nil
+}
+
 // attemptsShown is how many attempts the connect page lists.
 const attemptsShown = 20
 

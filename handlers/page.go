@@ -169,22 +169,12 @@ func (p *Pages) base(r *http.Request, title, nav string) views.Page {
 		if client, err := p.Control.OwnClient(r.Context()); err == nil {
 			page.Client.Name = client.Name
 		}
-		page.Frontends, page.Certs = p.counts(r)
+		if frontends, certificates, err := p.Control.Count(r.Context()); err == nil {
+			page.Frontends = frontends
+			page.Certs = certificates
+		}
 	}
 	return page
-}
-
-// counts are the numbers in the navigation.
-func (p *Pages) counts(r *http.Request) (frontends, certificates int) {
-	statuses, err := p.Control.Statuses(r.Context())
-	if err != nil {
-		return 0, 0
-	}
-	issued, err := p.Control.Certificates(r.Context(), "", "", 0)
-	if err != nil {
-		return len(statuses), 0
-	}
-	return len(statuses), len(issued)
 }
 
 const themeCookie = "xlb-theme"

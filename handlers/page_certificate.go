@@ -64,7 +64,7 @@ func (p *Pages) certificate(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	row := certificateRows([]control.Certificate{c}, []control.Status{s}, time.Now())[0]
+	row := certificateRows([]control.Certificate{c}, map[string]string{s.ID: s.Name}, time.Now())[0]
 	return p.show(w, r, http.StatusOK, views.CertificatePage(views.CertificateProps{
 		Page: p.base(r, views.TitleOneCertificate(c.Name, c.Serial), "certificates"), Certificate: row,
 		File: control.BundleName(s.Name), Connections: open.Total,
@@ -80,42 +80,29 @@ func (p *Pages) certificates(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	now := time.Now()
-	return p.show(w, r, http.StatusOK, views.Certificates(views.CertificatesProps{
-		Page: p.base(r, views.TitleCertificates, "certificates"), Certificates: certificateRows(issued, statuses, now),
-		Frontends: frontendRows(statuses, issued, now),
-	}))
-}
-
-// certificateRows are the certificates as shown, newest first.
-func certificateRows(issued []control.Certificate, statuses []control.Status, now time.Time) []views.Certificate {
 	names := map[string]string{}
 	for _, s := range statuses {
 		names[s.ID] = s.Name
 	}
+	return p.show(w, r, http.StatusOK, views.Certificates(views.CertificatesProps{
+		Page: p.base(r, views.TitleCertificates, "certificates"), Certificates: certificateRows(issued, names, time.Now()),
+		Frontends: frontendRows(statuses),
+	}))
+}
+
+// certificateRows are the certificates as shown, newest first. names are those of the frontends that exist.
+func certificateRows(issued []control.Certificate, names map[string]string, now time.Time) []views.Certificate {
 	rows := make([]views.Certificate, 0, len(issued))
 	for _, c := range issued {
 		name, exists := names[c.FrontendID]
 		rows = append(rows, views.Certificate{
 			Serial: c.Serial, Name: c.Name, FrontendID: c.FrontendID, FrontendName: name, KeyType: c.KeyType, Fingerprint: c.Fingerprint,
-			NotBefore: c.NotBefore, NotAfter: c.NotAfter, IssuedAt: c.IssuedAt, State: certificateState(c, exists, now),
+			NotBefore: c.NotBefore, NotAfter: c.NotAfter, IssuedAt: c.IssuedAt, State: c.State(exists, now),
 			RevokedAt: c.RevokedAt, Reason: c.Reason, Renews: c.Renews,
 		})
 	}
 	slices.SortStableFunc(rows, func(a, b views.Certificate) int { return b.IssuedAt.Compare(a.IssuedAt) })
 	return rows
-}
-
-func certificateState(c control.Certificate, exists bool, now time.Time) string {
-	switch {
-	case c.Revoked:
-		return "revoked"
-	case !exists:
-		return "gone"
-	case !now.Before(c.NotAfter):
-		return "expired"
-	}
-	return "active"
 }
 
 func idOf(r *http.Request) string { return r.PathValue("uuid") }

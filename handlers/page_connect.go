@@ -3,9 +3,7 @@ package handlers
 import (
 	"net"
 	"net/http"
-	"net/url"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/xdire/xlb/control"
@@ -27,7 +25,7 @@ func (p *Pages) connect(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	page := p.base(r, views.TitleConnect(f.Name), "frontends")
-	page.Live = live("connect", "id", f.ID, "since", strconv.FormatInt(since.Unix(), 10), "opened", strconv.FormatInt(now.Unix(), 10))
+	page.Live = liveURL("connect", "id", f.ID, "since", strconv.FormatInt(since.Unix(), 10), "opened", strconv.FormatInt(now.Unix(), 10))
 	file, tool := control.BundleName(f.Name), views.ToolFor(r.URL.Query().Get("tool"), firstPort(f))
 	return p.show(w, r, http.StatusOK, views.Connect(views.ConnectProps{
 		Page: page, FrontendID: f.ID, FrontendName: f.Name, File: file, Wizard: f.FirstByte.IsZero(),
@@ -80,70 +78,4 @@ func (p *Pages) facts(a control.Attempt, f control.Frontend, connections int) vi
 		facts.Detail = a.Detail
 	}
 	return facts
-}
-
-// live is the address of a page's event stream.
-func live(view string, pairs ...string) string {
-	q := url.Values{"view": {view}}
-	for i := 0; i+1 < len(pairs); i += 2 {
-		if pairs[i+1] != "" {
-			q.Set(pairs[i], pairs[i+1])
-		}
-	}
-	return "/events?" + q.Encode()
-}
-
-// liveView chooses what a stream renders.
-func (p *Pages) liveView(r *http.Request) (liveView, error) {
-	q := r.URL.Query()
-	switch q.Get("view") {
-	case "overview":
-		return p.liveOverview, nil
-	case "frontends":
-		return p.liveFrontends, nil
-	case "frontend":
-		return p.liveFrontend, nil
-	case "connections":
-		return p.liveConnections, nil
-	case "connect":
-		return p.liveConnect, nil
-	}
-	return nil, errNoView
-}
-
-func (p *Pages) liveOverview(r *http.Request) ([]fragment, error) {
-	table, err := p.table(r, "")
-	return []fragment{
-		{"overview-live", views.OverviewLive(totals(table))},
-		{"frontend-table", views.FrontendTable(table)},
-	}, err
-}
-
-func (p *Pages) liveFrontends(r *http.Request) ([]fragment, error) {
-	table, err := p.table(r, strings.TrimSpace(r.URL.Query().Get("q")))
-	return []fragment{{"frontend-table", views.FrontendTable(table)}}, err
-}
-
-func (p *Pages) liveFrontend(r *http.Request) ([]fragment, error) {
-	s, err := p.Control.Status(r.Context(), r.URL.Query().Get("id"))
-	if err != nil {
-		return nil, err
-	}
-	issued, err := p.Control.Certificates(r.Context(), s.ID, "", 0)
-	now := time.Now()
-	return []fragment{{"frontend-live", views.FrontendLive(views.FrontendLiveProps{Now: now, Frontend: frontendRow(s, issued, now)})}}, err
-}
-
-func (p *Pages) liveConnect(r *http.Request) ([]fragment, error) {
-	q := r.URL.Query()
-	panel, err := p.panel(r, q.Get("id"), unixTime(q.Get("since")), unixTime(q.Get("opened")))
-	return []fragment{{"connect-panel", views.ConnectPanel(panel)}}, err
-}
-
-func unixTime(text string) time.Time {
-	n, err := strconv.ParseInt(text, 10, 64)
-	if err != nil {
-		return time.Now()
-	}
-	return time.Unix(n, 0)
 }

@@ -22,7 +22,7 @@ func (p *Pages) connections(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	page := p.base(r, views.TitleConnections(f.Name), "frontends")
-	page.Live = live("connections", "id", f.ID, "q", q)
+	page.Live = liveURL("connections", "id", f.ID, "q", q)
 	return p.show(w, r, http.StatusOK, views.Connections(views.ConnectionsProps{Page: page, FrontendName: f.Name, Table: table}))
 }
 
@@ -40,12 +40,6 @@ func (p *Pages) connectionTable(r *http.Request, frontendID, q string) (views.Co
 		})
 	}
 	return table, nil
-}
-
-func (p *Pages) liveConnections(r *http.Request) ([]fragment, error) {
-	q := r.URL.Query()
-	table, err := p.connectionTable(r, q.Get("id"), q.Get("q"))
-	return []fragment{{"connection-table", views.ConnectionTable(table)}}, err
 }
 
 // closeConnection goes back to the list it was asked from. One that has ended meanwhile is no failure:

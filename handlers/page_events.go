@@ -5,10 +5,9 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
-
-	"github.com/a-h/templ"
 
 	"github.com/xdire/xlb/control"
 )
@@ -22,23 +21,15 @@ const (
 	writeTimeout = 10 * time.Second
 )
 
-// fragment is a part of a page that an open page replaces by itself: the element with this id.
-type fragment struct {
-	id   string
-	html templ.Component
-}
-
-// liveView renders the fragments of one view.
-type liveView func(r *http.Request) ([]fragment, error)
-
 // events is the stream that keeps an open page live. It wakes on marks, reads the state again through
 // control, and sends what the first page load would show, at most once a second and only what changed.
 func (p *Pages) events(w http.ResponseWriter, r *http.Request) error {
-	view, err := p.liveView(r)
-	if err != nil {
-		return err
+	q := r.URL.Query()
+	view, exists := p.liveViews()[q.Get("view")]
+	if !exists {
+		return errNoView
 	}
-	fragments, err := view(r)
+	fragments, err := view(r, q)
 	if err != nil {
 		return err
 	}
@@ -57,12 +48,12 @@ func (p *Pages) events(w http.ResponseWriter, r *http.Request) error {
 	if err := s.send(r.Context(), fragments); err != nil {
 		return nil
 	}
-	p.follow(r, view, s, marks)
+	p.follow(r, q, view, s, marks)
 	return nil
 }
 
 // follow sends until the reader leaves, the session ends or the server stops.
-func (p *Pages) follow(r *http.Request, view liveView, s *stream, marks <-chan struct{}) {
+func (p *Pages) follow(r *http.Request, q url.Values, view liveView, s *stream, marks <-chan struct{}) {
 	ticker := time.NewTicker(heartbeat)
 	defer ticker.Stop()
 	for {
@@ -79,7 +70,7 @@ func (p *Pages) follow(r *http.Request, view liveView, s *stream, marks <-chan s
 		err := p.Control.CheckSession(r.Context())
 		var fragments []fragment
 		if err == nil {
-			fragments, err = view(r)
+			fragments, err = view(r, q)
 		}
 		if err != nil {
 			s.write(gone)

@@ -11,11 +11,12 @@ import (
 )
 
 // frontendRow is one frontend as shown.
-func frontendRow(s control.Status, issued []control.Certificate, now time.Time) views.Frontend {
+func frontendRow(s control.Status) views.Frontend {
 	f := views.Frontend{
 		ID: s.ID, Name: s.Name, AccessKey: s.AccessKey, Active: s.Active, State: string(s.State),
 		RouteTimeoutSec: s.RouteTimeoutSec, Connections: s.Connections, Waiting: s.Waiting, Panic: s.Panic, Total: s.Total,
 		BytesIn: s.BytesIn, BytesOut: s.BytesOut, CreatedAt: s.CreatedAt, UpdatedAt: s.UpdatedAt,
+		Certificates: s.Certificates, NextExpiry: s.NextExpiry,
 	}
 	if n := int(s.Strategy); n >= 0 && n < len(views.Strategies) {
 		f.Strategy = views.Strategies[n]
@@ -36,15 +37,6 @@ func frontendRow(s control.Status, issued []control.Certificate, now time.Time) 
 	if n := len(s.Samples); n > 0 {
 		last := s.Samples[n-1]
 		f.NewPerSec, f.InPerSec, f.OutPerSec = last.New, last.In, last.Out
-	}
-	for _, c := range issued {
-		if c.FrontendID != s.ID || certificateState(c, true, now) != "active" {
-			continue
-		}
-		f.Certificates++
-		if f.NextExpiry.IsZero() || c.NotAfter.Before(f.NextExpiry) {
-			f.NextExpiry = c.NotAfter
-		}
 	}
 	return f
 }
@@ -80,27 +72,22 @@ func (p *Pages) setRoute(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func frontendRows(all []control.Status, issued []control.Certificate, now time.Time) []views.Frontend {
+func frontendRows(all []control.Status) []views.Frontend {
 	rows := make([]views.Frontend, 0, len(all))
 	for _, s := range all {
-		rows = append(rows, frontendRow(s, issued, now))
+		rows = append(rows, frontendRow(s))
 	}
 	return rows
 }
 
-// table is the list of frontends that q selects.
-func (p *Pages) table(r *http.Request, q string) (views.FrontendTableProps, error) {
+// frontendTable is the list of the frontends that q selects.
+func (p *Pages) frontendTable(r *http.Request, q string) (views.FrontendTableProps, error) {
 	all, err := p.Control.Statuses(r.Context())
 	if err != nil {
 		return views.FrontendTableProps{}, err
 	}
-	issued, err := p.Control.Certificates(r.Context(), "", "", 0)
-	if err != nil {
-		return views.FrontendTableProps{}, err
-	}
-	now := time.Now()
-	table := views.FrontendTableProps{Now: now, Query: q, Total: len(all), Limit: max(0, p.Control.OwnLimits(r.Context()).Frontends)}
-	for _, row := range frontendRows(all, issued, now) {
+	table := views.FrontendTableProps{Now: time.Now(), Query: q, Total: len(all), Limit: max(0, p.Control.OwnLimits(r.Context()).Frontends)}
+	for _, row := range frontendRows(all) {
 		if matches(row, q) {
 			table.Rows = append(table.Rows, row)
 		}
@@ -122,30 +109,39 @@ func matches(f views.Frontend, q string) bool {
 }
 
 func (p *Pages) frontends(w http.ResponseWriter, r *http.Request) error {
-	q := r.URL.Query().Get("q")
-	table, err := p.table(r, q)
+	q := strings.TrimSpace(r.URL.Query().Get("q"))
+	table, err := p.frontendTable(r, q)
 	if err != nil {
 		return err
 	}
 	page := p.base(r, views.TitleFrontends, "frontends")
-	page.Live = live("frontends", "q", q)
+	page.Live = liveURL("frontends", "q", q)
 	return p.show(w, r, http.StatusOK, views.Frontends(views.FrontendsProps{Page: page, Table: table}))
 }
 
+// frontendLive is what the page of a frontend shows of its state.
+func (p *Pages) frontendLive(r *http.Request, id string) (views.FrontendLiveProps, error) {
+	s, err := p.Control.Status(r.Context(), id)
+	if err != nil {
+		return views.FrontendLiveProps{}, err
+	}
+	return views.FrontendLiveProps{Now: time.Now(), Frontend: frontendRow(s)}, nil
+}
+
 func (p *Pages) frontend(w http.ResponseWriter, r *http.Request) error {
-	s, err := p.Control.Status(r.Context(), idOf(r))
+	shown, err := p.frontendLive(r, idOf(r))
 	if err != nil {
 		return err
 	}
-	issued, err := p.Control.Certificates(r.Context(), s.ID, "", 0)
+	f := shown.Frontend
+	issued, err := p.Control.Certificates(r.Context(), f.ID, "", 0)
 	if err != nil {
 		return err
 	}
-	page := p.base(r, s.Name, "frontends")
-	page.Live = live("frontend", "id", s.ID)
+	page := p.base(r, f.Name, "frontends")
+	page.Live = liveURL("frontend", "id", f.ID)
 	return p.show(w, r, http.StatusOK, views.FrontendPage(views.FrontendProps{
-		Page: page, Frontend: frontendRow(s, issued, page.Now),
-		Certificates: certificateRows(issued, []control.Status{s}, page.Now),
+		Page: page, Frontend: f, Certificates: certificateRows(issued, map[string]string{f.ID: f.Name}, page.Now),
 	}))
 }
 
@@ -222,10 +218,10 @@ func (p *Pages) deleteProps(r *http.Request) (views.DeleteProps, error) {
 	if err != nil {
 		return views.DeleteProps{}, err
 	}
-	issued, err := p.Control.Certificates(r.Context(), s.ID, "", 0)
-	page := p.base(r, views.TitleDelete(s.Name), "frontends")
-	row := frontendRow(s, issued, page.Now)
-	return views.DeleteProps{Page: page, FrontendID: s.ID, FrontendName: s.Name, Connections: row.Connections, Certificates: row.Certificates}, err
+	return views.DeleteProps{
+		Page: p.base(r, views.TitleDelete(s.Name), "frontends"), FrontendID: s.ID, FrontendName: s.Name,
+		Connections: s.Connections, Certificates: s.Certificates,
+	}, nil
 }
 
 func (p *Pages) deleteFrontend(w http.ResponseWriter, r *http.Request) error {

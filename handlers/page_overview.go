@@ -9,44 +9,65 @@ import (
 	"github.com/xdire/xlb/views"
 )
 
+// overviewProps is what the overview shows.
+func (p *Pages) overviewProps(r *http.Request) (views.OverviewProps, error) {
+	all, err := p.Control.Statuses(r.Context())
+	if err != nil {
+		return views.OverviewProps{}, err
+	}
+	now := time.Now()
+	return views.OverviewProps{
+		Live: totals(all, now), Checklist: checklist(all),
+		Frontends: views.FrontendTableProps{
+			Now: now, Total: len(all), Limit: max(0, p.Control.OwnLimits(r.Context()).Frontends), Rows: frontendRows(all),
+		},
+	}, nil
+}
+
 func (p *Pages) overview(w http.ResponseWriter, r *http.Request) error {
-	table, err := p.table(r, "")
+	props, err := p.overviewProps(r)
 	if err != nil {
 		return err
 	}
-	page := p.base(r, views.TitleOverview, "overview")
-	page.Live = live("overview")
-	return p.show(w, r, http.StatusOK, views.Overview(views.OverviewProps{
-		Page: page, Live: totals(table), Checklist: checklist(table.Rows), Frontends: table,
-	}))
+	props.Page = p.base(r, views.TitleOverview, "overview")
+	props.Page.Live = liveURL("overview")
+	return p.show(w, r, http.StatusOK, views.Overview(props))
 }
 
 // checklist says how far a new client has come: nil once a byte has flowed.
-func checklist(all []views.Frontend) *views.ChecklistProps {
+func checklist(all []control.Status) *views.ChecklistProps {
 	c := &views.ChecklistProps{HasFrontend: len(all) > 0}
-	for _, f := range all {
-		c.HasCertificate = c.HasCertificate || f.Certificates > 0
-		if f.BytesOut > 0 || f.State != string(control.StateWaiting) && f.State != string(control.StateOff) {
+	for _, s := range all {
+		c.HasCertificate = c.HasCertificate || s.Certificates > 0
+		if !s.IsNew() {
 			return nil
 		}
 	}
 	if c.HasFrontend {
 		first := "/frontends/" + all[0].ID
-		c.FrontendURL, c.CertificateURL, c.ConnectURL = first, first+"/certificate", first+"/connect"
+		c.FrontendURL = first
+		c.CertificateURL = first + "/certificate"
+		c.ConnectURL = first + "/connect"
 	}
 	return c
 }
 
 // totals sums all frontends up.
-func totals(table views.FrontendTableProps) views.OverviewLiveProps {
-	t := views.OverviewLiveProps{Now: table.Now}
-	for _, f := range table.Rows {
-		t.Connections, t.Waiting = t.Connections+f.Connections, t.Waiting+f.Waiting
-		t.NewPerSec, t.InPerSec, t.OutPerSec = t.NewPerSec+f.NewPerSec, t.InPerSec+f.InPerSec, t.OutPerSec+f.OutPerSec
+func totals(all []control.Status, now time.Time) views.OverviewLiveProps {
+	t := views.OverviewLiveProps{Now: now}
+	for _, s := range all {
+		f := frontendRow(s)
+		t.Connections += f.Connections
+		t.Waiting += f.Waiting
+		t.NewPerSec += f.NewPerSec
+		t.InPerSec += f.InPerSec
+		t.OutPerSec += f.OutPerSec
 		t.ConnSamples = addSeries(t.ConnSamples, f.ConnSamples)
 		t.NewSamples = addSeries(t.NewSamples, f.NewSamples)
 		t.ByteSamples = addSeries(t.ByteSamples, f.ByteSamples)
-		t.Attention = append(t.Attention, attention(f, table.Now)...)
+		for _, a := range s.Attention(now) {
+			t.Attention = append(t.Attention, attentionRow(s, a, now))
+		}
 	}
 	slices.SortStableFunc(t.Attention, func(a, b views.Attention) int {
 		switch {
@@ -72,42 +93,21 @@ func addSeries(a, b []float64) []float64 {
 	return sum
 }
 
-// expirySoon is when a certificate's end is worth a row.
-const expirySoon = 30 * 24 * time.Hour
-
-// attention lists what is wrong with a frontend.
-func attention(f views.Frontend, now time.Time) []views.Attention {
-	var rows []views.Attention
-	here := "/frontends/" + f.ID
-	if f.State == string(control.StateDown) {
-		rows = append(rows, views.Attention{Frontend: f.Name, Sentence: views.NoRouteAnswers, Bad: true, URL: here, Link: views.SeeRoute, Since: lastDown(f)})
+// attentionRow has the words for what there is to see to.
+func attentionRow(s control.Status, a control.Attention, now time.Time) views.Attention {
+	here := "/frontends/" + s.ID
+	row := views.Attention{Frontend: s.Name, Bad: a.Urgent, Since: a.Since, URL: here, Link: views.SeeRoute}
+	switch a.Kind {
+	case control.NoRouteAnswers:
+		row.Sentence = views.NoRouteAnswers
+	case control.RouteIsDown:
+		row.Sentence = views.RouteIsDown(a.Route.Dest, views.RouteReason(a.Route.Reason), a.Others)
+	case control.CertificateExpires:
+		row.Sentence = views.CertificateExpires(now, a.Expires)
+		row.URL = here + "/certificate"
+		row.Link = views.IssueNew
 	}
-	if f.State == string(control.StateDegraded) {
-		for _, r := range f.Routes {
-			if r.State == string(control.StateDown) {
-				rows = append(rows, views.Attention{
-					Frontend: f.Name, Sentence: views.RouteIsDown(r.Dest, r.Reason, len(f.Routes)-1), Bad: true, Since: r.Since, URL: here, Link: views.SeeRoute,
-				})
-			}
-		}
-	}
-	if f.Active && !f.NextExpiry.IsZero() && f.NextExpiry.Sub(now) < expirySoon {
-		rows = append(rows, views.Attention{
-			Frontend: f.Name, Sentence: views.CertificateExpires(now, f.NextExpiry), Bad: f.NextExpiry.Sub(now) < 7*24*time.Hour,
-			URL: here + "/certificate", Link: views.IssueNew,
-		})
-	}
-	return rows
-}
-
-func lastDown(f views.Frontend) time.Time {
-	var at time.Time
-	for _, r := range f.Routes {
-		if r.Since.After(at) {
-			at = r.Since
-		}
-	}
-	return at
+	return row
 }
 
 func (p *Pages) account(w http.ResponseWriter, r *http.Request) error {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -198,6 +197,7 @@ func (l *Live) putFrontend(r store.Frontend) {
 func (l *Live) setFrontend(state *frontend) {
 	l.frontends.set(state.record.UUID, state)
 	l.byAccessKey.set(state.record.AccessKey, state)
+	l.holdings.setFrontend(state)
 	l.bus.mark(state.record.ClientID)
 }
 
@@ -209,6 +209,7 @@ func (l *Live) removeFrontend(id string) {
 		return
 	}
 	l.frontends.remove(id)
+	l.holdings.removeFrontend(old)
 	l.byAccessKey.remove(old.record.AccessKey)
 	l.names.Set(id, nil)
 	old.pool.Update(lb.PoolConfig{}) // nobody checks it any more
@@ -240,37 +241,13 @@ func (l *Live) putCertificate(r store.Certificate) {
 
 func (l *Live) setCertificate(key CertificateKey, state *Certificate) {
 	l.certificates.set(key, state)
-	l.ownedMu.Lock()
-	defer l.ownedMu.Unlock()
-	if l.owned == nil {
-		l.owned = map[string]map[CertificateKey]*Certificate{}
-	}
-	if l.owned[state.ClientID] == nil {
-		l.owned[state.ClientID] = map[CertificateKey]*Certificate{}
-	}
-	l.owned[state.ClientID][key] = state
-}
-
-// CertificatesOf lists the certificates of a client.
-func (l *Live) CertificatesOf(clientID string) []*Certificate {
-	l.ownedMu.Lock()
-	defer l.ownedMu.Unlock()
-	return slices.Collect(maps.Values(l.owned[clientID]))
-}
-
-func (l *Live) disown(clientID string, key CertificateKey) {
-	l.ownedMu.Lock()
-	defer l.ownedMu.Unlock()
-	delete(l.owned[clientID], key)
-	if len(l.owned[clientID]) == 0 {
-		delete(l.owned, clientID)
-	}
+	l.holdings.setCertificate(key, state)
 }
 
 func (l *Live) removeCertificate(key CertificateKey) {
 	if old, known := l.certificates.get(key); known {
 		l.certificates.remove(key)
-		l.disown(old.ClientID, key)
+		l.holdings.removeCertificate(key, old)
 		l.forgetKey(old.SPKI, key)
 		l.bus.mark(old.ClientID)
 	}

@@ -63,8 +63,7 @@ type Live struct {
 	certificates table[CertificateKey, *Certificate]
 	byKey        table[string, []CertificateKey] // by the hash of the public key
 
-	ownedMu sync.Mutex
-	owned   map[string]map[CertificateKey]*Certificate // certificates by client
+	holdings *holdings // by client
 
 	watcher *store.RecordWatcher // set by load, read by Follow
 
@@ -82,7 +81,7 @@ type Live struct {
 func New(ctx context.Context, cfg Config) (*Live, error) {
 	l := &Live{
 		cfg: cfg, log: cfg.Log, store: cfg.Store, verifier: cfg.Verifier, bus: newBus(), journal: newJournal(),
-		firsts: make(chan string, 256), moved: make(chan struct{}),
+		firsts: make(chan string, 256), holdings: newHoldings(), moved: make(chan struct{}),
 		checker: health.NewChecker(health.Config{Dial: cfg.Dialer.DialContext}),
 	}
 	l.balancer = lb.NewServer(lb.Config{
@@ -145,14 +144,22 @@ func (l *Live) Frontend(id string) (store.Frontend, bool) {
 	return f.record, true
 }
 
-// FrontendsOf lists the records in force of a client's frontends, in no order. They are not to be changed.
+// FrontendsOf lists the records in force of a client's frontends, oldest first. They are not to be changed.
 func (l *Live) FrontendsOf(clientID string) (all []store.Frontend) {
-	l.frontends.each(func(_ string, f *frontend) {
-		if f.record.ClientID == clientID {
-			all = append(all, f.record)
-		}
-	})
+	for _, f := range l.holdings.frontendsOf(clientID) {
+		all = append(all, f.record)
+	}
 	return all
+}
+
+// Count is how many frontends and certificates a client has, whatever their state.
+func (l *Live) Count(clientID string) (frontends, certificates int) {
+	return l.holdings.count(clientID)
+}
+
+// GoodCertificates is how many certificates of a client are neither revoked nor expired.
+func (l *Live) GoodCertificates(clientID string) int {
+	return l.holdings.goodCertificates(clientID, l.cfg.Now())
 }
 
 // Certificate is what is known of a certificate.

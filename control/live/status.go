@@ -63,6 +63,9 @@ type Status struct {
 	Routes      []RouteStatus
 	Removed     []RouteStatus // not in the frontend any more, while they finish what they have
 	Samples     []Sample      // oldest first, one every two seconds, at most 5 minutes
+
+	Certificates int       // neither revoked nor expired
+	NextExpiry   time.Time // of the first of them; zero without any
 }
 
 // Status is a frontend with what is known about it now.
@@ -71,19 +74,22 @@ func (l *Live) Status(id string) (Status, bool) {
 	if !known {
 		return Status{}, false
 	}
-	return f.status(), true
+	return l.statusOf(f), true
 }
 
 // Statuses lists all frontends of a client, oldest first.
 func (l *Live) Statuses(clientID string) []Status {
 	var all []Status
-	for _, f := range l.frontends.all() {
-		if f.record.ClientID == clientID {
-			all = append(all, f.status())
-		}
+	for _, f := range l.holdings.frontendsOf(clientID) {
+		all = append(all, l.statusOf(f))
 	}
-	slices.SortFunc(all, func(a, b Status) int { return a.Record.CreatedAt.Compare(b.Record.CreatedAt) })
 	return all
+}
+
+func (l *Live) statusOf(f *frontend) Status {
+	s := f.status()
+	s.Certificates, s.NextExpiry = l.holdings.goodOf(f.record.ClientID, f.record.UUID, l.cfg.Now())
+	return s
 }
 
 func (f *frontend) status() Status {

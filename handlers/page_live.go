@@ -1,0 +1,71 @@
+package handlers
+
+import (
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/a-h/templ"
+
+	"github.com/xdire/xlb/views"
+)
+
+// fragment is a part of a page that an open page replaces by itself: the element with this id.
+type fragment struct {
+	id   string
+	html templ.Component
+}
+
+// liveView renders the parts of a page that keep themselves up to date, as the first load shows them: both ask the
+// same function for what is in them.
+type liveView func(r *http.Request, q url.Values) ([]fragment, error)
+
+// liveViews are the pages that have such parts.
+func (p *Pages) liveViews() map[string]liveView {
+	return map[string]liveView{
+		"overview": func(r *http.Request, _ url.Values) ([]fragment, error) {
+			props, err := p.overviewProps(r)
+			return []fragment{
+				{"overview-live", views.OverviewLive(props.Live)},
+				{"frontend-table", views.FrontendTable(props.Frontends)},
+			}, err
+		},
+		"frontends": func(r *http.Request, q url.Values) ([]fragment, error) {
+			table, err := p.frontendTable(r, strings.TrimSpace(q.Get("q")))
+			return []fragment{{"frontend-table", views.FrontendTable(table)}}, err
+		},
+		"frontend": func(r *http.Request, q url.Values) ([]fragment, error) {
+			props, err := p.frontendLive(r, q.Get("id"))
+			return []fragment{{"frontend-live", views.FrontendLive(props)}}, err
+		},
+		"connections": func(r *http.Request, q url.Values) ([]fragment, error) {
+			table, err := p.connectionTable(r, q.Get("id"), q.Get("q"))
+			return []fragment{{"connection-table", views.ConnectionTable(table)}}, err
+		},
+		"connect": func(r *http.Request, q url.Values) ([]fragment, error) {
+			panel, err := p.panel(r, q.Get("id"), unixTime(q.Get("since")), unixTime(q.Get("opened")))
+			return []fragment{{"connect-panel", views.ConnectPanel(panel)}}, err
+		},
+	}
+}
+
+// liveURL is the address of a page's event stream.
+func liveURL(view string, pairs ...string) string {
+	q := url.Values{"view": {view}}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		if pairs[i+1] != "" {
+			q.Set(pairs[i], pairs[i+1])
+		}
+	}
+	return "/events?" + q.Encode()
+}
+
+func unixTime(text string) time.Time {
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		return time.Now()
+	}
+	return time.Unix(n, 0)
+}
