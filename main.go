@@ -56,7 +56,8 @@ func main() {
 func run(args []string) error {
 	command := "serve"
 	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
-		command, args = args[0], args[1:]
+		command = args[0]
+		args = args[1:]
 	}
 	cfg, err := parse(args)
 	if errors.Is(err, flag.ErrHelp) {

@@ -221,7 +221,9 @@ func (c *Control) issue(ctx context.Context, f store.Frontend, r IssueRequest, o
 		SPKI: pki.KeyID(public), NotBefore: cert.NotBefore, NotAfter: cert.NotAfter, IssuedAt: now.UTC(),
 	}
 	if old != nil {
-		record.Renews, record.RenewsAuthority, record.ByKey = old.Serial, old.Authority, byKey
+		record.Renews = old.Serial
+		record.RenewsAuthority = old.Authority
+		record.ByKey = byKey
 	}
 	rev, err := c.putCertificate(ctx, record)
 	switch {

@@ -130,7 +130,8 @@ func (c *Control) Authenticate(ctx context.Context, clientID, key string) (Clien
 	if err != nil {
 		return Client{}, err
 	}
-	now, id := c.cfg.Now(), canonicalID(clientID)
+	now := c.cfg.Now()
+	id := canonicalID(clientID)
 	if wait := max(c.authByAddress.peek(a.Address.String(), now), c.authByClient.peek(id, now)); wait > 0 {
 		return Client{}, tooMany("Too many failed log-ins.", wait)
 	}
@@ -152,7 +153,8 @@ func (c *Control) Authenticate(ctx context.Context, clientID, key string) (Clien
 // matches compares a key with the client's, and with its old one while that goes on. It does the same work
 // for a client that does not exist.
 func (c *Control) matches(record store.Client, key string, exists bool) bool {
-	want, old := c.dummyHash, c.dummyHash
+	want := c.dummyHash
+	old := c.dummyHash
 	if exists {
 		want = record.KeyHash
 		if c.cfg.Now().Before(record.OldKeyUntil) {

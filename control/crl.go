@@ -26,7 +26,8 @@ var reasonCodes = map[string]int{keyCompromise: 1, "superseded": 4, "cessation-o
 // CRL is the list of revoked certificates that have not expired (RFC 5280), DER. It is signed anew when one
 // was revoked, and each hour.
 func (c *Control) CRL() ([]byte, error) {
-	now, revoked := c.cfg.Now(), c.live.Revocations()
+	now := c.cfg.Now()
+	revoked := c.live.Revocations()
 	c.crl.mu.Lock()
 	defer c.crl.mu.Unlock()
 	if c.crl.der != nil && c.crl.revoked == revoked && now.Sub(c.crl.signedAt) < crlFresh {
@@ -45,6 +46,8 @@ func (c *Control) CRL() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.crl.der, c.crl.signedAt, c.crl.revoked = der, now, revoked
+	c.crl.der = der
+	c.crl.signedAt = now
+	c.crl.revoked = revoked
 	return der, nil
 }

@@ -116,7 +116,8 @@ func (e *egress) isThisMachine(ip netip.Addr) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if time.Since(e.readAt) > localAddressesFor {
-		e.addresses, e.readAt = machineAddresses(), time.Now()
+		e.addresses = machineAddresses()
+		e.readAt = time.Now()
 	}
 	return slices.Contains(e.addresses, ip)
 }

@@ -95,7 +95,10 @@ func frontendOf(r store.Frontend) Frontend {
 
 // into writes what the client decides into the record.
 func (s FrontendSpec) into(r *store.Frontend) {
-	r.Name, r.Active, r.Strategy, r.RouteTimeoutSec = s.Name, s.Active, int(s.Strategy), s.RouteTimeoutSec
+	r.Name = s.Name
+	r.Active = s.Active
+	r.Strategy = int(s.Strategy)
+	r.RouteTimeoutSec = s.RouteTimeoutSec
 	r.Routes = append([]Route{}, s.Routes...)
 	r.Options = &s.Options
 }

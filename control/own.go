@@ -90,9 +90,12 @@ func (c *Control) RotateKey(ctx context.Context, grace time.Duration) (NewClient
 
 func (c *Control) giveKey(r *store.Client, key string, grace time.Duration) {
 	old := r.KeyHash
-	r.KeyHash, r.OldKeyHash, r.OldKeyUntil = hashKey(key), nil, time.Time{}
+	r.KeyHash = hashKey(key)
+	r.OldKeyHash = nil
+	r.OldKeyUntil = time.Time{}
 	if grace > 0 {
-		r.OldKeyHash, r.OldKeyUntil = old, c.cfg.Now().UTC().Add(grace)
+		r.OldKeyHash = old
+		r.OldKeyUntil = c.cfg.Now().UTC().Add(grace)
 	}
 }
 
@@ -118,5 +121,6 @@ func (c *Control) endTokens(r *store.Client) {
 // endSessions ends all sessions but the one whose hash is to be kept, empty for none. Their records go when
 // they expire.
 func (c *Control) endSessions(r *store.Client, keep string) {
-	r.SessionsFrom, r.SessionKept = c.cfg.Now().UTC(), keep
+	r.SessionsFrom = c.cfg.Now().UTC()
+	r.SessionKept = keep
 }

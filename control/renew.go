@@ -70,7 +70,8 @@ func (c *Control) Renew(ctx context.Context, r IssueRequest) (Issued, error) {
 	if err != nil {
 		return Issued{}, err
 	}
-	a.ClientID, a.Via = b.ClientID, "certificate"
+	a.ClientID = b.ClientID
+	a.Via = "certificate"
 	ctx = WithActor(ctx, a)
 	if _, err := c.may(ctx, actCertificateRenew, b.FrontendID+"/certificates/"+b.Certificate.Serial); err != nil {
 		return Issued{}, err

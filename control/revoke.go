@@ -124,7 +124,8 @@ func (c *Control) revokeLeaked(ctx context.Context, root store.Certificate, r Re
 // leaked lists the good ones among a frontend's certificates that the holder of root's key has or may have
 // got: those with the same key, those that a key of these asked for, and so on.
 func leaked(all []store.Certificate, root store.Certificate) []store.Certificate {
-	serials, keys := map[string]bool{root.Serial: true}, map[string]bool{root.SPKI: root.SPKI != ""}
+	serials := map[string]bool{root.Serial: true}
+	keys := map[string]bool{root.SPKI: root.SPKI != ""}
 	var found []store.Certificate
 	for again := true; again; {
 		again = false
@@ -132,7 +133,9 @@ func leaked(all []store.Certificate, root store.Certificate) []store.Certificate
 			if serials[r.Serial] || !keys[r.SPKI] && !(r.ByKey && serials[r.Renews]) {
 				continue
 			}
-			serials[r.Serial], keys[r.SPKI], again = true, r.SPKI != "", true
+			serials[r.Serial] = true
+			keys[r.SPKI] = r.SPKI != ""
+			again = true
 			if r.RevokedAt == nil {
 				found = append(found, r)
 			}
@@ -278,7 +281,8 @@ func (c *Control) revokeAll(ctx context.Context, records []store.Certificate, r 
 func (c *Control) revoke(stored *store.Certificate, r Revocation) {
 	now := c.cfg.Now().UTC()
 	if stored.RevokedAt == nil {
-		stored.RevokedAt, stored.RevokedReason = &now, r.Reason
+		stored.RevokedAt = &now
+		stored.RevokedReason = r.Reason
 	}
 	stored.DrainUntil = nil
 	if r.Drain > 0 {

@@ -29,7 +29,8 @@ func (c *Control) checkRoutes(ctx context.Context, routes, known []Route) ([]Rou
 	ctx, cancel := context.WithTimeout(ctx, lookupBudget)
 	defer cancel()
 	var problems []error
-	checked, rows := make([]Route, 0, len(routes)), map[string]int{}
+	checked := make([]Route, 0, len(routes))
+	rows := map[string]int{}
 	for i, r := range routes {
 		field := fmt.Sprintf("routes[%d].dest", i)
 		dest, problem := c.checkDest(ctx, field, r.Dest, known)
@@ -186,7 +187,8 @@ func (c *Control) CheckRoute(ctx context.Context, text string) (RouteCheck, erro
 	}
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	check, started := RouteCheck{Host: host, Port: int(port)}, time.Now()
+	check := RouteCheck{Host: host, Port: int(port)}
+	started := time.Now()
 	conn, err := c.dialer.DialContext(ctx, "tcp", joinHostPort(host, int(port)))
 	check.Took = time.Since(started)
 	if err != nil {

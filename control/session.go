@@ -19,7 +19,8 @@ func (c *Control) StartSession(ctx context.Context, clientID, userAgent string) 
 	if err != nil {
 		return "", err
 	}
-	id, now := hex.EncodeToString(randomBytes(32)), c.cfg.Now().UTC()
+	id := hex.EncodeToString(randomBytes(32))
+	now := c.cfg.Now().UTC()
 	_, err = c.store.PutSession(store.Urgent(ctx), store.Session{
 		IDHash: hashSession(id), ClientID: clientID, CreatedAt: now, LastSeenAt: now, ExpiresAt: now.Add(SessionLife),
 		UserAgent: clip(userAgent, 200), Address: a.Address.String(),

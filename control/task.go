@@ -45,7 +45,8 @@ func (t Task) try(ctx context.Context, tell func(task string, what any, stack []
 	defer func() {
 		if what := recover(); what != nil {
 			tell(t.Name, what, debug.Stack())
-			err, panicked = fmt.Errorf("panic: %v", what), true
+			err = fmt.Errorf("panic: %v", what)
+			panicked = true
 		}
 	}()
 	return t.Run(ctx), false

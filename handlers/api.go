@@ -38,7 +38,9 @@ var (
 func APIConfig(version string) huma.Config {
 	cfg := huma.DefaultConfig("XLB", version)
 	cfg.CreateHooks = nil // no $schema field, no Link header
-	cfg.OpenAPIPath, cfg.DocsPath, cfg.SchemasPath = "", "", ""
+	cfg.OpenAPIPath = ""
+	cfg.DocsPath = ""
+	cfg.SchemasPath = ""
 	cfg.RejectUnknownQueryParameters = true
 	format := huma.Format{Marshal: huma.DefaultJSONFormat.Marshal, Unmarshal: unmarshalStrict}
 	cfg.Formats = map[string]huma.Format{jsonType: format, "json": format, mergePatchType: format}
@@ -127,7 +129,8 @@ func wants(op *huma.Operation, scheme string) bool {
 
 // mediaType refuses bodies of a type that the operation does not list.
 func (a *jsonAPI) mediaType(ctx huma.Context, next func(huma.Context)) {
-	body, given := ctx.Operation().RequestBody, ctx.Header("Content-Type")
+	body := ctx.Operation().RequestBody
+	given := ctx.Header("Content-Type")
 	if body != nil && given != "" {
 		name, _, err := mime.ParseMediaType(given)
 		if _, ok := body.Content[name]; err != nil || !ok {
@@ -201,7 +204,8 @@ func checkValue(d *json.Decoder) error {
 				if names[t] {
 					return fmt.Errorf("the field %q comes twice in one object", clip(t))
 				}
-				names[t], isName = true, false
+				names[t] = true
+				isName = false
 				continue
 			}
 		}

@@ -130,7 +130,11 @@ func (a *jsonAPI) issueCertificate(ctx context.Context, in *FrontendPath) (*issu
 func (a *jsonAPI) issueCertificateAs(ctx context.Context, in *issueInput) (*issuedOutput, error) {
 	var r control.IssueRequest
 	if in.Body != nil {
-		r.KeyType, r.KeyFormat, r.Name, r.CSR, r.Renews = in.Body.KeyType, in.Body.KeyFormat, in.Body.Name, in.Body.CSR, in.Body.Renews
+		r.KeyType = in.Body.KeyType
+		r.KeyFormat = in.Body.KeyFormat
+		r.Name = in.Body.Name
+		r.CSR = in.Body.CSR
+		r.Renews = in.Body.Renews
 		r.Lifetime = time.Duration(in.Body.LifetimeSec) * time.Second
 	}
 	return a.issue(ctx, in.UUID, r)

@@ -102,6 +102,7 @@ func (a *jsonAPI) closeConnections(ctx context.Context, in *closeConnectionsInpu
 		return nil, inQuery(err)
 	}
 	out := &closeConnectionsOutput{}
-	out.Body.Closed, out.Body.TookMs = closed, time.Since(began).Milliseconds()
+	out.Body.Closed = closed
+	out.Body.TookMs = time.Since(began).Milliseconds()
 	return out, nil
 }

@@ -19,7 +19,8 @@ type optional[T any] struct {
 
 // UnmarshalJSON is called for null too, not for an absent field.
 func (o *optional[T]) UnmarshalJSON(data []byte) error {
-	o.given, o.null = true, string(data) == "null"
+	o.given = true
+	o.null = string(data) == "null"
 	return json.Unmarshal(data, &o.value)
 }
 

@@ -190,7 +190,8 @@ func (p *Pages) setTheme(w http.ResponseWriter, r *http.Request) error {
 	choice := r.PostForm.Get("theme")
 	age := 365 * 24 * 3600
 	if choice != "light" && choice != "dark" {
-		choice, age = "", -1 // the system's
+		choice = ""
+		age = -1 // the system's
 	}
 	http.SetCookie(w, &http.Cookie{
 		Name: themeCookie, Value: choice, Path: "/", MaxAge: age, Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode,

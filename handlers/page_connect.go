@@ -26,7 +26,8 @@ func (p *Pages) connect(w http.ResponseWriter, r *http.Request) error {
 	}
 	page := p.base(r, views.TitleConnect(f.Name), "frontends")
 	page.Live = liveURL("connect", "id", f.ID, "since", strconv.FormatInt(since.Unix(), 10), "opened", strconv.FormatInt(now.Unix(), 10))
-	file, tool := control.BundleName(f.Name), views.ToolFor(r.URL.Query().Get("tool"), firstPort(f))
+	file := control.BundleName(f.Name)
+	tool := views.ToolFor(r.URL.Query().Get("tool"), firstPort(f))
 	return p.show(w, r, http.StatusOK, views.Connect(views.ConnectProps{
 		Page: page, FrontendID: f.ID, FrontendName: f.Name, File: file, Wizard: f.FirstByte.IsZero(),
 		Tools: views.Tools, Tool: tool, Snippets: views.Snippets(tool, file, page.Endpoint), Panel: panel,

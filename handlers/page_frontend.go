@@ -36,7 +36,9 @@ func frontendRow(s control.Status) views.Frontend {
 	}
 	if n := len(s.Samples); n > 0 {
 		last := s.Samples[n-1]
-		f.NewPerSec, f.InPerSec, f.OutPerSec = last.New, last.In, last.Out
+		f.NewPerSec = last.New
+		f.InPerSec = last.In
+		f.OutPerSec = last.Out
 	}
 	return f
 }
@@ -51,7 +53,9 @@ func routeRow(r control.RouteStatus) views.Route {
 
 // setRoute drains a route, takes it out or lets it take connections again.
 func (p *Pages) setRoute(w http.ResponseWriter, r *http.Request) error {
-	id, dest, verb := idOf(r), r.PostForm.Get("dest"), r.PostForm.Get("state")
+	id := idOf(r)
+	dest := r.PostForm.Get("dest")
+	verb := r.PostForm.Get("state")
 	state := verb
 	if state == "ready" {
 		state = ""
@@ -168,7 +172,8 @@ func (p *Pages) settingsProps(r *http.Request, saved control.Frontend, form newF
 }
 
 func (p *Pages) saveSettings(w http.ResponseWriter, r *http.Request) error {
-	form, id := readForm(r), idOf(r)
+	form := readForm(r)
+	id := idOf(r)
 	revision, err := strconv.ParseUint(r.PostForm.Get("revision"), 10, 64)
 	if err != nil {
 		revision = 0
@@ -198,7 +203,8 @@ func (p *Pages) saveSettings(w http.ResponseWriter, r *http.Request) error {
 	}
 	errors := form.place(wrong, rows)
 	props := p.settingsProps(r, saved, form)
-	props.Errors, props.Conflict = errors, conflict
+	props.Errors = errors
+	props.Conflict = conflict
 	if conflict {
 		props.Differences = form.differences(saved)
 	}

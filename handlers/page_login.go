@@ -77,7 +77,8 @@ func (p *Pages) loginForm(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (p *Pages) login(w http.ResponseWriter, r *http.Request) error {
-	id, next := r.PostForm.Get("uuid"), local(r.PostForm.Get("next"), "/")
+	id := r.PostForm.Get("uuid")
+	next := local(r.PostForm.Get("next"), "/")
 	client, err := p.Control.Authenticate(r.Context(), id, r.PostForm.Get("key"))
 	problems := control.Problems(err)
 	if err != nil && len(problems) == 0 {

@@ -27,7 +27,9 @@ func readForm(r *http.Request) newForm {
 	f := newForm{name: r.PostForm.Get("name"), timeout: r.PostForm.Get("routeTimeoutSec"), active: r.PostForm.Has("active")}
 	f.strategy = atoi(r.PostForm.Get("strategy"), 0)
 	f.options = readOptions(r.PostForm)
-	capacities, weights, roles := r.PostForm["capacity"], r.PostForm["weight"], r.PostForm["role"]
+	capacities := r.PostForm["capacity"]
+	weights := r.PostForm["weight"]
+	roles := r.PostForm["role"]
 	for i, dest := range r.PostForm["route"] {
 		row := views.RouteRow{Dest: strings.TrimSpace(dest)}
 		if i < len(capacities) {
@@ -60,7 +62,8 @@ const notANumber = -1
 
 // spec is what the form asks for; empty rows ask for nothing. rows has, for each route, its row.
 func (f newForm) spec(base control.FrontendSpec) (spec control.FrontendSpec, rows []int) {
-	base.Name, base.Strategy = f.name, control.Strategy(f.strategy)
+	base.Name = f.name
+	base.Strategy = control.Strategy(f.strategy)
 	base.RouteTimeoutSec = atoi(f.timeout, control.DefaultFrontend().RouteTimeoutSec)
 	known := base.Routes
 	base.Routes = nil
@@ -82,7 +85,9 @@ func routeLike(known []control.Route, row views.RouteRow) control.Route {
 			route = r
 		}
 	}
-	route.Capacity, route.Weight, route.Backup = atoi(row.Capacity, 0), atoi(row.Weight, 1), row.Backup
+	route.Capacity = atoi(row.Capacity, 0)
+	route.Weight = atoi(row.Weight, 1)
+	route.Backup = row.Backup
 	return route
 }
 

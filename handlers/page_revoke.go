@@ -29,7 +29,8 @@ func (p *Pages) revokeForm(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (p *Pages) revoke(w http.ResponseWriter, r *http.Request) error {
-	id, drain := idOf(r), atoi(r.PostForm.Get("drain"), 0)
+	id := idOf(r)
+	drain := atoi(r.PostForm.Get("drain"), 0)
 	done, err := p.Control.RevokeCertificate(r.Context(), id, r.PathValue("serial"), control.Revocation{
 		Reason: r.PostForm.Get("reason"), Drain: time.Duration(drain) * time.Second,
 	})
@@ -61,7 +62,8 @@ func (p *Pages) askBefore(w http.ResponseWriter, r *http.Request, text string) e
 	if text == "" {
 		props.Text = time.Now().UTC().Add(time.Second).Format(time.RFC3339)
 	} else if props.Before, err = time.Parse(time.RFC3339, text); err != nil {
-		props.Error, status = views.NotAMoment, http.StatusUnprocessableEntity
+		props.Error = views.NotAMoment
+		status = http.StatusUnprocessableEntity
 	} else if props.Certificates, props.Connections, err = p.Control.IssuedBefore(r.Context(), f.ID, props.Before); err != nil {
 		return err
 	}
@@ -69,7 +71,8 @@ func (p *Pages) askBefore(w http.ResponseWriter, r *http.Request, text string) e
 }
 
 func (p *Pages) revokeBefore(w http.ResponseWriter, r *http.Request) error {
-	id, drain := idOf(r), atoi(r.PostForm.Get("drain"), 0)
+	id := idOf(r)
+	drain := atoi(r.PostForm.Get("drain"), 0)
 	text := r.PostForm.Get("before")
 	before, err := time.Parse(time.RFC3339, text)
 	if err != nil {

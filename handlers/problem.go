@@ -140,7 +140,8 @@ func problemOf(ctx context.Context, log *slog.Logger, err error) *Problem {
 		ready.RequestID = control.ActorFrom(ctx).RequestID
 		return ready
 	}
-	requestID, problems := control.ActorFrom(ctx).RequestID, control.Problems(err)
+	requestID := control.ActorFrom(ctx).RequestID
+	problems := control.Problems(err)
 	if len(problems) == 0 || problems[0].Kind == control.KindInternal {
 		if ctx.Err() == nil {
 			log.ErrorContext(ctx, "request failed", "request", requestID, "error", err)

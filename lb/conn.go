@@ -227,7 +227,8 @@ func (c *conn) opening(b *backend) Opening {
 	with := Opening{TLS: over}
 	if proxy != 0 {
 		h := NewProxyHeader(c.remote, addrPort(c.raw.LocalAddr()), c.state, nil)
-		h.UniqueID, h.Custom = binary.BigEndian.AppendUint64(nil, c.id), c.admission.ProxyFields
+		h.UniqueID = binary.BigEndian.AppendUint64(nil, c.id)
+		h.Custom = c.admission.ProxyFields
 		with.Preface = AppendProxyHeader(nil, proxy, h)
 	}
 	return with
@@ -388,9 +389,12 @@ func (c *conn) tell(kind EventKind) {
 		e.Backend = c.tried
 	}
 	if kind == Refused || kind == Closed {
-		e.Reason, e.Detail, e.Err = c.end.reason, c.end.detail, c.end.err
+		e.Reason = c.end.reason
+		e.Detail = c.end.detail
+		e.Err = c.end.err
 		e.Early = c.early.Load()
-		e.UnackedIn, e.UnackedOut = int64(c.lost.in), int64(c.lost.out)
+		e.UnackedIn = int64(c.lost.in)
+		e.UnackedOut = int64(c.lost.out)
 	}
 	c.mu.Unlock()
 	c.server.cfg.Trace(e)

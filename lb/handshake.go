@@ -222,7 +222,8 @@ func isHTTP(start []byte) bool {
 // refuse tells why the connection may not enter and closes it, so that the client can still read the
 // alert that crypto/tls has sent.
 func (c *conn) refuse(err error) {
-	reason, detail := ReasonOf(err), ""
+	reason := ReasonOf(err)
+	detail := ""
 	var refusal *Refusal
 	if errors.As(err, &refusal) {
 		detail = refusal.Detail

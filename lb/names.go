@@ -217,7 +217,8 @@ func (n *Names) next(now time.Time) (string, *hostName, time.Duration) {
 	var first *hostName
 	for name, h := range n.hosts {
 		if !h.busy && (first == nil || h.due.Before(first.due)) {
-			host, first = name, h
+			host = name
+			first = h
 		}
 	}
 	if first == nil {
@@ -256,11 +257,16 @@ func (n *Names) answer(h *hostName, found []netip.Addr, err error) []string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	defer n.poke()
-	now, before := time.Now(), h.state
-	h.busy, h.due, h.state.Err = false, now.Add(jitter(n.cfg.Interval)), err
+	now := time.Now()
+	before := h.state
+	h.busy = false
+	h.due = now.Add(jitter(n.cfg.Interval))
+	h.state.Err = err
 	switch {
 	case err == nil:
-		h.state.Addresses, h.state.LastGood, h.state.FailsFrom = tidy(found, n.cfg.Network == ""), now, time.Time{}
+		h.state.Addresses = tidy(found, n.cfg.Network == "")
+		h.state.LastGood = now
+		h.state.FailsFrom = time.Time{}
 	case before.Err == nil:
 		h.state.FailsFrom = now
 	}

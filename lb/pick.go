@@ -144,7 +144,8 @@ type queue struct {
 }
 
 func (q *queue) push(w *waiter) {
-	w.prev, w.queued = q.last, true
+	w.prev = q.last
+	w.queued = true
 	if q.last != nil {
 		q.last.next = w
 	} else {
@@ -177,6 +178,8 @@ func (q *queue) remove(w *waiter) {
 	} else {
 		q.last = w.prev
 	}
-	w.prev, w.next, w.queued = nil, nil, false
+	w.prev = nil
+	w.next = nil
+	w.queued = false
 	q.len--
 }

@@ -79,7 +79,8 @@ func (r *roundRobin) reset(_, candidates []*backend) {
 			break
 		}
 	}
-	r.list, r.cursor = candidates, cursor
+	r.list = candidates
+	r.cursor = cursor
 }
 
 func (r *roundRobin) pick(_ pickKey, tried attempts) *backend {

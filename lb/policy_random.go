@@ -16,7 +16,8 @@ type random struct {
 }
 
 func (r *random) reset(_, candidates []*backend) {
-	r.list, r.sums = candidates, make([]float64, len(candidates))
+	r.list = candidates
+	r.sums = make([]float64, len(candidates))
 	sum := 0.0
 	for i, b := range candidates {
 		sum += b.share

@@ -53,7 +53,8 @@ func (r *ranking) down(i int) {
 
 func (r *ranking) swap(i, j int) {
 	r.heap[i], r.heap[j] = r.heap[j], r.heap[i]
-	r.heap[i].rank, r.heap[j].rank = i, j
+	r.heap[i].rank = i
+	r.heap[j].rank = j
 }
 
 // best returns the first open candidate, nil when there is none.
@@ -73,7 +74,8 @@ func (r *ranking) untried(place int, tried attempts) *backend {
 	if b := r.heap[place]; !tried.has(b) {
 		return b
 	}
-	left, right := r.untried(2*place+1, tried), r.untried(2*place+2, tried)
+	left := r.untried(2*place+1, tried)
+	right := r.untried(2*place+2, tried)
 	if left == nil || right != nil && r.before(right, left) {
 		return right
 	}

@@ -408,7 +408,8 @@ func (p *Pool) Stats() PoolStats {
 		}
 	}
 	slices.SortFunc(stats.Removed, func(a, b BackendStats) int { return strings.Compare(a.Addr, b.Addr) })
-	stats.BytesIn, stats.BytesOut = sum.in, sum.out
+	stats.BytesIn = sum.in
+	stats.BytesOut = sum.out
 	return stats
 }
 

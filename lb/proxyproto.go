@@ -100,14 +100,18 @@ func NewProxyHeader(source, destination netip.AddrPort, state tls.ConnectionStat
 	if state.Version == 0 {
 		return h
 	}
-	h.ALPN, h.Authority = state.NegotiatedProtocol, state.ServerName
+	h.ALPN = state.NegotiatedProtocol
+	h.Authority = state.ServerName
 	h.TLS = &ProxyTLS{Version: opensslVersion(state.Version), Cipher: tls.CipherSuiteName(state.CipherSuite), Resumed: state.DidResume}
 	if len(state.PeerCertificates) > 0 {
 		leaf := state.PeerCertificates[0]
-		h.TLS.Verified, h.TLS.CommonName, h.TLS.ClientCert = true, leaf.Subject.CommonName, leaf.Raw
+		h.TLS.Verified = true
+		h.TLS.CommonName = leaf.Subject.CommonName
+		h.TLS.ClientCert = leaf.Raw
 	}
 	if server != nil {
-		h.TLS.SignatureAlgorithm, h.TLS.KeyAlgorithm = opensslSignature(server.SignatureAlgorithm), opensslKey(server.PublicKey)
+		h.TLS.SignatureAlgorithm = opensslSignature(server.SignatureAlgorithm)
+		h.TLS.KeyAlgorithm = opensslKey(server.PublicKey)
 	}
 	return h
 }
@@ -152,9 +156,11 @@ func sameFamily(source, destination netip.AddrPort) (netip.AddrPort, netip.AddrP
 	if !source.IsValid() || !destination.IsValid() {
 		return source, destination, false
 	}
-	from, to := source.Addr().Unmap().WithZone(""), destination.Addr().Unmap().WithZone("")
+	from := source.Addr().Unmap().WithZone("")
+	to := destination.Addr().Unmap().WithZone("")
 	if from.Is4() != to.Is4() {
-		from, to = netip.AddrFrom16(from.As16()), netip.AddrFrom16(to.As16())
+		from = netip.AddrFrom16(from.As16())
+		to = netip.AddrFrom16(to.As16())
 	}
 	return netip.AddrPortFrom(from, source.Port()), netip.AddrPortFrom(to, destination.Port()), true
 }
@@ -218,9 +224,11 @@ func (t *ProxyTLS) value() []byte {
 	if t == nil {
 		return nil
 	}
-	client, verify := byte(pp2ClientSSL), byte(1)
+	client := byte(pp2ClientSSL)
+	verify := byte(1)
 	if t.Verified {
-		client, verify = client|pp2ClientCertSess, 0
+		client |= pp2ClientCertSess
+		verify = 0
 		if !t.Resumed {
 			client |= pp2ClientCertConn
 		}

@@ -68,7 +68,8 @@ func orElse(own, general time.Duration) time.Duration {
 // leaseOver says why the backend's connections have to end now, empty when they may go on.
 func (c *conn) leaseOver(now time.Time) string {
 	c.mu.Lock()
-	lease, routed := c.lease, c.start.Add(c.routed)
+	lease := c.lease
+	routed := c.start.Add(c.routed)
 	c.mu.Unlock()
 	if lease == nil {
 		return ""

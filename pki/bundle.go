@@ -50,9 +50,11 @@ func (b Bundle) Zip() ([]byte, error) {
 }
 
 func (b Bundle) readme() string {
-	host, port := b.Endpoint, ""
+	host := b.Endpoint
+	port := ""
 	if i := strings.LastIndexByte(b.Endpoint, ':'); i >= 0 {
-		host, port = b.Endpoint[:i], b.Endpoint[i+1:]
+		host = b.Endpoint[:i]
+		port = b.Endpoint[i+1:]
 	}
 	host = strings.Trim(host, "[]") // of an IPv6 address; redis-cli wants it bare
 	names := ""

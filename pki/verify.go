@@ -44,7 +44,9 @@ func (v *Verifier) SetRoots(roots ...*x509.Certificate) {
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.roots, v.pool, v.verified = slices.Clone(roots), pool, map[[sha256.Size]byte]string{}
+	v.roots = slices.Clone(roots)
+	v.pool = pool
+	v.verified = map[[sha256.Size]byte]string{}
 }
 
 // Pool lists the trusted authorities, as a hint for clients. It must not be changed.

@@ -167,7 +167,8 @@ func (b *Badger) open() error {
 func openDB(dir string, cfg BadgerConfig) (db *badger.DB, err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			db, err = nil, damaged(dir, fmt.Errorf("%v", r))
+			db = nil
+			err = damaged(dir, fmt.Errorf("%v", r))
 		}
 	}()
 	db, err = badger.Open(badgerOptions(dir, cfg))

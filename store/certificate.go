@@ -194,7 +194,10 @@ func (s *Store) UpdateCertificate(ctx context.Context, authority, serial string,
 		if err := change(&c); err != nil {
 			return err
 		}
-		c.Serial, c.Authority, c.ClientID, c.FrontendID = old.Serial, old.Authority, old.ClientID, old.FrontendID
+		c.Serial = old.Serial
+		c.Authority = old.Authority
+		c.ClientID = old.ClientID
+		c.FrontendID = old.FrontendID
 		if c.indexExpiry() != old.indexExpiry() {
 			tx.Delete(old.indexExpiry())
 			tx.Set(c.indexExpiry(), nil)

@@ -51,7 +51,8 @@ func createClient(tx Txn, c Client) error {
 	if err := absent(tx, key(kindClient, c.UUID), "client"); err != nil {
 		return err
 	}
-	c.Frontends, c.DeletedAt = 0, nil
+	c.Frontends = 0
+	c.DeletedAt = nil
 	return set(tx, key(kindClient, c.UUID), c)
 }
 
@@ -166,7 +167,9 @@ func (s *Store) UpdateClient(ctx context.Context, uuid string, change func(*Clie
 		if err := change(&c); err != nil {
 			return err
 		}
-		c.UUID, c.Frontends, c.DeletedAt = old.UUID, old.Frontends, nil
+		c.UUID = old.UUID
+		c.Frontends = old.Frontends
+		c.DeletedAt = nil
 		return set(tx, key(kindClient, uuid), c)
 	})
 }

@@ -81,13 +81,17 @@ func (q *commitQueue) take(first *pending) []*pending {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	var batch []*pending
-	keys, bytes := 0, 0
+	keys := 0
+	bytes := 0
 	if first != nil {
-		batch, keys, bytes = append(batch, first), len(first.write), first.bytes
+		batch = append(batch, first)
+		keys = len(first.write)
+		bytes = first.bytes
 	}
 	n := 0
 	for _, p := range q.wait {
-		keys, bytes = keys+len(p.write), bytes+p.bytes
+		keys += len(p.write)
+		bytes += p.bytes
 		if len(batch) > 0 && (keys > batchKeys || bytes > batchBytes) {
 			break
 		}
@@ -202,7 +206,8 @@ func (b *Badger) commit(batch []*pending) {
 	}
 	for _, p := range batch {
 		if err != nil {
-			p.rev, p.err = 0, err
+			p.rev = 0
+			p.err = err
 		}
 		close(p.done)
 	}

@@ -135,7 +135,8 @@ func (s *Store) UpdateFrontend(ctx context.Context, clientID, uuid string, chang
 		if err := change(&f); err != nil {
 			return err
 		}
-		f.UUID, f.ClientID = old.UUID, old.ClientID
+		f.UUID = old.UUID
+		f.ClientID = old.ClientID
 		return replaceFrontend(tx, old, f)
 	})
 }

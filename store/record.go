@@ -72,7 +72,8 @@ func (s *Store) Snapshot(ctx context.Context) (Snapshot, error) {
 
 func (s Snapshot) withoutDeleted() Snapshot {
 	live := make(map[string]bool, len(s.Clients))
-	clients, frontends := s.Clients[:0], s.Frontends[:0]
+	clients := s.Clients[:0]
+	frontends := s.Frontends[:0]
 	for _, c := range s.Clients {
 		if c.DeletedAt == nil {
 			live[c.UUID] = true
@@ -84,7 +85,8 @@ func (s Snapshot) withoutDeleted() Snapshot {
 			frontends = append(frontends, f)
 		}
 	}
-	s.Clients, s.Frontends = clients, frontends
+	s.Clients = clients
+	s.Frontends = frontends
 	return s
 }
 
@@ -167,7 +169,8 @@ func decodeChange[T any](change Change) (*T, error) {
 // kindOf returns the kind of a record's key and the ids in it, or no kind for keys of other things.
 func kindOf(key string) (Kind, []string) {
 	parts := strings.Split(key, "/")
-	kind, ids := Kind(parts[0]), parts[1:]
+	kind := Kind(parts[0])
+	ids := parts[1:]
 	switch {
 	case kind == KindClient && len(ids) == 1,
 		kind == KindFrontend && len(ids) == 2,
@@ -183,7 +186,8 @@ func deletedOf(kind Kind, ids []string) Deleted {
 	case KindFrontend:
 		gone.Frontend = ids[1]
 	case KindCertificate:
-		gone.Serial, gone.Authority = ids[1], ids[2]
+		gone.Serial = ids[1]
+		gone.Authority = ids[2]
 	}
 	return gone
 }

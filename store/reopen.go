@@ -106,7 +106,8 @@ func (b *Badger) shut() error {
 		}
 		time.Sleep(time.Millisecond)
 	}
-	db, closed := b.db, make(chan error, 1)
+	db := b.db
+	closed := make(chan error, 1)
 	b.db = nil
 	go func() { // Badger waits in it for as long as it cannot write its tables
 		defer func() {
@@ -154,6 +155,7 @@ func (b *Badger) openAgain() error {
 	b.log.jump(revision)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.failed, b.broken = nil, make(chan struct{})
+	b.failed = nil
+	b.broken = make(chan struct{})
 	return nil
 }

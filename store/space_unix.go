@@ -21,7 +21,8 @@ func freeSpace(dir string) (int64, error) {
 		}
 		break
 	}
-	blocks, size := uint64(max(0, int64(fs.Bavail))), uint64(fs.Bsize)
+	blocks := uint64(max(0, int64(fs.Bavail)))
+	size := uint64(fs.Bsize)
 	if blocks > math.MaxInt64/size {
 		return math.MaxInt64, nil
 	}

@@ -23,7 +23,8 @@ const garbageShare = 0.5
 // at the free space, and opens the database again after a commit has failed. An error means that it
 // could not: nothing can be read or written any more. Stop it before Close.
 func (b *Badger) Run(ctx context.Context) error {
-	space, garbage := time.NewTicker(spaceEvery), time.NewTicker(b.cfg.Upkeep)
+	space := time.NewTicker(spaceEvery)
+	garbage := time.NewTicker(b.cfg.Upkeep)
 	defer space.Stop()
 	defer garbage.Stop()
 	for {
@@ -105,9 +106,11 @@ func (b *Badger) noteRefused(err error) {
 	}
 	b.mu.Lock()
 	b.refused++
-	count, due := b.refused, time.Since(b.saidAt) >= refusedEvery
+	count := b.refused
+	due := time.Since(b.saidAt) >= refusedEvery
 	if due {
-		b.refused, b.saidAt = 0, time.Now()
+		b.refused = 0
+		b.saidAt = time.Now()
 	}
 	b.mu.Unlock()
 	if due {

@@ -118,7 +118,10 @@ func (l *changeLog) jump(revision uint64) {
 		return
 	}
 	l.first += uint64(len(l.entries)) + 1
-	l.entries, l.bytes, l.floor, l.revision = nil, 0, revision, revision
+	l.entries = nil
+	l.bytes = 0
+	l.floor = revision
+	l.revision = revision
 	close(l.more)
 	l.more = make(chan struct{})
 }
@@ -151,7 +154,8 @@ func (l *changeLog) after(w *Watcher) (change Change, found bool, more <-chan st
 	}
 	if w.resync || w.next < l.first {
 		w.resync = false
-		w.next, w.from = l.first+uint64(len(l.entries)), l.revision
+		w.next = l.first + uint64(len(l.entries))
+		w.from = l.revision
 		return Change{Revision: l.revision, Resync: true}, true, nil, nil
 	}
 	for i := int(w.next - l.first); i < len(l.entries); i++ {

@@ -13,7 +13,8 @@ func count[T int | int64](n T) string {
 	s := strconv.FormatInt(int64(n), 10)
 	sign := ""
 	if s[0] == '-' {
-		sign, s = "-", s[1:]
+		sign = "-"
+		s = s[1:]
 	}
 	var b strings.Builder
 	for i, r := range s {
@@ -86,7 +87,8 @@ func length(d time.Duration) string {
 	case d < time.Hour:
 		return strconv.Itoa(int(d/time.Minute)) + " min"
 	case d < 48*time.Hour:
-		h, m := int(d/time.Hour), int(d%time.Hour/time.Minute)
+		h := int(d / time.Hour)
+		m := int(d % time.Hour / time.Minute)
 		if m == 0 {
 			return strconv.Itoa(h) + " h"
 		}

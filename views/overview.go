@@ -39,7 +39,8 @@ func checklistSteps(p ChecklistProps) []checkStep {
 		case done:
 			list[i+1].class = "done"
 		case next:
-			list[i+1].class, next = "next", false
+			list[i+1].class = "next"
+			next = false
 		}
 	}
 	return list

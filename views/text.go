@@ -361,7 +361,8 @@ func stateWord(state string) string {
 
 // routeSummary says how many routes of a frontend answer.
 func routeSummary(f Frontend) string {
-	up, down := 0, 0
+	up := 0
+	down := 0
 	for _, r := range f.Routes {
 		switch r.State {
 		case "up":

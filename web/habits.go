@@ -59,7 +59,10 @@ func (s *Server) notFound(routes chi.Routes) http.HandlerFunc {
 		short := strings.TrimRight(r.URL.Path, "/")
 		if short != r.URL.Path && len(short) > 1 && short[1] != '/' && len(allowed(routes, short)) > 0 {
 			target := *r.URL
-			target.Scheme, target.Host, target.Path, target.RawPath = "", "", short, ""
+			target.Scheme = ""
+			target.Host = ""
+			target.Path = short
+			target.RawPath = ""
 			http.Redirect(w, r, target.String(), http.StatusPermanentRedirect)
 			return
 		}

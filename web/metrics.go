@@ -70,7 +70,8 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), readyTimeout)
 	defer cancel()
-	m, out := c.metrics(ctx), sink(ch)
+	m := c.metrics(ctx)
+	out := sink(ch)
 	out.gauge(buildInfo, 1, c.version, runtime.Version())
 	out.counter(accepted, float64(m.Accepted))
 	out.gauge(connections, float64(m.Connections))

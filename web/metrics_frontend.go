@@ -33,7 +33,8 @@ var (
 )
 
 func (s sink) frontend(f *control.FrontendMetrics) {
-	client, id := f.ClientID, f.ID
+	client := f.ClientID
+	id := f.ID
 	s.gauge(frontendInfo, 1, client, id, strings.ToValidUTF8(f.Name, "?"))
 	s.gauge(frontendState, 1, client, id, string(f.State))
 	s.gauge(frontendActive, float64(f.Active), client, id)

@@ -98,7 +98,8 @@ func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 // logAccess writes a line for each request: the path only, as a query may hold what people typed.
 func (s *Server) logAccess(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		started, rec := time.Now(), &recorder{ResponseWriter: w}
+		started := time.Now()
+		rec := &recorder{ResponseWriter: w}
 		defer func() {
 			a := control.ActorFrom(r.Context())
 			s.log.DebugContext(r.Context(), "request", "method", r.Method, "path", r.URL.Path, "status", rec.status,
@@ -182,7 +183,9 @@ func (s *Server) identify(next http.Handler) http.Handler {
 		}
 		if who.ClientID != "" {
 			a := control.ActorFrom(r.Context())
-			a.ClientID, a.Admin, a.Session = who.ClientID, who.Admin, who.Session
+			a.ClientID = who.ClientID
+			a.Admin = who.Admin
+			a.Session = who.Session
 			r = r.WithContext(control.WithActor(r.Context(), a))
 		}
 		next.ServeHTTP(w, r)

@@ -100,7 +100,8 @@ func (s *Server) tlsConfig() *tls.Config {
 	cfg := base.Clone()
 	cfg.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 		speaks := func(protocol string) bool { return slices.Contains(base.NextProtos, protocol) }
-		browser, old := isBrowser(hello), len(hello.SupportedProtos) > 0 && !slices.ContainsFunc(hello.SupportedProtos, speaks)
+		browser := isBrowser(hello)
+		old := len(hello.SupportedProtos) > 0 && !slices.ContainsFunc(hello.SupportedProtos, speaks)
 		if !browser && !old {
 			return nil, nil
 		}

@@ -67,7 +67,9 @@ func (l *Live) load(ctx context.Context) error {
 
 // replace makes the index equal to the snapshot: what is not in it any more is removed.
 func (l *Live) replace(s store.Snapshot) {
-	clients, frontends, certificates := map[string]bool{}, map[string]bool{}, map[CertificateKey]bool{}
+	clients := map[string]bool{}
+	frontends := map[string]bool{}
+	certificates := map[CertificateKey]bool{}
 	for _, r := range s.Clients {
 		clients[r.UUID] = true
 		l.putClient(r)
@@ -177,7 +179,9 @@ func (l *Live) putFrontend(r store.Frontend) {
 	state := &frontend{record: r}
 	state.addresses, state.failing = l.expand(r)
 	if old, known := l.frontends.get(r.UUID); known {
-		state.pool, state.limit, state.seen = old.pool, old.limit, old.seen
+		state.pool = old.pool
+		state.limit = old.limit
+		state.seen = old.seen
 		state.tls = l.routeTLSOf(r.Options.RouteTLS, old.tls)
 		state.pool.Update(l.poolOf(state))
 		if old.record.AccessKey != r.AccessKey {
@@ -185,7 +189,9 @@ func (l *Live) putFrontend(r store.Frontend) {
 		}
 	} else {
 		state.tls = l.routeTLSOf(r.Options.RouteTLS, nil)
-		state.pool, state.limit, state.seen = lb.NewPool(l.poolOf(state)), &lb.Limit{}, &sightings{}
+		state.pool = lb.NewPool(l.poolOf(state))
+		state.limit = &lb.Limit{}
+		state.seen = &sightings{}
 	}
 	applyLimits(state.limit, r.Options)
 	l.setFrontend(state)
@@ -298,7 +304,8 @@ func (l *Live) WaitFor(ctx context.Context, rev uint64) error {
 	defer cancel()
 	for {
 		l.mu.Lock()
-		applied, moved := l.applied, l.moved
+		applied := l.applied
+		moved := l.moved
 		l.mu.Unlock()
 		if applied >= rev {
 			return nil

@@ -76,7 +76,8 @@ func (j *journal) makeRoom() {
 	var since time.Time
 	for id, r := range j.clients {
 		if at := r.last().At; quiet == "" || at.Before(since) {
-			quiet, since = id, at
+			quiet = id
+			since = at
 		}
 	}
 	delete(j.clients, quiet)
@@ -206,7 +207,8 @@ func (l *Live) trace(e lb.Event) {
 }
 
 func (l *Live) sawFirstByte(b *Bearer, e lb.Event) {
-	seen, route := b.frontend.seen, e.Backend
+	seen := b.frontend.seen
+	route := e.Backend
 	seen.route.Store(&route)
 	seen.took.Store(int64(e.Duration))
 	seen.firstByte.Store(l.cfg.Now().UnixNano())

@@ -65,7 +65,8 @@ type clientLimits struct {
 func newClientLimits(l Limits, old *clientLimits) *clientLimits {
 	fresh := &clientLimits{Limits: l, connections: &lb.Limit{}}
 	if old != nil {
-		fresh.connections, fresh.requests = old.connections, old.requests
+		fresh.connections = old.connections
+		fresh.requests = old.requests
 	}
 	fresh.connections.SetMax(max(0, l.Connections))
 	fresh.connections.SetRate(max(0, l.ConnectionsPerSecond))

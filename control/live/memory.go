@@ -22,7 +22,8 @@ func (l *Live) HandBack(ctx context.Context) error {
 	return every(ctx, quietCheck, func() {
 		accepted := l.balancer.Stats().Accepted
 		if accepted != seen {
-			seen, quiet = accepted, 0
+			seen = accepted
+			quiet = 0
 			return
 		}
 		if quiet++; quiet == quietAfter && accepted-collected >= worthwhile {

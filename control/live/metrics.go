@@ -75,7 +75,8 @@ func (l *Live) Metrics() Metrics {
 }
 
 func (f *frontend) metrics() FrontendMetrics {
-	stats, meter := f.pool.Stats(), &f.seen.meter
+	stats := f.pool.Stats()
+	meter := &f.seen.meter
 	m := FrontendMetrics{
 		ID: f.record.UUID, ClientID: f.record.ClientID, Name: f.record.Name, State: f.state(f.routeStatuses(stats.Backends)),
 		Active: stats.Active, Waiting: stats.Waiting, Accepted: meter.accepted.Load(),
@@ -96,7 +97,8 @@ func (f *frontend) metrics() FrontendMetrics {
 
 // certificateMetrics sums up by frontend the certificates that are neither revoked nor expired.
 func (l *Live) certificateMetrics() map[string]CertificateMetrics {
-	now, all := l.cfg.Now(), map[string]CertificateMetrics{}
+	now := l.cfg.Now()
+	all := map[string]CertificateMetrics{}
 	l.certificates.each(func(_ CertificateKey, cert *Certificate) {
 		if cert.Revoked || !now.Before(cert.NotAfter) {
 			return

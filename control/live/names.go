@@ -131,7 +131,8 @@ func (n *names) forgetUnused(ctx context.Context, used map[string]bool) {
 
 // expand looks up what the routes of a frontend stand for now, and which names do not resolve.
 func (l *Live) expand(f store.Frontend) (addresses, map[string]lb.NameState) {
-	all, failing := make(addresses, len(f.Routes)), map[string]lb.NameState{}
+	all := make(addresses, len(f.Routes))
+	failing := map[string]lb.NameState{}
 	dests := make([]string, 0, len(f.Routes))
 	for _, r := range f.Routes {
 		dests = append(dests, r.Dest)

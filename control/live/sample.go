@@ -40,13 +40,18 @@ func (h *history) add(now time.Time, active int, total, in, out int64) bool {
 	s := Sample{At: now, Active: active}
 	if h.started {
 		seconds := sampleEvery.Seconds()
-		s.New, s.In, s.Out = float64(total-h.total)/seconds, float64(in-h.in)/seconds, float64(out-h.out)/seconds
+		s.New = float64(total-h.total) / seconds
+		s.In = float64(in-h.in) / seconds
+		s.Out = float64(out-h.out) / seconds
 	}
 	moved := h.started && (total != h.total || in != h.in || out != h.out)
 	if n := len(h.samples); n > 0 && h.samples[n-1].Active != active {
 		moved = true
 	}
-	h.total, h.in, h.out, h.started = total, in, out, true
+	h.total = total
+	h.in = in
+	h.out = out
+	h.started = true
 	if len(h.samples) >= samplesKept {
 		copy(h.samples, h.samples[1:])
 		h.samples = h.samples[:samplesKept-1]

@@ -102,7 +102,10 @@ func (f *frontend) status() Status {
 	s.Routes = f.routeStatuses(stats.Backends)
 	for _, b := range stats.Removed {
 		gone := routeStatus(store.Route{Dest: b.Addr, Weight: b.Weight, Backup: b.Backup}, stats.Removed)
-		gone.State, gone.Reason, gone.Detail, gone.Since = StateDraining, "", "", time.Time{}
+		gone.State = StateDraining
+		gone.Reason = ""
+		gone.Detail = ""
+		gone.Since = time.Time{}
 		s.Removed = append(s.Removed, gone)
 	}
 	s.State = f.state(s.Routes)
@@ -123,7 +126,9 @@ func (s RouteStatus) withName(failing lb.NameState) RouteStatus {
 	if failing.Err == nil || s.Reason != "" && s.Reason != string(lb.ReasonBackendDNS) || s.State == StateDraining || s.State == StateMaintenance {
 		return s
 	}
-	s.Reason, s.Detail, s.Since = string(lb.ReasonBackendDNS), "the name does not resolve: "+lookUpError(failing.Err), failing.FailsFrom
+	s.Reason = string(lb.ReasonBackendDNS)
+	s.Detail = "the name does not resolve: " + lookUpError(failing.Err)
+	s.Since = failing.FailsFrom
 	if len(failing.Addresses) == 0 {
 		s.State = StateDown
 	} else {
@@ -144,11 +149,18 @@ func (f *frontend) routeStatus(route store.Route, backends []lb.BackendStats) Ro
 		one.Dest = addr
 		s := routeStatus(one, backends)
 		sum.Addresses = append(sum.Addresses, s)
-		sum.Active, sum.Total, sum.Failed = sum.Active+s.Active, sum.Total+s.Total, sum.Failed+s.Failed
-		sum.BytesIn, sum.BytesOut = sum.BytesIn+s.BytesIn, sum.BytesOut+s.BytesOut
-		sum.ConnectTime, sum.ClosesAt = max(sum.ConnectTime, s.ConnectTime), s.ClosesAt
+		sum.Active += s.Active
+		sum.Total += s.Total
+		sum.Failed += s.Failed
+		sum.BytesIn += s.BytesIn
+		sum.BytesOut += s.BytesOut
+		sum.ConnectTime = max(sum.ConnectTime, s.ConnectTime)
+		sum.ClosesAt = s.ClosesAt
 		if i == 0 || usability[s.State] > usability[sum.State] {
-			sum.State, sum.Reason, sum.Detail, sum.Since = s.State, s.Reason, s.Detail, s.Since
+			sum.State = s.State
+			sum.Reason = s.Reason
+			sum.Detail = s.Detail
+			sum.Since = s.Since
 		}
 	}
 	return sum
@@ -164,8 +176,12 @@ func routeStatus(route store.Route, all []lb.BackendStats) RouteStatus {
 		return status
 	}
 	b := all[i]
-	status.Active, status.Total, status.Failed = b.Active, b.Total, b.Failed
-	status.BytesIn, status.BytesOut, status.ConnectTime = b.BytesIn, b.BytesOut, b.ConnectTime
+	status.Active = b.Active
+	status.Total = b.Total
+	status.Failed = b.Failed
+	status.BytesIn = b.BytesIn
+	status.BytesOut = b.BytesOut
+	status.ConnectTime = b.ConnectTime
 	status.State, status.Reason, status.Since = routeState(b)
 	if status.Reason != "" {
 		status.Detail = b.Health.Detail
@@ -199,11 +215,13 @@ func (f *frontend) state(routes []RouteStatus) State {
 	if !f.record.Active {
 		return StateOff
 	}
-	down, tried := 0, 0
+	down := 0
+	tried := 0
 	for _, r := range routes {
 		switch r.State {
 		case StateDown, StateEjected:
-			down, tried = down+1, tried+1
+			down += 1
+			tried += 1
 		case StateUp:
 			tried++
 		}

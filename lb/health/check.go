@@ -278,16 +278,22 @@ func (p *probe) unexpected(detail string, err error) error {
 
 // brokeOff explains why a connection that had come about said nothing more.
 func (p *probe) brokeOff(err error) error {
-	reason, detail := ReasonReset, "the connection broke"
+	reason := ReasonReset
+	detail := "the connection broke"
 	switch {
 	case errors.Is(p.ctx.Err(), context.Canceled):
-		reason, detail, err = ReasonInternal, "cancelled", p.ctx.Err()
+		reason = ReasonInternal
+		detail = "cancelled"
+		err = p.ctx.Err()
 	case p.ctx.Err() != nil, errors.Is(err, os.ErrDeadlineExceeded):
-		reason, detail = ReasonTimeout, "no answer in "+p.waited()
+		reason = ReasonTimeout
+		detail = "no answer in " + p.waited()
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		reason, detail = ReasonClosed, "closed without an answer"
+		reason = ReasonClosed
+		detail = "closed without an answer"
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
-		reason, detail = ReasonReset, "connection reset"
+		reason = ReasonReset
+		detail = "connection reset"
 	}
 	return &Failure{Reason: reason, Detail: detail, Err: err}
 }
@@ -301,7 +307,8 @@ func (p *probe) dialFailed(err error) error {
 	var errno syscall.Errno
 	switch {
 	case errors.Is(p.ctx.Err(), context.Canceled):
-		reason, detail = ReasonInternal, "cancelled"
+		reason = ReasonInternal
+		detail = "cancelled"
 	case reason == ReasonPolicy:
 		detail = "this server does not allow the address"
 	case errors.As(err, &dns) && dns.IsNotFound:
@@ -309,7 +316,8 @@ func (p *probe) dialFailed(err error) error {
 	case errors.As(err, &dns):
 		detail = "the name could not be looked up"
 	case errors.As(err, &malformed):
-		reason, detail = ReasonDNS, "the address is not host:port"
+		reason = ReasonDNS
+		detail = "the address is not host:port"
 	case errors.As(err, &errno) && errno != syscall.ETIMEDOUT:
 		detail = errno.Error()
 	case reason == ReasonTimeout:

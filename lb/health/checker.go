@@ -73,7 +73,8 @@ func NewChecker(cfg Config) *Checker {
 	c := &Checker{cfg: cfg, owners: map[any]map[string]*target{}}
 	c.probe = func(ctx context.Context, t Target) error { return t.Check.Probe(ctx, cfg.Dial, t.Addr) }
 	for _, l := range c.lanes() {
-		l.wake, l.jobs = make(chan struct{}, 1), make(chan *target)
+		l.wake = make(chan struct{}, 1)
+		l.jobs = make(chan *target)
 	}
 	return c
 }
@@ -102,7 +103,8 @@ type target struct {
 func (c *Checker) Set(owner any, targets []Target) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	before, now := c.owners[owner], time.Now()
+	before := c.owners[owner]
+	now := time.Now()
 	after := make(map[string]*target, len(targets))
 	for _, wanted := range targets {
 		if wanted.Check.Kind == None || after[wanted.Addr] != nil {
@@ -168,7 +170,8 @@ func (c *Checker) hurry(t *target, l *lane) {
 	if !busy {
 		heap.Remove(&t.lane.due, t.index)
 	}
-	t.lane, t.again = l, busy
+	t.lane = l
+	t.again = busy
 	if !busy {
 		c.schedule(t, time.Time{})
 	}
@@ -249,7 +252,8 @@ func (c *Checker) check(ctx context.Context, t *target) {
 func (c *Checker) begin(t *target) (Target, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	t.again, t.stale = false, false
+	t.again = false
+	t.stale = false
 	return t.Target, !t.gone
 }
 
@@ -264,10 +268,12 @@ func (c *Checker) conclude(t *target, began time.Time, err error) (Result, bool)
 	r.Took = r.At.Sub(began)
 	var failure *Failure
 	if errors.As(err, &failure) {
-		r.Reason, r.Detail = failure.Reason, failure.Detail
+		r.Reason = failure.Reason
+		r.Detail = failure.Detail
 	}
 	r.Changed = t.judge(err == nil, r.At)
-	r.Up, r.Since = t.up, t.since
+	r.Up = t.up
+	r.Since = t.since
 	t.lane = &c.quick
 	if r.Took >= slowCheck {
 		t.lane = &c.slow
@@ -289,7 +295,10 @@ func (t *target) judge(passed bool, at time.Time) bool {
 	if t.known && t.contrary < needed {
 		return false
 	}
-	t.known, t.up, t.since, t.contrary = true, passed, at, 0
+	t.known = true
+	t.up = passed
+	t.since = at
+	t.contrary = 0
 	return true
 }
 

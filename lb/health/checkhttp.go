@@ -35,7 +35,9 @@ func (c Check) validateHTTP() error {
 
 // request is written by hand because net/http would bring an HTTP server along.
 func (c Check) request(addr string) []byte {
-	method, path, host := c.Method, c.Path, c.Host
+	method := c.Method
+	path := c.Path
+	host := c.Host
 	if method == "" {
 		method = "GET"
 	}

@@ -122,7 +122,8 @@ func (o options) config() (*tls.Config, error) {
 
 // files finds the certificate and its key. A key that is not named lies beside its certificate.
 func (o options) files() (cert, key string, err error) {
-	cert, key = o.cert, o.key
+	cert = o.cert
+	key = o.key
 	if cert == "" {
 		for _, folder := range o.folders {
 			if exists(filepath.Join(folder, "cert.pem")) && (key != "" || exists(filepath.Join(folder, "key.pem"))) {

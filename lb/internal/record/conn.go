@@ -90,7 +90,8 @@ func (s *Conn) park() {
 
 func (s *Conn) release() {
 	s.block.Free()
-	s.block, s.have = nil, 0
+	s.block = nil
+	s.have = 0
 }
 
 // Receive waits for data and passes all that has come to deliver, in one piece. It returns io.EOF after
@@ -134,7 +135,8 @@ func (s *Conn) openAll(deliver func([]byte) error) (delivered bool, err error) {
 	s.room() // what the handshake left over is in no block yet
 	plain := takeBlock(s.have > smallBlock)
 	defer plain.Free()
-	filled, done := 0, 0
+	filled := 0
+	done := 0
 	for s.closed == nil {
 		record := s.nextRecord(done)
 		if record == nil {
@@ -253,7 +255,8 @@ func (s *Conn) takeHandshake(data []byte) {
 		return
 	}
 	wantsAnswer := s.update[keyUpdateLength-1] == 1
-	s.update, s.useless = nil, 0
+	s.update = nil
+	s.useless = 0
 	if s.updates++; s.updates > updateBurst+s.moved.Load()/updateBytes {
 		s.fail(Violation{alertUnexpectedMessage, "too many KeyUpdates"})
 		return

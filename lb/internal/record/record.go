@@ -108,7 +108,9 @@ func (k *trafficKey) seal(dst, plaintext []byte, contentType byte) int {
 	behind := inner[n]
 	inner[n] = contentType
 	header := dst[:recordHeader]
-	header[0], header[1], header[2] = typeApplication, 3, 3
+	header[0] = typeApplication
+	header[1] = 3
+	header[2] = 3
 	binary.BigEndian.PutUint16(header[3:], uint16(n+1+k.aead.Overhead()))
 	k.aead.Seal(dst[recordHeader:recordHeader], k.nextNonce(), inner, header)
 	inner[n] = behind

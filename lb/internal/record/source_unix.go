@@ -54,14 +54,16 @@ func (s *source) attempt(fd uintptr) bool {
 		n, err := unix.Read(int(fd), p)
 		switch err {
 		case nil:
-			s.n, s.err = n, nil
+			s.n = n
+			s.err = nil
 		case unix.EINTR:
 			continue
 		case unix.EAGAIN:
 			s.park()
 			return false
 		default:
-			s.n, s.err = 0, err
+			s.n = 0
+			s.err = err
 		}
 		return true
 	}

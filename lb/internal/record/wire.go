@@ -57,7 +57,8 @@ func (w *Wire) Read(p []byte) (int, error) {
 		return 0, err
 	}
 	n := copy(p, w.in.Data[w.start:min(w.end, w.start+w.left)])
-	w.start, w.left = w.start+n, w.left-n
+	w.start += n
+	w.left -= n
 	if w.through && w.start == w.end {
 		w.in.Free()
 		w.in = nil
@@ -164,7 +165,11 @@ func (k keyLog) Write(line []byte) (int, error) {
 // Pass ends overhearing; crypto/tls goes on.
 func (w *Wire) Pass() error {
 	err := w.Flush()
-	w.through, w.written, w.sent, w.client, w.server = true, nil, 0, nil, nil
+	w.through = true
+	w.written = nil
+	w.sent = 0
+	w.client = nil
+	w.server = nil
 	return err
 }
 
@@ -175,9 +180,16 @@ func (w *Wire) finish() (beyond, tickets []byte) {
 		beyond = bytes.Clone(w.in.Data[w.start:w.end])
 	}
 	w.in.Free()
-	w.in, w.start, w.end, w.left = nil, 0, 0, 0
+	w.in = nil
+	w.start = 0
+	w.end = 0
+	w.left = 0
 	tickets = bytes.Clone(w.written[w.sent:])
-	w.through, w.written, w.sent, w.client, w.server = true, nil, 0, nil, nil
+	w.through = true
+	w.written = nil
+	w.sent = 0
+	w.client = nil
+	w.server = nil
 	return beyond, tickets
 }
 
