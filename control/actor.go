@@ -76,11 +76,11 @@ const (
 // administers lists what only the administrator may do.
 var administers = map[action]bool{actAdminRead: true, actAdminDisable: true, actAdminDelete: true, actAdminReset: true, actAdminInvite: true, actAdminLimits: true}
 
-// open lists what nobody may do; everything else needs a client.
-var open = map[action]bool{actClientCreate: true, actClientAuth: true, actSessionCreate: true}
+// openToStrangers lists what nobody in particular may do; everything else needs a client.
+var openToStrangers = map[action]bool{actClientCreate: true, actClientAuth: true, actSessionCreate: true}
 
-// reads lists what changes nothing and is therefore not logged.
-var reads = map[action]bool{
+// readsOnly lists what changes nothing and is therefore not logged.
+var readsOnly = map[action]bool{
 	actClientRead: true, actAdminRead: true, actFrontendRead: true, actCertificateRead: true,
 	actRouteCheck: true, actConnectionActivity: true, actConnectionList: true,
 }
@@ -94,7 +94,7 @@ func (c *Control) may(ctx context.Context, act action, object string) (Actor, er
 		c.log.LogAttrs(ctx, slog.LevelInfo, "refused", c.auditAttrs(a, act, object)...)
 		return a, err
 	}
-	if !reads[act] {
+	if !readsOnly[act] {
 		c.log.LogAttrs(ctx, slog.LevelInfo, "operation", c.auditAttrs(a, act, object)...)
 	}
 	return a, nil
@@ -103,7 +103,7 @@ func (c *Control) may(ctx context.Context, act action, object string) (Actor, er
 var errDisabled = &Error{Kind: KindForbidden, Message: "This client is disabled. Ask the administrator."}
 
 func (c *Control) permitted(a Actor, act action) error {
-	if open[act] {
+	if openToStrangers[act] {
 		return nil
 	}
 	if a.ClientID == "" {

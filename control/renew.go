@@ -98,12 +98,12 @@ func (c *Control) Renew(ctx context.Context, r IssueRequest) (Issued, error) {
 }
 
 // holder is who has the key of a certificate, if that is good now. It is asked as the data plane asks.
-func (c *Control) holder(leaf *x509.Certificate) (*live.Bearer, error) {
+func (c *Control) holder(leaf *x509.Certificate) (*live.Holder, error) {
 	refuse := func(message string) error { return &Error{Kind: KindForbidden, Message: message} }
 	if leaf == nil {
 		return nil, refuse("Connect with the certificate that is to be renewed, and its key.")
 	}
-	b, reason := c.live.Holder(leaf)
+	b, reason := c.live.HolderOf(leaf)
 	switch reason {
 	case "":
 		return b, nil

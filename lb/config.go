@@ -37,7 +37,7 @@ type Config struct {
 
 	// Trace hears of every connection: once Refused, or else Accepted, then Routed and FirstByte or
 	// EarlyClosed if it comes so far, then Closed; and Dialled for each backend that is tried. It is called
-	// from many goroutines and must not block. Nil is nobody.
+	// from many goroutines and must not block. Nil is not called.
 	Trace func(Event)
 }
 

@@ -31,11 +31,11 @@ type NamesConfig struct {
 	// not call back. Nil knows nothing.
 	Recall func(host string) ([]netip.Addr, time.Time)
 	// Answered hears of each look-up that changes what is known about a name: other addresses, or the first
-	// one that fails or succeeds. It is called before Changed, as that one is. Nil is nobody.
+	// one that fails or succeeds. It is called before Changed, as that one is. Nil is not called.
 	Answered func(host string, state NameState)
 	// Changed hears of every key one of whose names has other addresses than before, the first ones
 	// included, or begins or ceases to fail. It is called by one goroutine at a time, and may still come for a key that Set has just
-	// dropped. It may call every method but Run, and should not block: look-ups wait for it. Nil is nobody.
+	// dropped. It may call every method but Run, and should not block: look-ups wait for it. Nil is not called.
 	Changed func(key string)
 }
 

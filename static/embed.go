@@ -6,7 +6,8 @@
 //
 // The script is the files of js/ joined in the order of their names into one
 // module. A part neither imports nor exports: each one is put into a block of
-// its own, so its names stay private, and parts talk through events of the
+// its own, so its names stay private. The first part, 00-shared.js, is in no
+// block: what it declares is for all. Parts talk through events of the
 // document ("xlb:swap" after new markup came in, "xlb:say" for a text to
 // announce, "xlb:pause" to pause the live updates). Lines that are only a
 // comment are left out of the result, therefore no template literal or block
@@ -181,7 +182,7 @@ var (
 // joinCSS joins the style sheets and takes out comments and idle white space.
 // Strings in them therefore hold no braces, semicolons or runs of spaces.
 func joinCSS(src fs.FS) ([]byte, error) {
-	text, err := readAll(src, "css/*.css", func(b *bytes.Buffer, data []byte) { b.Write(data) })
+	text, err := readAll(src, "css/*.css", func(b *bytes.Buffer, _ string, data []byte) { b.Write(data) })
 	if err != nil {
 		return nil, err
 	}
@@ -194,8 +195,11 @@ func joinCSS(src fs.FS) ([]byte, error) {
 }
 
 func joinJS(src fs.FS) ([]byte, error) {
-	return readAll(src, "js/*.js", func(b *bytes.Buffer, data []byte) {
-		b.WriteString("{\n")
+	return readAll(src, "js/*.js", func(b *bytes.Buffer, name string, data []byte) {
+		isShared := path.Base(name) == "00-shared.js"
+		if !isShared {
+			b.WriteString("{\n")
+		}
 		for line := range strings.Lines(string(data)) {
 			line = strings.TrimSpace(line)
 			if line == "" || strings.HasPrefix(line, "//") {
@@ -204,11 +208,13 @@ func joinJS(src fs.FS) ([]byte, error) {
 			b.WriteString(line)
 			b.WriteByte('\n')
 		}
-		b.WriteString("}\n")
+		if !isShared {
+			b.WriteString("}\n")
+		}
 	})
 }
 
-func readAll(src fs.FS, pattern string, join func(*bytes.Buffer, []byte)) ([]byte, error) {
+func readAll(src fs.FS, pattern string, join func(b *bytes.Buffer, name string, data []byte)) ([]byte, error) {
 	names, err := fs.Glob(src, pattern) // sorted by name
 	if err != nil {
 		return nil, err
@@ -222,7 +228,7 @@ func readAll(src fs.FS, pattern string, join func(*bytes.Buffer, []byte)) ([]byt
 		if err != nil {
 			return nil, err
 		}
-		join(&b, data)
+		join(&b, name, data)
 	}
 	return b.Bytes(), nil
 }

@@ -20,6 +20,7 @@ func sample() fstest.MapFS {
 		"vendor/.gitkeep": {},
 		"css/01-a.css":    {Data: []byte("/* x */\na {\n  color: red;\n}\n")},
 		"css/02-b.css":    {Data: []byte("b { margin: 0 }\n")},
+		"js/00-shared.js": {Data: []byte("// for all\nconst y = 0;\n")},
 		"js/a.js":         {Data: []byte("// a\nconst x = 1;\n")},
 		"js/b.js":         {Data: []byte("\tconst x = 2;\n")},
 	}
@@ -30,7 +31,7 @@ func TestJoin(t *testing.T) {
 	if got, want := string(s.byName["app.css"].Data), "a{color:red}b{margin:0}\n"; got != want {
 		t.Errorf("app.css is %q, want %q", got, want)
 	}
-	if got, want := string(s.byName["app.js"].Data), "{\nconst x = 1;\n}\n{\nconst x = 2;\n}\n"; got != want {
+	if got, want := string(s.byName["app.js"].Data), "const y = 0;\n{\nconst x = 1;\n}\n{\nconst x = 2;\n}\n"; got != want {
 		t.Errorf("app.js is %q, want %q", got, want)
 	}
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/xdire/xlb/store"
 )
 
-// Bearer is what admission learned about a connection; the balancer hands it back with every event.
-type Bearer struct {
+// Holder is what admission learned about a connection; the balancer hands it back with every event.
+type Holder struct {
 	ClientID, FrontendID string
 	Certificate          CertificateKey
 	keys                 []string // of the certificate
@@ -64,8 +64,8 @@ func (l *Live) admit(state tls.ConnectionState) (lb.Admission, error) {
 	return admission, nil
 }
 
-// Holder is who has a certificate, or why it opens nothing: the answer that the data plane gives.
-func (l *Live) Holder(leaf *x509.Certificate) (*Bearer, lb.Reason) {
+// HolderOf is who has a certificate, or why it opens nothing: the answer that the data plane gives.
+func (l *Live) HolderOf(leaf *x509.Certificate) (*Holder, lb.Reason) {
 	authority, err := l.verifier.Verify([]*x509.Certificate{leaf}, l.cfg.Now())
 	if err != nil {
 		return nil, verifyReason(err)
@@ -76,7 +76,7 @@ func (l *Live) Holder(leaf *x509.Certificate) (*Bearer, lb.Reason) {
 
 // Identify looks a certificate of ours up. Its authority comes from the record of its issue: the names
 // in the certificate have to agree with it, they decide nothing alone.
-func (l *Live) identify(authority string, leaf *x509.Certificate) (*Bearer, *Client, lb.Reason) {
+func (l *Live) identify(authority string, leaf *x509.Certificate) (*Holder, *Client, lb.Reason) {
 	key := CertificateKey{authority, pki.FormatSerial(leaf.SerialNumber)}
 	cert, known := l.certificates.get(key)
 	if !known {
@@ -97,7 +97,7 @@ func (l *Live) identify(authority string, leaf *x509.Certificate) (*Bearer, *Cli
 	case !frontend.record.Active:
 		return nil, nil, ReasonOff
 	}
-	return &Bearer{ClientID: cert.ClientID, FrontendID: cert.FrontendID, Certificate: key, keys: cert.keys, frontend: frontend}, client, ""
+	return &Holder{ClientID: cert.ClientID, FrontendID: cert.FrontendID, Certificate: key, keys: cert.keys, frontend: frontend}, client, ""
 }
 
 func organisationIs(leaf *x509.Certificate, clientID string) bool {
@@ -137,7 +137,7 @@ const (
 )
 
 // proxyFields name the owner of a connection to a route that wants to know.
-func proxyFields(b *Bearer) []lb.TLV {
+func proxyFields(b *Holder) []lb.TLV {
 	if b.frontend.record.Options.Proxy != 2 {
 		return nil
 	}

@@ -61,7 +61,7 @@ func (l *Live) connectionOf(one lb.Conn) Connection {
 		ID: strconv.FormatUint(one.ID, 10), Source: one.Remote, Route: one.Backend, Since: one.Start, Age: time.Since(one.Start),
 		Idle: one.Idle, BytesIn: one.BytesIn, BytesOut: one.BytesOut, Resumed: one.Resumed,
 	}
-	if b, _ := one.Tag.(*Bearer); b != nil {
+	if b, _ := one.Tag.(*Holder); b != nil {
 		conn.Serial = b.Certificate.Serial
 		if cert, known := l.certificates.get(b.Certificate); known {
 			conn.Name = cert.Name

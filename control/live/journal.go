@@ -183,7 +183,7 @@ type sightings struct {
 
 // trace hears from the balancer about every connection. It must not block.
 func (l *Live) trace(e lb.Event) {
-	b, _ := e.Tag.(*Bearer)
+	b, _ := e.Tag.(*Holder)
 	switch e.Kind {
 	case lb.Accepted:
 		b.frontend.seen.accepted.Store(l.cfg.Now().UnixNano())
@@ -206,7 +206,7 @@ func (l *Live) trace(e lb.Event) {
 	}
 }
 
-func (l *Live) sawFirstByte(b *Bearer, e lb.Event) {
+func (l *Live) sawFirstByte(b *Holder, e lb.Event) {
 	seen := b.frontend.seen
 	route := e.Backend
 	seen.route.Store(&route)
@@ -245,7 +245,7 @@ var notServed = map[lb.Reason]bool{
 	lb.ReasonConnLimit: true, lb.ReasonRateLimit: true,
 }
 
-func (l *Live) traceClosed(b *Bearer, e lb.Event) {
+func (l *Live) traceClosed(b *Holder, e lb.Event) {
 	if b == nil {
 		return
 	}

@@ -11,8 +11,6 @@ const envText = (ids) => {
 	return `XLB_CLIENT_ID=${value(id)}\nXLB_CLIENT_KEY=${value(key)}\n`;
 };
 
-const say = (text) => document.dispatchEvent(new CustomEvent("xlb:say", { detail: text }));
-
 // An icon button has no text to change: it gets a word for the two seconds.
 const show = (button, text) => {
 	let word = button.querySelector("[data-copied]");
@@ -57,22 +55,13 @@ const put = async (button, text, firstId) => {
 	}
 };
 
-const save = (text, name) => {
-	const url = URL.createObjectURL(new Blob([text], { type: "text/plain" }));
-	const link = document.createElement("a");
-	link.href = url;
-	link.download = name;
-	link.click();
-	setTimeout(() => URL.revokeObjectURL(url), 1000);
-};
-
 document.addEventListener("click", (event) => {
 	const button = event.target.closest("[data-copy], [data-copy-both], [data-env]");
 	if (!button) return;
 	const { copy, copyBoth, env } = button.dataset;
 	if (copy) put(button, value(copy), copy);
 	else if (copyBoth) put(button, envText(copyBoth), copyBoth.split(/\s+/)[1]);
-	else save(envText(env), "xlb-client.env");
+	else save(new Blob([envText(env)], { type: "text/plain" }), "xlb-client.env");
 });
 
 // One click into a value that can be copied selects all of it.

@@ -28,15 +28,6 @@ const fileName = (answer, otherwise) => {
 	return plain ? plain[1] : otherwise;
 };
 
-const save = (blob, name) => {
-	const url = URL.createObjectURL(blob);
-	const link = document.createElement("a");
-	link.href = url;
-	link.download = name;
-	link.click();
-	setTimeout(() => URL.revokeObjectURL(url), 10000);
-};
-
 const download = async (form, button) => {
 	const fields = new URLSearchParams(new FormData(form, button));
 	const timer = setTimeout(() => {

@@ -13,7 +13,6 @@ let ticking = 0;
 let last = new Date();
 let build = "";
 
-const say = (text) => document.dispatchEvent(new CustomEvent("xlb:say", { detail: text }));
 const clock = () => last.toTimeString().slice(0, 8);
 
 const stamp = (text) => {

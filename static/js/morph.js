@@ -79,12 +79,6 @@ const morphChildren = (from, to) => {
 	}
 };
 
-// Parts of a table parse only inside of one.
-const parse = (el, markup) => {
-	const inTable = ["tbody", "thead", "tfoot", "tr"].includes(el.localName);
-	return new DOMParser().parseFromString(inTable ? `<table>${markup}</table>` : markup, "text/html");
-};
-
 document.addEventListener("xlb:morph", ({ detail: { id, markup } }) => {
 	const el = document.getElementById(id);
 	if (!el) return;

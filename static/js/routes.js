@@ -1,10 +1,5 @@
 // The list of routes in a form: add, remove, paste many, try each.
 
-const parseInto = (el, markup) => {
-	const page = new DOMParser().parseFromString(markup, "text/html");
-	el.replaceChildren(...[...page.body.childNodes].map((node) => document.importNode(node, true)));
-};
-
 const wire = (form) => {
 	const url = form.dataset.check;
 	const list = form.querySelector("[data-rows]");
@@ -46,7 +41,8 @@ const wire = (form) => {
 			const markup = await answer.text();
 			// A later value has its own answer.
 			if (running.get(row) !== request || input.value.trim() !== dest) return;
-			parseInto(hint, markup);
+			const page = parse(hint, markup);
+			hint.replaceChildren(...[...page.body.childNodes].map((node) => document.importNode(node, true)));
 			const suggested = answer.headers.get("X-Suggest-Name");
 			if (name && !edited && suggested && document.activeElement !== name) name.value = suggested;
 			document.dispatchEvent(new CustomEvent("xlb:swap", { detail: hint }));

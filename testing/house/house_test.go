@@ -80,8 +80,8 @@ var rules = map[string]rule{
 	"web": {
 		ours: []string{"control", "handlers", "static"},
 		others: []string{
-			"github.com/go-chi/chi/v5", "github.com/gorilla/sessions", "github.com/gorilla/securecookie",
-			"github.com/danielgtaylor/huma/v2", "github.com/go-chi/httprate", "github.com/prometheus/client_golang",
+			"github.com/go-chi/chi/v5", "github.com/gorilla/sessions",
+			"github.com/danielgtaylor/huma/v2", "github.com/prometheus/client_golang",
 		},
 	},
 	".": {

@@ -1,0 +1,21 @@
+// What several parts use.
+
+// say announces what only the eye would notice.
+const say = (text) => document.dispatchEvent(new CustomEvent("xlb:say", { detail: text }));
+
+// save has the browser keep a blob as a file.
+const save = (blob, name) => {
+	const url = URL.createObjectURL(blob);
+	const link = document.createElement("a");
+	link.href = url;
+	link.download = name;
+	link.click();
+	setTimeout(() => URL.revokeObjectURL(url), 10000);
+};
+
+// parse makes a document of what is to come into an element. Parts of a table
+// parse only inside of one.
+const parse = (el, markup) => {
+	const inTable = ["tbody", "thead", "tfoot", "tr"].includes(el.localName);
+	return new DOMParser().parseFromString(inTable ? `<table>${markup}</table>` : markup, "text/html");
+};
