@@ -49,7 +49,7 @@ type Config struct {
 	// DenyDest lists networks that routes never reach.
 	DenyDest []netip.Prefix
 
-	// SignupRate and AuthRate are sign-ups and failed log-ins per minute and address. Negative: unbounded.
+	// SignupRate and AuthRate are sign-ups and failed log-ins per minute and source (package source). Negative: unbounded.
 	// Zero: 30 and 60.
 	SignupRate, AuthRate int
 	Limits               Limits
@@ -75,8 +75,8 @@ type Control struct {
 	sealer   *sealer
 	crl      revocationList
 
-	signups, authByAddress, authByClient, checks, issues *rates
-	dummyHash                                            []byte
+	signups, failures, checks, issues *rates
+	dummyHash                         []byte
 }
 
 // New reads the store into memory and builds the balancer. The caller runs [Control.Tasks] before it serves,
@@ -94,15 +94,14 @@ func New(ctx context.Context, cfg Config) (*Control, error) {
 	cfg.Limits = cfg.Limits.WithDefaults()
 	c := &Control{
 		cfg: cfg, log: cfg.Log, store: cfg.Store,
-		verifier:      pki.NewVerifier(cfg.Authority.Certificate()),
-		keys:          pki.NewKeyPool(pki.KeyPoolConfig{Type: pki.RSA3072, Busy: cfg.Busy}),
-		egress:        &egress{local: cfg.Local, allow: cfg.AllowDest, deny: cfg.DenyDest, own: cfg.Own},
-		signups:       newPerMinute(orDefault(cfg.SignupRate, 30)),
-		authByAddress: newPerMinute(orDefault(cfg.AuthRate, 60)),
-		authByClient:  newPerMinute(20),
-		checks:        newPerMinute(120),
-		issues:        newPerMinute(60),
-		dummyHash:     hashKey("nobody"),
+		verifier:  pki.NewVerifier(cfg.Authority.Certificate()),
+		keys:      pki.NewKeyPool(pki.KeyPoolConfig{Type: pki.RSA3072, Busy: cfg.Busy}),
+		egress:    &egress{local: cfg.Local, allow: cfg.AllowDest, deny: cfg.DenyDest, own: cfg.Own},
+		signups:   newPerMinute(orDefault(cfg.SignupRate, 30)),
+		failures:  newPerMinute(orDefault(cfg.AuthRate, 60)),
+		checks:    newPerMinute(120),
+		issues:    newPerMinute(60),
+		dummyHash: hashKey("nobody"),
 	}
 	c.dialer = &lb.Dialer{Allow: c.egress.check, Resolver: cfg.Resolver}
 	if err := c.loadSecrets(ctx); err != nil {

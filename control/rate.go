@@ -1,31 +1,38 @@
 package control
 
 import (
+	"container/list"
 	"math"
+	"net/netip"
 	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"github.com/xdire/xlb/internal/source"
 )
 
-// rates bounds how often each key may do something. It holds at most maxRateKeys keys; when it is full
-// the ones that have recovered are forgotten, and while none has, unknown keys share one bucket, so
-// that an attacker with many addresses neither fills the memory nor locks out the known ones.
-// The zero value allows everything.
+// rates bounds how often each key may do something. It remembers at most maxRateKeys keys: a new one makes it forget
+// the one that has been quiet for the longest time. Strangers never share a bucket, so whoever fills the table only
+// makes it forget, which locks nobody out. The zero value allows everything.
 type rates struct {
 	perMinute int
 	burst     int // how many at once; a key that has been quiet has all of them
 
-	mu     sync.Mutex
-	keys   map[string]*rate.Limiter
-	shared *rate.Limiter
-	swept  time.Time // when the recovered ones were last forgotten
+	mu    sync.Mutex
+	keys  map[string]*list.Element // of *bucket
+	order list.List                // the quietest first
+}
+
+type bucket struct {
+	key     string
+	limiter *rate.Limiter
 }
 
 const maxRateKeys = 16384
 
 func newRates(perMinute, burst int) *rates {
-	return &rates{perMinute: perMinute, burst: burst, keys: map[string]*rate.Limiter{}}
+	return &rates{perMinute: perMinute, burst: burst, keys: map[string]*list.Element{}}
 }
 
 // newPerMinute allows a minute's worth at once.
@@ -36,66 +43,30 @@ func (r *rates) take(key string, now time.Time) time.Duration {
 	if r == nil || r.perMinute <= 0 {
 		return 0
 	}
-	l := r.limiter(key, now)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	l := r.limiter(key)
 	if l.AllowN(now, 1) {
 		return 0
 	}
-	return r.wait(l, now)
-}
-
-// peek returns how long key has to wait, zero when it need not. It uses nothing up.
-func (r *rates) peek(key string, now time.Time) time.Duration {
-	if r == nil || r.perMinute <= 0 {
-		return 0
-	}
-	l := r.limiter(key, now)
-	if l.TokensAt(now) >= 1 {
-		return 0
-	}
-	return r.wait(l, now)
-}
-
-func (r *rates) wait(l *rate.Limiter, now time.Time) time.Duration {
 	missing := 1 - l.TokensAt(now)
 	return time.Duration(math.Ceil(missing/float64(l.Limit()))) * time.Second
 }
 
-func (r *rates) limiter(key string, now time.Time) *rate.Limiter {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if l := r.keys[key]; l != nil {
-		return l
+// limiter is the key's own. The caller holds the lock.
+func (r *rates) limiter(key string) *rate.Limiter {
+	if e := r.keys[key]; e != nil {
+		r.order.MoveToBack(e)
+		return e.Value.(*bucket).limiter
 	}
 	if len(r.keys) >= maxRateKeys {
-		r.forgetRecovered(now)
+		quietest := r.order.Remove(r.order.Front()).(*bucket)
+		delete(r.keys, quietest.key)
 	}
-	if len(r.keys) >= maxRateKeys {
-		if r.shared == nil {
-			r.shared = r.fresh()
-		}
-		return r.shared
-	}
-	l := r.fresh()
-	r.keys[key] = l
-	return l
+	b := &bucket{key: key, limiter: rate.NewLimiter(rate.Limit(float64(r.perMinute)/60), r.burst)}
+	r.keys[key] = r.order.PushBack(b)
+	return b.limiter
 }
 
-func (r *rates) fresh() *rate.Limiter {
-	return rate.NewLimiter(rate.Limit(float64(r.perMinute)/60), r.burst)
-}
-
-// recovery is how long a bucket takes to fill up. To look more often would find little, and would let
-// an attacker make every request cost a walk over all keys.
-const recovery = time.Minute
-
-func (r *rates) forgetRecovered(now time.Time) {
-	if now.Sub(r.swept) < recovery {
-		return
-	}
-	r.swept = now
-	for key, l := range r.keys {
-		if l.TokensAt(now) >= float64(r.burst) {
-			delete(r.keys, key)
-		}
-	}
-}
+// sourceKey is the key of a source in rates.
+func sourceKey(addr netip.Addr) string { return source.Of(addr).String() }

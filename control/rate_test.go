@@ -19,7 +19,7 @@ func TestRatesBoundEachKeyAndRecover(t *testing.T) {
 	if wait := r.take("b", now); wait != 0 {
 		t.Errorf("another key has to wait %v", wait)
 	}
-	if wait := r.peek("a", now.Add(time.Second)); wait != 0 {
+	if wait := r.take("a", now.Add(time.Second)); wait != 0 {
 		t.Errorf("after a second it still has to wait %v", wait)
 	}
 }
@@ -42,10 +42,23 @@ func TestRatesHoldBoundedMemory(t *testing.T) {
 	if n := len(r.keys); n > maxRateKeys {
 		t.Errorf("holds %d keys, want at most %d", n, maxRateKeys)
 	}
-	if r.take("0", now) != 0 {
-		t.Error("a known key suffers from the unknown ones")
+	if r.order.Len() != len(r.keys) {
+		t.Errorf("%d in order, %d known", r.order.Len(), len(r.keys))
 	}
-	if r.take("new", now.Add(time.Hour)) != 0 || len(r.keys) > maxRateKeys/2 {
-		t.Errorf("recovered keys are not forgotten: %d left", len(r.keys))
+}
+
+// A table that is full forgets the quietest: nobody pays for what others did.
+func TestFullTableForgetsTheQuietest(t *testing.T) {
+	r, now := newPerMinute(2), time.Unix(1_000_000, 0)
+	for range 3 {
+		r.take("loud", now)
+	}
+	for i := range 2 * maxRateKeys {
+		if wait := r.take(fmt.Sprint(i), now); wait != 0 {
+			t.Fatalf("stranger %d has to wait %v", i, wait)
+		}
+		if i%1000 == 0 && r.take("loud", now) == 0 {
+			t.Fatalf("the loud one is forgotten after %d strangers", i)
+		}
 	}
 }

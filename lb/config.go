@@ -30,7 +30,7 @@ type Config struct {
 	HandshakeTimeout time.Duration // from accept to admission; 0 is 10 s, negative is none
 	IdleTimeout      time.Duration // no byte in either direction; 0 is 1 h, negative is none
 	CloseTimeout     time.Duration // the same once one side has closed its direction; 0 is 60 s, negative is none
-	MaxHandshakes    int           // at once, the oldest gives way; 0 is 1024, negative is no bound
+	MaxHandshakes    int           // at once, one of the source gives way that has most; 0 is 1024, negative is no bound
 
 	// Dialer connects to backends. Nil is the zero Dialer.
 	Dialer *Dialer

@@ -43,6 +43,7 @@ func asRefusal(err error) error {
 func (s *Server) configFor(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 	cfg := s.alpn.get(protocolFor(hello.SupportedProtos)).Clone()
 	shake := hello.Conn.(*handshake)
+	shake.place.heard()
 	cfg.VerifyConnection = func(state tls.ConnectionState) error {
 		admission, err := s.cfg.Admit(state)
 		if err == nil {
@@ -60,6 +61,7 @@ func (s *Server) configFor(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 // handshake is the connection under crypto/tls, with what is learned of the client during its handshake.
 type handshake struct {
 	*record.Wire
+	place     *ticket
 	admission *Admission // nil when it was refused
 	offered   uint16     // highest TLS version in the ClientHello
 }
@@ -125,7 +127,7 @@ func (c *conn) shakeHands() (err error) {
 	if c.server.cfg.PlainText&AnswerPostgres != 0 {
 		begun, err = answerPostgres(c.raw)
 	}
-	shake := &handshake{Wire: record.NewWire(c.raw, begun)}
+	shake := &handshake{Wire: record.NewWire(c.raw, begun), place: place}
 	if err != nil {
 		c.handshake = time.Since(c.start)
 		return c.handshakeError(shake, err)

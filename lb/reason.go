@@ -23,7 +23,7 @@ const (
 	ReasonExpired        Reason = "expired"         // the certificate has expired, before or while connected
 	ReasonConnLimit      Reason = "conn-limit"      // too many connections at once
 	ReasonRateLimit      Reason = "rate-limit"      // too many connections in one second
-	ReasonHandshakeLimit Reason = "handshake-limit" // too many handshakes at once; this was the oldest
+	ReasonHandshakeLimit Reason = "handshake-limit" // too many handshakes at once, most of them from the same source
 )
 
 // Why an admitted connection got no backend, or none that spoke.

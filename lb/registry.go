@@ -1,7 +1,6 @@
 package lb
 
 import (
-	"container/list"
 	"hash/maphash"
 	"maps"
 	"slices"
@@ -114,87 +113,3 @@ func (r *registry) one(key string, id uint64) *conn {
 	defer s.mu.Unlock()
 	return s.all[key][id]
 }
-
-// gate bounds the handshakes in flight. The oldest gives way: honest ones take milliseconds, so what is
-// oldest in a full gate is most likely somebody who does not speak.
-type gate struct {
-	most int // 0 and negative are no bound
-
-	inFlight atomic.Int64
-	shards   [shards]gateShard // by the connections' ids
-}
-
-type gateShard struct {
-	mu    sync.Mutex
-	order list.List // of *conn, oldest first
-}
-
-// ticket is a place in the gate.
-type ticket struct {
-	shard *gateShard
-	at    *list.Element
-}
-
-// enter lets c in and returns the one that has to go for it, if any.
-func (g *gate) enter(c *conn) (t ticket, evicted *conn) {
-	if n := g.inFlight.Add(1); g.most > 0 && n > int64(g.most) {
-		evicted = g.evict()
-	}
-	s := &g.shards[c.id%shards]
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return ticket{s, s.order.PushBack(c)}, evicted
-}
-
-// evict takes the oldest out, nil when there is none by now.
-func (g *gate) evict() *conn {
-	for {
-		var oldest *conn
-		for i := range g.shards {
-			if c := g.shards[i].front(); c != nil && (oldest == nil || c.id < oldest.id) {
-				oldest = c
-			}
-		}
-		if oldest == nil {
-			return nil
-		}
-		if s := &g.shards[oldest.id%shards]; s.take(oldest) {
-			g.inFlight.Add(-1)
-			return oldest
-		}
-	}
-}
-
-func (s *gateShard) front() *conn {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if first := s.order.Front(); first != nil {
-		return first.Value.(*conn)
-	}
-	return nil
-}
-
-// take takes c out if it is still the first one.
-func (s *gateShard) take(c *conn) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	first := s.order.Front()
-	if first == nil || first.Value.(*conn) != c {
-		return false
-	}
-	s.order.Remove(first)
-	first.Value = nil // the mark of one that was evicted
-	return true
-}
-
-// leave is harmless for one that was evicted.
-func (g *gate) leave(t ticket) {
-	t.shard.mu.Lock()
-	defer t.shard.mu.Unlock()
-	if t.at.Value != nil {
-		t.shard.order.Remove(t.at)
-		g.inFlight.Add(-1)
-	}
-}
-
-func (g *gate) count() int { return int(g.inFlight.Load()) }

@@ -22,7 +22,7 @@ type Server struct {
 	tls   *tls.Config // nil: plain TCP
 	alpn  alpnConfigs
 	live  *registry
-	gate  gate
+	gate  *gate
 	base  context.Context // ends when all connections have to go
 	abort context.CancelFunc
 
@@ -46,7 +46,7 @@ func NewServer(cfg Config) *Server {
 	}
 	s := &Server{cfg: cfg.withDefaults(), listeners: map[net.Listener]struct{}{}, live: newRegistry(), done: make(chan struct{}), handoff: make(chan *conn)}
 	s.base, s.abort = context.WithCancel(context.Background())
-	s.gate.most = s.cfg.MaxHandshakes
+	s.gate = newGate(s.cfg.MaxHandshakes)
 	if cfg.TLS != nil {
 		s.tls = s.tlsConfig(cfg.TLS)
 	}

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What `make check` adds to `make test`: the bundle with Python, Node and Java too, every fuzz test for a while (FUZZTIME, default 20s each), and
-# the system tests several times over (ROUNDS, default 3), because races do not show every time.
+# What `make check` adds to `make test`: the bundle with Python, Node and Java too, every fuzz test for a while (FUZZTIME, default 20s each),
+# the system tests several times over (ROUNDS, default 3), because races do not show every time, and the attacks at their full size.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -23,3 +23,5 @@ for file in $(git grep -lE '^func Fuzz' -- '*_test.go'); do
 done
 echo "== system tests, ${ROUNDS:-3} rounds"
 go test -count="${ROUNDS:-3}" -shuffle=on -timeout=30m ./testing/system
+echo "== the attacks at their full size"
+XLB_ABUSE=full go test -count=1 -timeout=30m ./testing/abuse

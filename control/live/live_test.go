@@ -188,7 +188,12 @@ func TestRecordsBecomePools(t *testing.T) {
 	if c, _ := r.Certificate(CertificateKey{record.Authority, record.Serial}); !c.Revoked || c.Closed != 1 {
 		t.Errorf("certificate %+v", c)
 	}
-	if found := r.Refused(clientID, frontendID, "revoked", 10); len(found) != 1 || found[0].Serial != record.Serial {
+	// The client hears of it first.
+	var found []Attempt
+	for end := time.Now().Add(10 * time.Second); len(found) == 0 && time.Now().Before(end); time.Sleep(time.Millisecond) {
+		found = r.Refused(clientID, frontendID, "revoked", 10)
+	}
+	if len(found) != 1 || found[0].Serial != record.Serial {
 		t.Errorf("refused %+v", found)
 	}
 	fmt.Fprint(other, "y")

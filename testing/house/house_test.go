@@ -40,7 +40,7 @@ var rules = map[string]rule{
 		},
 	},
 	"lb": {
-		ours:   []string{"lb/health", "lb/internal/record"},
+		ours:   []string{"internal/source", "lb/health", "lb/internal/record"},
 		others: []string{"golang.org/x/sys"},
 		never: map[string]string{
 			"net/http": "a TCP library must not carry an HTTP server",
@@ -64,7 +64,7 @@ var rules = map[string]rule{
 		never:  map[string]string{"net/http": "records in, pools and status out"},
 	},
 	"control": {
-		ours:   []string{"control/live", "store", "pki", "lb"},
+		ours:   []string{"control/live", "internal/source", "store", "pki", "lb"},
 		others: []string{"github.com/golang-jwt/jwt/v5", "github.com/google/uuid", "golang.org/x/crypto", "golang.org/x/time"},
 		never:  map[string]string{"net/http": "rules know no transport"},
 	},
@@ -72,7 +72,8 @@ var rules = map[string]rule{
 		others: []string{"github.com/a-h/templ"},
 		never:  map[string]string{"net/http": "props in, HTML out"},
 	},
-	"static": {},
+	"static":          {},
+	"internal/source": {},
 	"handlers": {
 		ours:   []string{"control", "views"},
 		others: []string{"github.com/danielgtaylor/huma/v2", "github.com/a-h/templ"},
@@ -90,6 +91,7 @@ var rules = map[string]rule{
 	},
 	"testing/balancer-client": {},
 	"testing/system":          {},
+	"testing/abuse":           {},
 	"testing/house":           {},
 }
 
