@@ -166,7 +166,7 @@ func (p *Pool) watch() {
 	var targets []health.Target
 	for _, b := range p.backends {
 		if b.watched = b.check.Kind != health.None; b.watched {
-			targets = append(targets, health.Target{Addr: b.addr, Check: b.prefaced(b.check), Report: func(r health.Result) { p.checkedBy(b, r) }})
+			targets = append(targets, health.Target{Addr: b.addr, Group: p.cfg.Group, Check: b.prefaced(b.check), Report: func(r health.Result) { p.checkedBy(b, r) }})
 		}
 	}
 	p.cfg.Checker.Set(p, targets)
@@ -190,7 +190,7 @@ func (p *Pool) probe() {
 	for _, b := range p.backends {
 		if b.passive.State == Ejected && b.passive.Reason != ReasonBackendClosed { // connects to that one do come about
 			targets = append(targets, health.Target{
-				Addr: b.addr, Report: func(r health.Result) { p.probed(b, r) },
+				Addr: b.addr, Group: p.cfg.Group, Report: func(r health.Result) { p.probed(b, r) },
 				Check: b.prefaced(health.Check{Kind: health.TCP, Interval: probeEvery, Timeout: probeEvery, Rise: 1}),
 			})
 		}

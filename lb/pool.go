@@ -60,6 +60,8 @@ type PoolConfig struct {
 	// pools; whoever calls its Run owns its goroutines. Nil checks and probes nothing. A pool without
 	// backends has no part in it: update it to that when it is not used any more.
 	Checker *health.Checker
+	// Group is whose pool it is, for the checker: see health.Target.
+	Group any
 	// Eject lets backends rest to which connections fail. The zero value does not.
 	Eject EjectConfig
 	// CloseOnDown closes, within a second, the connections of a backend that a check finds down.

@@ -14,17 +14,24 @@ import (
 type Config struct {
 	// Dial connects to targets. Nil is that of net.Dialer.
 	Dial Dial
-	// Workers is how many checks there are at once. Only half of them take targets that were slow to
-	// answer, and a quarter takes none that is new, so that silent targets do not delay the others. A
-	// silent target holds a worker for its Timeout: with 16, up to 4 of them each second are checked in
-	// time. 0 and negative are 16; at least 3.
+	// Workers is how many checks there are at once. A quarter of them takes only targets of groups of which
+	// nothing is being checked, so that a group never waits for what others hold. 0 and negative are 64; at
+	// least 4.
 	Workers int
+	// Share is how many checks one group may have at once. Only half of them take targets that were slow to
+	// answer, and a quarter takes none that is new, so that silent targets do not delay the others of the group.
+	// A silent target holds its place for its Timeout: with 16, up to 4 of them each second are checked in
+	// time. 0 and negative are 16; at least 3.
+	Share int
 }
 
 // Target is an address to check.
 type Target struct {
 	Addr  string // host:port
 	Check Check
+	// Group is whose target it is, such as a tenant of the program: groups have even shares of the checker. It
+	// may be anything that can be compared; nil is a group like any other.
+	Group any
 	// Report hears of every check that says something about the target: not of one that failed for a fault
 	// of this machine. It is called from many goroutines, in order. It holds up its worker, and may call the
 	// Checker. A result that is on its way may still come just after Set or Remove has dropped the target.
@@ -44,7 +51,8 @@ type Result struct {
 }
 
 const (
-	defaultCheckWorkers = 16
+	defaultCheckWorkers = 64
+	defaultCheckShare   = 16
 	slowCheck           = 250 * time.Millisecond // from here on a target is slow
 	longestSpread       = 30 * time.Second       // of first checks, when the interval is longer
 )
@@ -57,12 +65,15 @@ type Checker struct {
 	cfg   Config
 	probe func(ctx context.Context, t Target) error
 
-	quick, fresh, slow lane // fresh are those that nobody knows yet
-
-	mu      sync.Mutex // also of the lanes and targets
+	mu      sync.Mutex // also of the groups, lanes and targets
 	owners  map[any]map[string]*target
+	groups  map[any]*group
+	agenda  agenda  // the lanes that may begin something later, by when that is due
+	waiting []*lane // those that may begin something now
+	running int     // checks
 	started float64 // where in its interval the next new target starts, from 0 to 1
 	ran     bool
+	wake    chan struct{}
 }
 
 // NewChecker returns a checker without targets. It does nothing until Run.
@@ -70,12 +81,13 @@ func NewChecker(cfg Config) *Checker {
 	if cfg.Workers <= 0 {
 		cfg.Workers = defaultCheckWorkers
 	}
-	c := &Checker{cfg: cfg, owners: map[any]map[string]*target{}}
-	c.probe = func(ctx context.Context, t Target) error { return t.Check.Probe(ctx, cfg.Dial, t.Addr) }
-	for _, l := range c.lanes() {
-		l.wake = make(chan struct{}, 1)
-		l.jobs = make(chan *target)
+	cfg.Workers = max(cfg.Workers, 4)
+	if cfg.Share <= 0 {
+		cfg.Share = defaultCheckShare
 	}
+	cfg.Share = max(cfg.Share, 3)
+	c := &Checker{cfg: cfg, owners: map[any]map[string]*target{}, groups: map[any]*group{}, wake: make(chan struct{}, 1)}
+	c.probe = func(ctx context.Context, t Target) error { return t.Check.Probe(ctx, cfg.Dial, t.Addr) }
 	return c
 }
 
@@ -112,17 +124,21 @@ func (c *Checker) Set(owner any, targets []Target) {
 		}
 		wanted.Check = wanted.Check.withDefaults()
 		t := before[wanted.Addr]
-		if t == nil {
-			t = &target{Target: wanted, index: -1, lane: &c.fresh}
+		if t == nil || t.Group != wanted.Group {
+			t = &target{Target: wanted, index: -1}
+			t.lane = &c.groupOf(wanted.Group).fresh
+			t.lane.group.targets++
 			c.schedule(t, now.Add(c.nextStart(wanted.Check.Interval)))
 		} else if !t.Check.equal(wanted.Check) {
 			t.Check = wanted.Check
 			t.contrary = 0
 			t.stale = true
-			c.hurry(t, &c.fresh)
+			c.hurry(t, &t.lane.group.fresh)
 		}
 		t.Report = wanted.Report
-		delete(before, wanted.Addr)
+		if before[wanted.Addr] == t {
+			delete(before, wanted.Addr)
+		}
 		after[wanted.Addr] = t
 	}
 	c.drop(before)
@@ -146,8 +162,11 @@ func (c *Checker) Remove(owner any) { c.Set(owner, nil) }
 func (c *Checker) drop(targets map[string]*target) {
 	for _, t := range targets {
 		t.gone = true
+		l := t.lane
+		l.group.targets--
 		if t.index >= 0 {
-			heap.Remove(&t.lane.due, t.index)
+			heap.Remove(&l.due, t.index)
+			c.settle(l.group)
 		}
 	}
 }
@@ -169,6 +188,7 @@ func (c *Checker) hurry(t *target, l *lane) {
 	busy := t.index < 0
 	if !busy {
 		heap.Remove(&t.lane.due, t.index)
+		c.settle(t.lane.group)
 	}
 	t.lane = l
 	t.again = busy
@@ -181,9 +201,7 @@ func (c *Checker) hurry(t *target, l *lane) {
 func (c *Checker) schedule(t *target, due time.Time) {
 	t.due = due
 	heap.Push(&t.lane.due, t)
-	if t.index == 0 {
-		t.lane.nudge()
-	}
+	c.settle(t.lane.group)
 }
 
 // Run checks until ctx ends, and returns nil then. Checks that are under way are given up. All goroutines
@@ -197,42 +215,28 @@ func (c *Checker) Run(ctx context.Context) error {
 		return errors.New("lb: the checker ran already")
 	}
 	var running sync.WaitGroup
-	for _, l := range c.lanes() {
-		running.Go(func() { c.dispatch(ctx, l) })
-	}
-	quarter := max(c.cfg.Workers/4, 1)
-	for i := range max(c.cfg.Workers, 3) {
-		var fresh, slow chan *target // never ready
-		if i >= quarter {
-			fresh = c.fresh.jobs
-		}
-		if i >= 2*quarter {
-			slow = c.slow.jobs
-		}
-		running.Go(func() { c.work(ctx, c.quick.jobs, fresh, slow) })
-	}
-	running.Wait()
-	return nil
-}
-
-// work checks the targets of its lanes until ctx ends.
-func (c *Checker) work(ctx context.Context, quick, fresh, slow <-chan *target) {
+	defer running.Wait()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
 	for {
+		t, from, wait := c.next(time.Now())
+		if t != nil {
+			running.Go(func() { c.check(ctx, t, from) })
+			continue
+		}
+		timer.Reset(wait)
 		select {
-		case t := <-quick:
-			c.check(ctx, t)
-		case t := <-fresh:
-			c.check(ctx, t)
-		case t := <-slow:
-			c.check(ctx, t)
+		case <-timer.C:
+		case <-c.wake:
 		case <-ctx.Done():
-			return
+			return nil
 		}
 	}
 }
 
-// check does one check of a target, reports it and puts the target back into a lane.
-func (c *Checker) check(ctx context.Context, t *target) {
+// check does one check of a target from a lane, reports it and puts the target back into one.
+func (c *Checker) check(ctx context.Context, t *target, from *lane) {
+	defer c.leave(from)
 	began := time.Now()
 	wanted, ok := c.begin(t)
 	if !ok {
@@ -274,9 +278,9 @@ func (c *Checker) conclude(t *target, began time.Time, err error) (Result, bool)
 	r.Changed = t.judge(err == nil, r.At)
 	r.Up = t.up
 	r.Since = t.since
-	t.lane = &c.quick
+	t.lane = &t.lane.group.quick
 	if r.Took >= slowCheck {
-		t.lane = &c.slow
+		t.lane = &t.lane.group.slow
 	}
 	return r, true
 }

@@ -63,9 +63,11 @@ func (c *Checker) countTargets() (n int) {
 func (c *Checker) late() (longest time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, l := range c.lanes() {
-		if len(l.due) > 0 && !l.due[0].due.IsZero() {
-			longest = max(longest, time.Since(l.due[0].due))
+	for _, g := range c.groups {
+		for _, l := range g.lanes() {
+			if len(l.due) > 0 && !l.due[0].due.IsZero() {
+				longest = max(longest, time.Since(l.due[0].due))
+			}
 		}
 	}
 	return longest
@@ -242,6 +244,60 @@ func TestSilentTargetsDoNotDelayOthers(t *testing.T) {
 				t.Errorf("t:%d was checked %d times in a minute", i, n)
 			}
 		}
+		if most.Load() > defaultCheckShare {
+			t.Errorf("%d checks at once", most.Load())
+		}
+	})
+}
+
+// A group has its share, however many silent targets others have: the first verdict on a new target comes in its usual
+// time, and one that goes silent is found out.
+func TestGroupsHaveSharesOfTheirOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var now, most atomic.Int64
+		var dead atomic.Bool
+		c, r := scripted(t, func(ctx context.Context, target Target) error {
+			most.Store(max(most.Load(), now.Add(1)))
+			defer now.Add(-1)
+			if target.Group != "good" || dead.Load() {
+				return silentFor(ctx, target.Check.Timeout)
+			}
+			return nil
+		})
+		stop := runChecker(t, c)
+		defer stop()
+		slow := Check{Kind: TCP, Interval: time.Minute, Timeout: time.Minute, Jitter: -1}
+		for group := range 3 { // together they ask for all there is
+			for owner := range 8 {
+				targets := manyTargets(256, slow)
+				for i := range targets {
+					targets[i].Group = group
+				}
+				r.set(c, fmt.Sprint("bad", group, owner), targets)
+			}
+		}
+		time.Sleep(5 * time.Minute)
+		mine := manyTargets(8, tcp)
+		for i := range mine {
+			mine[i].Group = "good"
+		}
+		r.set(c, "good", mine)
+		time.Sleep(tcp.withDefaults().Interval) // over which first checks are spread
+		synctest.Wait()
+		for _, target := range mine {
+			if results := r.of("good", target.Addr); len(results) == 0 || !results[0].Up {
+				t.Errorf("%s: %v", target.Addr, results)
+			}
+		}
+		dead.Store(true)
+		check := tcp.withDefaults()
+		time.Sleep(time.Duration(check.Fall)*check.Interval + 2*check.Timeout)
+		synctest.Wait()
+		for _, target := range mine {
+			if results := r.of("good", target.Addr); results[len(results)-1].Up {
+				t.Errorf("%s is silent and still up after %v", target.Addr, time.Duration(check.Fall)*check.Interval)
+			}
+		}
 		if most.Load() > defaultCheckWorkers {
 			t.Errorf("%d checks at once", most.Load())
 		}
@@ -336,7 +392,7 @@ func TestCheckNow(t *testing.T) {
 			mu.Unlock()
 			return silentFor(ctx, 200*time.Millisecond)
 		})
-		c.cfg.Workers = 3 // two of them take new targets
+		c.cfg.Share = 3 // two of them take new targets
 		check := Check{Kind: TCP, Interval: time.Hour}
 		r.set(c, "pool", manyTargets(20, check))
 		time.Sleep(longestSpread) // all are due
@@ -348,7 +404,7 @@ func TestCheckNow(t *testing.T) {
 		c.CheckNow("pool", "t:19") // while it is being checked: once more after that
 		time.Sleep(time.Second)
 		stop()
-		if i := slices.Index(order, "t:19"); i > 1 || !slices.Contains(order[i+1:i+6], "t:19") { // two workers begin; the dispatcher has some in hand
+		if i := slices.Index(order, "t:19"); i > 1 || !slices.Contains(order[i+1:i+6], "t:19") { // two begin
 			t.Errorf("order %v", order)
 		}
 	})
@@ -385,7 +441,10 @@ func TestRemovedWhileUnderWay(t *testing.T) {
 		time.Sleep(time.Second / 2)
 		c.Remove("pool")
 		time.Sleep(time.Minute)
-		if len(r.all) != 0 || len(c.fresh.due)+len(c.quick.due)+len(c.slow.due) != 0 {
+		c.mu.Lock()
+		groups := len(c.groups)
+		c.mu.Unlock()
+		if len(r.all) != 0 || groups != 0 {
 			t.Errorf("it is still known: %v", r.all)
 		}
 		stop()
@@ -399,7 +458,7 @@ func TestNewSettingsCountAnew(t *testing.T) {
 		c, r := scripted(t, func(_ context.Context, target Target) error {
 			c.mu.Lock()
 			defer c.mu.Unlock()
-			if c.owners["pool"]["a:1"].lane != &c.fresh {
+			if one := c.owners["pool"]["a:1"]; one.lane != &one.lane.group.fresh {
 				t.Errorf("%s: not taken for new", target.Check.Path)
 			}
 			if target.Check.Path == "/" {
