@@ -2,6 +2,7 @@ package lb
 
 import (
 	"cmp"
+	"container/heap"
 	"context"
 	"maps"
 	"math/rand/v2"
@@ -24,8 +25,11 @@ type NamesConfig struct {
 	Interval time.Duration
 	// Timeout bounds one look-up. 0 and negative are 5 s.
 	Timeout time.Duration
-	// Concurrency is how many look-ups run at once at most. 0 and negative are 16.
+	// Concurrency is how many look-ups run at once at most. A quarter of them is for groups of which nothing is
+	// being looked up, so that a group never waits for what others hold. 0 and negative are 32; at least 4.
 	Concurrency int
+	// Share is how many of them one group may have. 0 and negative are 8.
+	Share int
 	// Recall returns what a name stood for when it was looked up last, by an earlier process, and when that
 	// was; it holds until a look-up succeeds. It is asked by Set for a name that is new, must not block and
 	// not call back. Nil knows nothing.
@@ -42,7 +46,8 @@ type NamesConfig struct {
 const (
 	defaultNamesInterval    = 30 * time.Second
 	defaultNamesTimeout     = 5 * time.Second
-	defaultNamesConcurrency = 16
+	defaultNamesConcurrency = 32
+	defaultNamesShare       = 8
 )
 
 func (c NamesConfig) withDefaults() NamesConfig {
@@ -57,6 +62,10 @@ func (c NamesConfig) withDefaults() NamesConfig {
 	}
 	if c.Concurrency <= 0 {
 		c.Concurrency = defaultNamesConcurrency
+	}
+	c.Concurrency = max(c.Concurrency, 4)
+	if c.Share <= 0 {
+		c.Share = defaultNamesShare
 	}
 	if c.Recall == nil {
 		c.Recall = func(string) ([]netip.Addr, time.Time) { return nil, time.Time{} }
@@ -77,6 +86,10 @@ const maxNameAddresses = 64
 // a look-up fails, the last good answer stays, however old it is. Whether an address may be dialled is
 // asked at the dial, by Dialer.Allow: a look-up is no permission.
 //
+// Groups, such as the tenants of a program, have even shares of the look-ups. A group's names are its own: one that
+// two groups use is looked up for each of them, so that neither waits for the other. A group may be anything that
+// can be compared; nil is one like any other.
+//
 // An expanded backend has lost its name, so TLS to it needs BackendTLS.ServerName.
 //
 // Make one with NewNames. All methods are safe for concurrent use. Nothing is looked up unless Run runs.
@@ -85,16 +98,36 @@ type Names struct {
 	wake    chan struct{} // there may be something due sooner
 	telling sync.Mutex    // held while Changed is called
 
-	mu    sync.Mutex
-	hosts map[string]*hostName
+	mu      sync.Mutex
+	groups  map[any]*nameGroup
+	keys    map[string]keyUse
+	running int // look-ups
 }
 
-// hostName is one name with its last answer.
+// keyUse is what a key was last set to.
+type keyUse struct {
+	group any
+	hosts []string
+}
+
+// nameGroup is the names of a group.
+type nameGroup struct {
+	of      any
+	hosts   map[string]*hostName
+	due     nameHeap // those that are not being looked up
+	running int
+}
+
+// hostName is one name of a group with its last answer.
 type hostName struct {
+	group *nameGroup
+	host  string
+	index int // in the group's heap, -1 while it is being looked up
+	gone  bool
+
 	keys  map[string]struct{} // that use it; never empty
 	state NameState
 	due   time.Time
-	busy  bool // being looked up
 }
 
 // NameState is what is known about a name.
@@ -107,12 +140,12 @@ type NameState struct {
 
 // NewNames returns Names without any name.
 func NewNames(cfg NamesConfig) *Names {
-	return &Names{cfg: cfg.withDefaults(), wake: make(chan struct{}, 1), hosts: map[string]*hostName{}}
+	return &Names{cfg: cfg.withDefaults(), wake: make(chan struct{}, 1), groups: map[any]*nameGroup{}, keys: map[string]keyUse{}}
 }
 
-// Set says which backends a key uses, such as a pool's; it replaces what was said before, and no backends
-// forget the key. Routes are host:port. Names that are new are looked up at once.
-func (n *Names) Set(key string, backends []string) {
+// Set says which backends a key of a group uses, such as a pool's; it replaces what was said before, and no backends
+// forget the key. Backends are host:port. Names that are new to the group are looked up at once.
+func (n *Names) Set(group any, key string, backends []string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	wanted := map[string]bool{}
@@ -121,31 +154,68 @@ func (n *Names) Set(key string, backends []string) {
 			wanted[host] = true
 		}
 	}
-	for host, h := range n.hosts {
-		if wanted[host] {
-			continue
-		}
-		delete(h.keys, key)
-		if len(h.keys) == 0 {
-			delete(n.hosts, host)
+	before := n.keys[key]
+	for _, host := range before.hosts {
+		if before.group != group || !wanted[host] {
+			n.release(before.group, host, key)
 		}
 	}
 	for host := range wanted {
-		if n.hosts[host] == nil {
-			n.hosts[host] = &hostName{keys: map[string]struct{}{}}
-			addresses, at := n.cfg.Recall(host)
-			n.hosts[host].state = NameState{Addresses: tidy(addresses, n.cfg.Network == ""), LastGood: at}
-		}
-		n.hosts[host].keys[key] = struct{}{}
+		n.use(group, host, key)
+	}
+	delete(n.keys, key)
+	if len(wanted) > 0 {
+		n.keys[key] = keyUse{group, slices.Collect(maps.Keys(wanted))}
 	}
 	n.poke()
 }
 
-// Expand returns the backends that stand for backend: one for each address of its name, sorted, or backend
-// itself when it has no name, or one without an answer so far, which the dial looks up then.
-func (n *Names) Expand(backend string) []string {
+// use notes that a key of a group uses a name. The caller holds the lock.
+func (n *Names) use(group any, host, key string) {
+	g := n.groups[group]
+	if g == nil {
+		g = &nameGroup{of: group, hosts: map[string]*hostName{}}
+		n.groups[group] = g
+	}
+	h := g.hosts[host]
+	if h == nil {
+		h = &hostName{group: g, host: host, index: -1, keys: map[string]struct{}{}}
+		addresses, at := n.cfg.Recall(host)
+		h.state = NameState{Addresses: tidy(addresses, n.cfg.Network == ""), LastGood: at}
+		g.hosts[host] = h
+		heap.Push(&g.due, h)
+	}
+	h.keys[key] = struct{}{}
+}
+
+// release notes that a key does not use a name any more. The caller holds the lock.
+func (n *Names) release(group any, host, key string) {
+	g := n.groups[group]
+	h := g.hosts[host]
+	delete(h.keys, key)
+	if len(h.keys) > 0 {
+		return
+	}
+	h.gone = true
+	delete(g.hosts, host)
+	if h.index >= 0 {
+		heap.Remove(&g.due, h.index)
+	}
+	n.forget(g)
+}
+
+// forget drops a group that has nothing: one with look-ups under way stays, or its share would begin anew.
+func (n *Names) forget(g *nameGroup) {
+	if len(g.hosts) == 0 && g.running == 0 {
+		delete(n.groups, g.of)
+	}
+}
+
+// Expand returns the backends that stand for a backend of a group: one for each address of its name, sorted, or the
+// backend itself when it has no name, or one without an answer so far, which the dial looks up then.
+func (n *Names) Expand(group any, backend string) []string {
 	host, port, isName := splitName(backend)
-	addresses := n.State(host).Addresses
+	addresses := n.State(group, host).Addresses
 	if !isName || len(addresses) == 0 {
 		return []string{backend}
 	}
@@ -156,16 +226,16 @@ func (n *Names) Expand(backend string) []string {
 	return backends
 }
 
-// State tells what is known about a host; it is the zero value for one that no key uses or that has not
+// State tells what is known about a host of a group; it is the zero value for one that no key uses or that has not
 // been looked up yet.
-func (n *Names) State(host string) NameState {
+func (n *Names) State(group any, host string) NameState {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	h := n.hosts[strings.ToLower(host)]
-	if h == nil {
+	g := n.groups[group]
+	if g == nil || g.hosts[strings.ToLower(host)] == nil {
 		return NameState{}
 	}
-	state := h.state
+	state := g.hosts[strings.ToLower(host)].state
 	state.Addresses = slices.Clone(state.Addresses)
 	return state
 }
@@ -185,82 +255,86 @@ func splitName(backend string) (host, port string, isName bool) {
 func (n *Names) Run(ctx context.Context) error {
 	var running sync.WaitGroup
 	defer running.Wait()
-	slots := make(chan struct{}, n.cfg.Concurrency)
 	for {
-		host, h, wait := n.next(time.Now())
-		if h == nil {
-			select {
-			case <-n.wake:
-			case <-time.After(wait):
-			case <-ctx.Done():
-				return ctx.Err()
-			}
+		h, wait := n.next(time.Now())
+		if h != nil {
+			running.Go(func() { n.lookUp(ctx, h) })
 			continue
 		}
 		select {
-		case slots <- struct{}{}:
-			running.Go(func() {
-				defer func() { <-slots }()
-				n.lookUp(ctx, host, h)
-			})
+		case <-n.wake:
+		case <-time.After(wait):
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
 }
 
-// next takes the name that has been due for longest, or tells how long none will be.
-func (n *Names) next(now time.Time) (string, *hostName, time.Duration) {
+// next takes a name that is due, of the group with the fewest look-ups under way, or tells how long none will be.
+func (n *Names) next(now time.Time) (*hostName, time.Duration) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	var host string
-	var first *hostName
-	for name, h := range n.hosts {
-		if !h.busy && (first == nil || h.due.Before(first.due)) {
-			host = name
-			first = h
+	wait := n.cfg.Interval // a look-up that ends, or Set, wakes before
+	free := n.cfg.Concurrency - n.running
+	if free <= 0 {
+		return nil, wait
+	}
+	var best *nameGroup
+	for _, g := range n.groups {
+		if len(g.due) == 0 || g.running >= n.cfg.Share {
+			continue
+		}
+		if left := g.due[0].due.Sub(now); left > 0 {
+			wait = min(wait, left)
+			continue
+		}
+		if best == nil || g.running < best.running || g.running == best.running && g.due[0].due.Before(best.due[0].due) {
+			best = g
 		}
 	}
-	if first == nil {
-		return "", nil, n.cfg.Interval // a look-up that ends, or Set, wakes before
+	if best == nil || free <= n.cfg.Concurrency/4 && best.running > 0 {
+		return nil, wait
 	}
-	if wait := first.due.Sub(now); wait > 0 {
-		return "", nil, wait
-	}
-	first.busy = true
-	return host, first, 0
+	best.running++
+	n.running++
+	return heap.Pop(&best.due).(*hostName), 0
 }
 
 // lookUp asks for a name and says who has to know.
-func (n *Names) lookUp(ctx context.Context, host string, h *hostName) {
+func (n *Names) lookUp(ctx context.Context, h *hostName) {
 	asking, cancel := context.WithTimeout(ctx, n.cfg.Timeout)
 	defer cancel()
-	found, err := n.cfg.Resolver.LookupNetIP(asking, cmp.Or(n.cfg.Network, "ip"), host)
+	found, err := n.cfg.Resolver.LookupNetIP(asking, cmp.Or(n.cfg.Network, "ip"), h.host)
 	if ctx.Err() != nil {
 		return // says nothing about the name
 	}
-	keys := n.answer(h, found, err)
+	keys, state := n.answer(h, found, err)
 	if len(keys) == 0 {
 		return
 	}
 	n.telling.Lock()
 	defer n.telling.Unlock()
-	n.cfg.Answered(host, n.State(host))
+	n.cfg.Answered(h.host, state)
 	for _, key := range keys {
 		n.cfg.Changed(key)
 	}
 }
 
-// answer keeps the result of a look-up and returns the keys for which it changes something. A name that was
-// dropped meanwhile has none.
-func (n *Names) answer(h *hostName, found []netip.Addr, err error) []string {
+// answer keeps the result of a look-up and returns the keys for which it changes something, with what is known now. A
+// name that was dropped meanwhile has none.
+func (n *Names) answer(h *hostName, found []netip.Addr, err error) ([]string, NameState) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	defer n.poke()
 	now := time.Now()
 	before := h.state
-	h.busy = false
+	n.running--
+	h.group.running--
+	n.forget(h.group)
 	h.due = now.Add(jitter(n.cfg.Interval))
+	if !h.gone {
+		heap.Push(&h.group.due, h)
+	}
 	h.state.Err = err
 	switch {
 	case err == nil:
@@ -271,9 +345,11 @@ func (n *Names) answer(h *hostName, found []netip.Addr, err error) []string {
 		h.state.FailsFrom = now
 	}
 	if slices.Equal(before.Addresses, h.state.Addresses) && (before.Err == nil) == (err == nil) {
-		return nil
+		return nil, NameState{}
 	}
-	return slices.Sorted(maps.Keys(h.keys))
+	state := h.state
+	state.Addresses = slices.Clone(state.Addresses)
+	return slices.Sorted(maps.Keys(h.keys)), state
 }
 
 func (n *Names) poke() {
@@ -300,4 +376,32 @@ func tidy(found []netip.Addr, oneFamily bool) []netip.Addr {
 // jitter keeps names that were set together from being looked up together for ever.
 func jitter(d time.Duration) time.Duration {
 	return time.Duration(float64(d) * (0.9 + 0.2*rand.Float64()))
+}
+
+// nameHeap has the name on top that is due first.
+type nameHeap []*hostName
+
+func (h nameHeap) Len() int           { return len(h) }
+func (h nameHeap) Less(i, j int) bool { return h[i].due.Before(h[j].due) }
+func (h nameHeap) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].index = i
+	h[j].index = j
+}
+
+// Push implements heap.Interface.
+func (h *nameHeap) Push(x any) {
+	one := x.(*hostName)
+	one.index = len(*h)
+	*h = append(*h, one)
+}
+
+// Pop implements heap.Interface.
+func (h *nameHeap) Pop() any {
+	last := len(*h) - 1
+	one := (*h)[last]
+	(*h)[last] = nil // the array must not keep it
+	*h = (*h)[:last]
+	one.index = -1
+	return one
 }

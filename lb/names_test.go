@@ -111,7 +111,11 @@ func (z *dnsZone) enter(name string) (addresses []netip.Addr, known, broken bool
 	z.inFlight[name]++
 	z.most = max(z.most, len(z.inFlight))
 	addresses, known = z.names[name]
-	return addresses, known, z.broken, z.delay
+	delay = z.delay
+	if strings.HasPrefix(name, "silent") {
+		delay = time.Second
+	}
+	return addresses, known, z.broken, delay
 }
 
 func (z *dnsZone) leave(name string) {
@@ -191,7 +195,7 @@ func hears(t testing.TB, changed chan string, want ...string) {
 
 func expands(t testing.TB, n *Names, route string, want ...string) {
 	t.Helper()
-	if got := n.Expand(route); !slices.Equal(got, want) {
+	if got := n.Expand(nil, route); !slices.Equal(got, want) {
 		t.Errorf("%s is %q, want %q", route, got, want)
 	}
 }
@@ -200,7 +204,7 @@ func TestNamesKeepUpWithTheZone(t *testing.T) {
 	zone, resolver := newZone(t)
 	zone.set("db.test", "10.0.0.2", "10.0.0.1", "10.0.0.1")
 	n, changed := runNames(t, NamesConfig{Network: "ip", Resolver: resolver, Interval: 10 * time.Millisecond})
-	n.Set("pool", []string{"DB.test:5432", "db.test:5433", "10.9.9.9:1", "[::1]:2", "nonsense", ":80"})
+	n.Set(nil, "pool", []string{"DB.test:5432", "db.test:5433", "10.9.9.9:1", "[::1]:2", "nonsense", ":80"})
 	hears(t, changed, "pool")
 	expands(t, n, "db.test:5432", "10.0.0.1:5432", "10.0.0.2:5432")
 	expands(t, n, "DB.TEST:5433", "10.0.0.1:5433", "10.0.0.2:5433")
@@ -211,7 +215,7 @@ func TestNamesKeepUpWithTheZone(t *testing.T) {
 	zone.set("db.test", "2001:db8::1", "10.0.0.2")
 	hears(t, changed, "pool")
 	want := []string{"10.0.0.2:5432", "[2001:db8::1]:5432"}
-	eventually(t, "both families", func() bool { return slices.Equal(n.Expand("db.test:5432"), want) })
+	eventually(t, "both families", func() bool { return slices.Equal(n.Expand(nil, "db.test:5432"), want) })
 
 	for len(changed) > 0 {
 		<-changed // a look-up may have seen one family before the change and one after
@@ -228,23 +232,23 @@ func TestNamesKeepTheLastGoodAnswer(t *testing.T) {
 	zone, resolver := newZone(t)
 	zone.set("db.test", "10.0.0.1")
 	n, changed := runNames(t, NamesConfig{Resolver: resolver, Interval: 10 * time.Millisecond})
-	if state := n.State("db.test"); !state.LastGood.IsZero() || state.Err != nil {
+	if state := n.State(nil, "db.test"); !state.LastGood.IsZero() || state.Err != nil {
 		t.Errorf("before: %+v", state)
 	}
-	n.Set("pool", []string{"db.test:1", "missing.test:1"})
+	n.Set(nil, "pool", []string{"db.test:1", "missing.test:1"})
 	hears(t, changed, "pool", "pool") // one has addresses, the other one has none
 	zone.breakDown(true)
 	hears(t, changed, "pool")
-	eventually(t, "a failure", func() bool { return n.State("db.test").Err != nil })
-	good := n.State("db.test").LastGood
+	eventually(t, "a failure", func() bool { return n.State(nil, "db.test").Err != nil })
+	good := n.State(nil, "db.test").LastGood
 	expands(t, n, "db.test:1", "10.0.0.1:1")
-	eventually(t, "NXDOMAIN", func() bool { return n.State("missing.test").Err != nil })
+	eventually(t, "NXDOMAIN", func() bool { return n.State(nil, "missing.test").Err != nil })
 	expands(t, n, "missing.test:1", "missing.test:1")
 	zone.set("db.test", "10.0.0.7")
 	zone.breakDown(false)
 	hears(t, changed, "pool")
-	eventually(t, "recovery", func() bool { return n.State("DB.test").Err == nil })
-	if state := n.State("db.test"); !state.LastGood.After(good) || len(state.Addresses) != 1 {
+	eventually(t, "recovery", func() bool { return n.State(nil, "DB.test").Err == nil })
+	if state := n.State(nil, "db.test"); !state.LastGood.After(good) || len(state.Addresses) != 1 {
 		t.Errorf("after: %+v", state)
 	}
 }
@@ -254,15 +258,15 @@ func TestNamesAreSharedByKeysAndForgotten(t *testing.T) {
 	zone.set("a.test", "10.0.0.1")
 	zone.set("b.test", "10.0.0.2")
 	n, changed := runNames(t, NamesConfig{Resolver: resolver, Interval: 10 * time.Millisecond})
-	n.Set("one", []string{"a.test:1"})
+	n.Set(nil, "one", []string{"a.test:1"})
 	hears(t, changed, "one")
-	n.Set("two", []string{"a.test:1"})
+	n.Set(nil, "two", []string{"a.test:1"})
 	expands(t, n, "a.test:1", "10.0.0.1:1") // known already: no news
 	zone.set("a.test", "10.0.0.3")
 	hears(t, changed, "one", "two")
-	n.Set("one", []string{"b.test:1"})
+	n.Set(nil, "one", []string{"b.test:1"})
 	hears(t, changed, "one")
-	n.Set("two", nil)
+	n.Set(nil, "two", nil)
 	expands(t, n, "a.test:1", "a.test:1")
 	expands(t, n, "b.test:1", "10.0.0.2:1")
 	asked := zone.questions("b.test")
@@ -279,7 +283,7 @@ func TestNamesOfOneFamily(t *testing.T) {
 	zone.set("db.test", "10.0.0.1", "2001:db8::1")
 	for network, want := range map[string]string{"": "10.0.0.1:1", "ip4": "10.0.0.1:1", "ip6": "[2001:db8::1]:1"} {
 		n, changed := runNames(t, NamesConfig{Resolver: resolver, Network: network})
-		n.Set("pool", []string{"db.test:1"})
+		n.Set(nil, "pool", []string{"db.test:1"})
 		hears(t, changed, "pool")
 		expands(t, n, "db.test:1", want)
 	}
@@ -288,12 +292,12 @@ func TestNamesOfOneFamily(t *testing.T) {
 func TestNamesAreLookedUpAFewAtATime(t *testing.T) {
 	zone, resolver := newZone(t)
 	zone.delay = 10 * time.Millisecond
-	n, changed := runNames(t, NamesConfig{Resolver: resolver, Concurrency: 2})
+	n, changed := runNames(t, NamesConfig{Resolver: resolver, Share: 2})
 	var want []string
 	for i := range 8 {
 		zone.set(fmt.Sprintf("%d.test", i), "10.0.0.1")
 		want = append(want, fmt.Sprintf("pool %d", i))
-		n.Set(want[i], []string{fmt.Sprintf("%d.test:1", i)})
+		n.Set(nil, want[i], []string{fmt.Sprintf("%d.test:1", i)})
 	}
 	hears(t, changed, want...)
 	zone.mu.Lock()
@@ -303,13 +307,59 @@ func TestNamesAreLookedUpAFewAtATime(t *testing.T) {
 	}
 }
 
+// Names of one group that never answer do not hold up those of another, and no group has the names of another.
+func TestNamesHaveSharesByGroup(t *testing.T) {
+	zone, resolver := newZone(t)
+	zone.set("db.test", "10.0.0.1")
+	over := make(chan struct{})
+	t.Cleanup(func() { close(over) }) // after Run has ended
+	n, changed := runNames(t, NamesConfig{Resolver: resolver, Timeout: 300 * time.Millisecond, Interval: time.Second, Concurrency: 8, Share: 6})
+	go func() {
+		for {
+			select {
+			case <-changed:
+			case <-over:
+				return
+			}
+		}
+	}()
+	for group := range 3 { // together they ask for all there is
+		silent := []string{"db.test:1"}
+		for i := range 200 {
+			silent = append(silent, fmt.Sprintf("silent%d.test:1", i))
+		}
+		n.Set(group, fmt.Sprint("attacker ", group), silent)
+	}
+	time.Sleep(200 * time.Millisecond)
+	began := time.Now()
+	n.Set("good", "pool", []string{"db.test:1"})
+	for n.State("good", "db.test").LastGood.IsZero() {
+		if time.Since(began) > patience {
+			t.Fatal("it is never looked up")
+		}
+		time.Sleep(time.Millisecond)
+	}
+	if took := time.Since(began); took > 200*time.Millisecond {
+		t.Errorf("the first look-up came after %v", took)
+	}
+	first := n.State("good", "db.test").LastGood
+	eventually(t, "it is looked up again", func() bool { return n.State("good", "db.test").LastGood.After(first) })
+	if took := time.Since(first); took > 2*time.Second {
+		t.Errorf("the second look-up came after %v, want about one", took)
+	}
+	n.Set("good", "pool", nil)
+	if state := n.State("good", "db.test"); !state.LastGood.IsZero() {
+		t.Errorf("%+v is known to a group that does not use it", state)
+	}
+}
+
 func TestNamesGiveUpASlowLookUp(t *testing.T) {
 	zone, resolver := newZone(t)
 	zone.delay = 200 * time.Millisecond
 	zone.set("db.test", "10.0.0.1")
 	n, _ := runNames(t, NamesConfig{Resolver: resolver, Timeout: 20 * time.Millisecond})
-	n.Set("pool", []string{"db.test:1"})
-	eventually(t, "the time is over", func() bool { return n.State("db.test").Err != nil })
+	n.Set(nil, "pool", []string{"db.test:1"})
+	eventually(t, "the time is over", func() bool { return n.State(nil, "db.test").Err != nil })
 	expands(t, n, "db.test:1", "db.test:1")
 }
 
@@ -332,10 +382,10 @@ func TestExpandedRouteIsStillSubjectToPolicy(t *testing.T) {
 	zone, resolver := newZone(t)
 	zone.set("db.test", "127.0.0.1")
 	n, changed := runNames(t, NamesConfig{Resolver: resolver})
-	n.Set("pool", []string{"db.test:1"})
+	n.Set(nil, "pool", []string{"db.test:1"})
 	hears(t, changed, "pool")
 	dialer := &Dialer{Allow: func(netip.AddrPort) error { return errors.New("loopback") }}
-	if _, err := dialer.DialContext(context.Background(), "tcp", n.Expand("db.test:1")[0]); ReasonOf(err) != ReasonBackendPolicy {
+	if _, err := dialer.DialContext(context.Background(), "tcp", n.Expand(nil, "db.test:1")[0]); ReasonOf(err) != ReasonBackendPolicy {
 		t.Error(err)
 	}
 }
@@ -355,7 +405,7 @@ func TestNamesRecallAndSayThatTheyFail(t *testing.T) {
 		},
 		Answered: func(_ string, s NameState) { answers <- s },
 	})
-	n.Set("pool", []string{"db.test:1"})
+	n.Set(nil, "pool", []string{"db.test:1"})
 	expands(t, n, "db.test:1", "10.0.0.7:1")
 	hears(t, changed, "pool")
 	failing := <-answers
@@ -364,7 +414,7 @@ func TestNamesRecallAndSayThatTheyFail(t *testing.T) {
 	}
 	expands(t, n, "db.test:1", "10.0.0.7:1")
 	time.Sleep(30 * time.Millisecond) // some look-ups more
-	if s := n.State("db.test"); !s.FailsFrom.Equal(failing.FailsFrom) {
+	if s := n.State(nil, "db.test"); !s.FailsFrom.Equal(failing.FailsFrom) {
 		t.Errorf("fails from %v, then from %v", failing.FailsFrom, s.FailsFrom)
 	}
 	zone.set("db.test", "10.0.0.7") // the same address: it is told all the same

@@ -217,7 +217,7 @@ func (l *Live) removeFrontend(id string) {
 	l.frontends.remove(id)
 	l.holdings.removeFrontend(old)
 	l.byAccessKey.remove(old.record.AccessKey)
-	l.names.Set(id, nil)
+	l.names.Set(old.record.ClientID, id, nil)
 	old.pool.Update(lb.PoolConfig{}) // nobody checks it any more
 	l.drop(frontendKey(id), ReasonGone)
 	l.bus.mark(old.record.ClientID)

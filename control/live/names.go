@@ -137,10 +137,10 @@ func (l *Live) expand(f store.Frontend) (addresses, map[string]lb.NameState) {
 	for _, r := range f.Routes {
 		dests = append(dests, r.Dest)
 	}
-	l.names.Set(f.UUID, dests)
+	l.names.Set(f.ClientID, f.UUID, dests)
 	for _, dest := range dests {
-		all[dest] = l.names.Expand(dest)
-		if state := l.names.State(nameOf(dest)); state.Err != nil {
+		all[dest] = l.names.Expand(f.ClientID, dest)
+		if state := l.names.State(f.ClientID, nameOf(dest)); state.Err != nil {
 			failing[dest] = state
 		}
 	}
@@ -182,7 +182,7 @@ func (l *Live) Settle(ctx context.Context) {
 		for _, r := range f.record.Routes {
 			name := nameOf(r.Dest)
 			for name != "" && ctx.Err() == nil {
-				if s := l.names.State(name); s.Err != nil || !s.LastGood.IsZero() {
+				if s := l.names.State(f.record.ClientID, name); s.Err != nil || !s.LastGood.IsZero() {
 					break
 				}
 				select {
