@@ -201,7 +201,7 @@ func (c *Control) putCertificate(ctx context.Context, record store.Certificate) 
 
 // issue makes the certificate. old is the one that it follows, nil for none; byKey tells that its key asks.
 func (c *Control) issue(ctx context.Context, f store.Frontend, r IssueRequest, old *store.Certificate, byKey bool) (Issued, error) {
-	public, keyType, keyPEM, err := c.keyFor(ctx, r)
+	public, keyType, keyPEM, err := c.keyFor(ctx, f.ClientID, r)
 	if err != nil {
 		return Issued{}, err
 	}
@@ -242,7 +242,7 @@ func (c *Control) issue(ctx context.Context, f store.Frontend, r IssueRequest, o
 }
 
 // keyFor is the public key to certify, with the private one in PEM when it was made here.
-func (c *Control) keyFor(ctx context.Context, r IssueRequest) (public crypto.PublicKey, keyType string, keyPEM []byte, err error) {
+func (c *Control) keyFor(ctx context.Context, clientID string, r IssueRequest) (public crypto.PublicKey, keyType string, keyPEM []byte, err error) {
 	if r.CSR != "" {
 		public, keyType, err = pki.ParseRequest([]byte(r.CSR))
 		if err != nil {
@@ -252,7 +252,7 @@ func (c *Control) keyFor(ctx context.Context, r IssueRequest) (public crypto.Pub
 	}
 	wait, cancel := context.WithTimeout(ctx, issueTimeout)
 	defer cancel()
-	key, err := c.keys.Generate(wait, pki.KeyType(r.KeyType))
+	key, err := c.keys.Generate(wait, pki.KeyType(r.KeyType), clientID)
 	if err != nil {
 		return nil, "", nil, &Error{Kind: KindUnavailable, Message: "Too many keys are being made. Try again in a minute.", Err: err}
 	}

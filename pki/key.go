@@ -12,6 +12,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 )
 
@@ -93,14 +94,22 @@ type KeyPoolConfig struct {
 	Busy func() bool // no key is made ahead while it returns true; nil: never busy
 }
 
-// KeyPool makes key pairs ahead, so that most callers need not wait, and makes at most one at a time, so
-// that a burst queues instead of burning the machine. It is safe for concurrent use.
+// KeyPool makes key pairs ahead, so that most callers need not wait. RSA keys are made one at a time, those of 4096
+// bits, which take seconds, beside the others, so that a burst queues instead of burning the machine; whoever asks
+// comes by turns. Other keys take microseconds and wait for nothing. It is safe for concurrent use.
 type KeyPool struct {
 	cfg   KeyPoolConfig
 	ready chan crypto.Signer
-	turn  chan struct{} // holds one token: whoever has it may make a key
+	turn  turns         // to make a key of the pool's type, or of another that takes long
+	large turns         // the same for the largest
 	taken chan struct{} // wakes Run
+
+	mu     sync.Mutex
+	served map[string]time.Time // who took a key that was ready, and when last
 }
+
+// servedLately is how long one who took a key that was ready leaves half of them to others.
+const servedLately = 10 * time.Second
 
 // NewKeyPool returns an empty pool; Run fills it.
 func NewKeyPool(cfg KeyPoolConfig) *KeyPool {
@@ -110,55 +119,73 @@ func NewKeyPool(cfg KeyPoolConfig) *KeyPool {
 	if cfg.Size <= 0 {
 		cfg.Size = 4
 	}
-	p := &KeyPool{cfg: cfg, ready: make(chan crypto.Signer, cfg.Size), turn: make(chan struct{}, 1), taken: make(chan struct{}, 1)}
-	p.turn <- struct{}{}
-	return p
+	return &KeyPool{cfg: cfg, ready: make(chan crypto.Signer, cfg.Size), taken: make(chan struct{}, 1), served: map[string]time.Time{}}
 }
 
-// Get returns a key of the pool's type that nobody else gets: a ready one at once, otherwise the first
-// that is ready or made in its own turn. It fails only when ctx ends.
-func (p *KeyPool) Get(ctx context.Context) (crypto.Signer, error) {
+// Get returns a key of the pool's type that nobody else gets: a ready one at once, otherwise one that is made in its
+// own turn. whose says who asks. It fails only when ctx ends.
+func (p *KeyPool) Get(ctx context.Context, whose string) (crypto.Signer, error) {
 	defer p.wake()
+	if key := p.takeReady(whose); key != nil {
+		return key, nil
+	}
+	if err := p.turn.take(ctx, whose); err != nil {
+		return nil, err
+	}
+	defer p.turn.pass()
+	if key := p.takeReady(whose); key != nil { // made while it waited
+		return key, nil
+	}
+	return GenerateKey(p.cfg.Type)
+}
+
+// takeReady returns a key that is ready, or nil. Half of them are for those who have not had one lately.
+func (p *KeyPool) takeReady(whose string) crypto.Signer {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	for who, at := range p.served {
+		if now.Sub(at) >= servedLately {
+			delete(p.served, who)
+		}
+	}
+	if _, lately := p.served[whose]; lately && len(p.ready) <= cap(p.ready)/2 {
+		return nil
+	}
 	select {
 	case key := <-p.ready:
-		return key, nil
+		p.served[whose] = now
+		return key
 	default:
-	}
-	if ctx.Err() != nil { // select picks any case that is ready, also a turn for nobody
-		return nil, ctx.Err()
-	}
-	select {
-	case key := <-p.ready:
-		return key, nil
-	case <-p.turn:
-		defer p.pass()
-		return GenerateKey(p.cfg.Type)
-	case <-ctx.Done():
-		return nil, ctx.Err()
+		return nil
 	}
 }
 
-// Generate makes a key of any type, in turn with all others.
-func (p *KeyPool) Generate(ctx context.Context, kind KeyType) (crypto.Signer, error) {
-	if kind == p.cfg.Type {
-		return p.Get(ctx)
-	}
-	if ctx.Err() != nil {
-		return nil, ctx.Err()
-	}
-	select {
-	case <-p.turn:
-		defer p.pass()
+// Generate makes a key of any type. whose says who asks.
+func (p *KeyPool) Generate(ctx context.Context, kind KeyType, whose string) (crypto.Signer, error) {
+	switch kind {
+	case p.cfg.Type:
+		return p.Get(ctx, whose)
+	case RSA2048, RSA3072, RSA4096:
+	default:
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
 		return GenerateKey(kind)
-	case <-ctx.Done():
-		return nil, ctx.Err()
 	}
+	turn := &p.turn
+	if kind == RSA4096 {
+		turn = &p.large
+	}
+	if err := turn.take(ctx, whose); err != nil {
+		return nil, err
+	}
+	defer turn.pass()
+	return GenerateKey(kind)
 }
 
 // Ready is how many keys are made and not taken.
 func (p *KeyPool) Ready() int { return len(p.ready) }
-
-func (p *KeyPool) pass() { p.turn <- struct{}{} }
 
 func (p *KeyPool) wake() {
 	select {
@@ -188,12 +215,10 @@ func (p *KeyPool) Run(ctx context.Context) error {
 }
 
 func (p *KeyPool) refill(ctx context.Context) error {
-	select {
-	case <-p.turn:
-	case <-ctx.Done():
-		return nil
+	if p.turn.take(ctx, "") != nil {
+		return nil // it ends
 	}
-	defer p.pass()
+	defer p.turn.pass()
 	key, err := GenerateKey(p.cfg.Type)
 	if err != nil {
 		return fmt.Errorf("make a key ahead: %w", err)

@@ -6,6 +6,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -87,15 +88,15 @@ func TestPoolHandsOutKeysMadeAheadEachOnce(t *testing.T) {
 		if len(p.ready) != 3 {
 			t.Fatalf("%d ready, want 3", len(p.ready))
 		}
-		<-p.turn // nobody can make one now
+		must0(t, p.turn.take(t.Context(), "somebody")) // nobody can make one now
 		seen := map[string]bool{}
-		for range 3 {
-			seen[KeyID(must[crypto.Signer](t)(p.Get(t.Context())).Public())] = true
+		for i := range 3 {
+			seen[KeyID(must[crypto.Signer](t)(p.Get(t.Context(), fmt.Sprint(i))).Public())] = true
 		}
 		if len(seen) != 3 {
 			t.Errorf("%d different keys of 3", len(seen))
 		}
-		p.pass()
+		p.turn.pass()
 		synctest.Wait()
 		if len(p.ready) != 3 {
 			t.Errorf("%d ready after they were taken, want 3", len(p.ready))
@@ -105,29 +106,29 @@ func TestPoolHandsOutKeysMadeAheadEachOnce(t *testing.T) {
 
 func TestPoolWorksWithoutRun(t *testing.T) {
 	p := fastPool(1, nil)
-	must[crypto.Signer](t)(p.Get(t.Context()))
-	must[crypto.Signer](t)(p.Generate(t.Context(), ECDSAP256))
-	key := must[crypto.Signer](t)(p.Generate(t.Context(), Ed25519))
+	must[crypto.Signer](t)(p.Get(t.Context(), "me"))
+	must[crypto.Signer](t)(p.Generate(t.Context(), ECDSAP256, "me"))
+	key := must[crypto.Signer](t)(p.Generate(t.Context(), Ed25519, "me"))
 	if !strings.Contains(string(must[[]byte](t)(EncodeKey(key))), "PRIVATE KEY") {
 		t.Error("no key")
 	}
-	if _, err := p.Generate(t.Context(), "dsa"); !errors.Is(err, ErrKeyType) {
+	if _, err := p.Generate(t.Context(), "dsa", "me"); !errors.Is(err, ErrKeyType) {
 		t.Errorf("an unknown type: %v", err)
 	}
-	must[crypto.Signer](t)(p.Generate(t.Context(), Ed25519)) // the turn was given back
+	must[crypto.Signer](t)(p.Generate(t.Context(), Ed25519, "me")) // the turn was given back
 }
 
 func TestPoolMakesOneKeyAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := fastPool(2, nil)
-		<-p.turn // as if a key was being made
+		must0(t, p.turn.take(t.Context(), "somebody")) // as if a key was being made
 		running(t, p)
 		var got atomic.Int32
 		var group sync.WaitGroup
 		for i := range 8 {
 			group.Go(func() {
-				kind := []KeyType{ECDSAP256, Ed25519}[i%2]
-				if _, err := p.Generate(t.Context(), kind); err != nil {
+				kind := []KeyType{ECDSAP256, RSA2048}[i/7]
+				if _, err := p.Generate(t.Context(), kind, "me"); err != nil {
 					t.Error(err)
 				}
 				got.Add(1)
@@ -137,7 +138,7 @@ func TestPoolMakesOneKeyAtATime(t *testing.T) {
 		if got.Load() != 0 || len(p.ready) != 0 {
 			t.Errorf("%d keys handed out and %d made ahead while another was being made", got.Load(), len(p.ready))
 		}
-		p.pass()
+		p.turn.pass()
 		group.Wait()
 	})
 }
@@ -145,9 +146,10 @@ func TestPoolMakesOneKeyAtATime(t *testing.T) {
 func TestPoolHonoursTheDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := fastPool(2, nil)
-		<-p.turn
+		must0(t, p.turn.take(t.Context(), "somebody"))
 		for _, get := range []func(context.Context) (crypto.Signer, error){
-			p.Get, func(ctx context.Context) (crypto.Signer, error) { return p.Generate(ctx, Ed25519) },
+			func(ctx context.Context) (crypto.Signer, error) { return p.Get(ctx, "me") },
+			func(ctx context.Context) (crypto.Signer, error) { return p.Generate(ctx, RSA2048, "me") },
 		} {
 			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 			start := time.Now()
@@ -168,10 +170,10 @@ func TestPoolMakesNothingForACallerThatIsGone(t *testing.T) {
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
 	for range 50 {
-		if key, err := p.Get(gone); !errors.Is(err, context.Canceled) || key != nil {
+		if key, err := p.Get(gone, "me"); !errors.Is(err, context.Canceled) || key != nil {
 			t.Fatalf("Get: %v, %v", key, err)
 		}
-		if key, err := p.Generate(gone, Ed25519); !errors.Is(err, context.Canceled) || key != nil {
+		if key, err := p.Generate(gone, Ed25519, "me"); !errors.Is(err, context.Canceled) || key != nil {
 			t.Fatalf("Generate: %v, %v", key, err)
 		}
 	}
@@ -187,7 +189,7 @@ func TestPoolIsNotRefilledWhileBusy(t *testing.T) {
 		if len(p.ready) != 0 {
 			t.Errorf("%d made ahead while busy", len(p.ready))
 		}
-		must[crypto.Signer](t)(p.Get(t.Context())) // who asks gets one all the same
+		must[crypto.Signer](t)(p.Get(t.Context(), "me")) // who asks gets one all the same
 		busy.Store(false)
 		time.Sleep(2 * busyPause)
 		if len(p.ready) != 2 {
@@ -199,5 +201,35 @@ func TestPoolIsNotRefilledWhileBusy(t *testing.T) {
 func TestPoolStopsWithItsError(t *testing.T) {
 	if err := NewKeyPool(KeyPoolConfig{Type: "dsa"}).Run(t.Context()); !errors.Is(err, ErrKeyType) {
 		t.Errorf("Run: %v", err)
+	}
+}
+
+// Whoever has just had a key leaves half of the ready ones to others, and keys that take microseconds wait for nobody.
+func TestPoolKeepsKeysForOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := fastPool(4, nil)
+		running(t, p)
+		synctest.Wait()
+		must0(t, p.turn.take(t.Context(), "somebody"))
+		for range 2 {
+			must[crypto.Signer](t)(p.Get(t.Context(), "greedy"))
+		}
+		within, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := p.Get(within, "greedy"); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("the third: %v, want a wait", err)
+		}
+		must[crypto.Signer](t)(p.Get(t.Context(), "modest"))
+		must[crypto.Signer](t)(p.Generate(t.Context(), Ed25519, "greedy"))
+		time.Sleep(servedLately)
+		must[crypto.Signer](t)(p.Get(t.Context(), "greedy"))
+		p.turn.pass()
+	})
+}
+
+func must0(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
 	}
 }
