@@ -85,6 +85,7 @@ func run(args []string) error {
 
 // config is what flags and the environment say.
 type config struct {
+	handshakes, strangers                      int // the most at once that the files allow, 0 for the defaults
 	httpAddr, lbAddr, opsAddr, dataDir, signup string
 	hostnames                                  []string
 	signupRate, authRate                       int
@@ -185,8 +186,12 @@ func serve(ctx context.Context, cfg config) error {
 		return err
 	}
 	defer listeners.close()
-	if _, connections, err := lb.RaiseFileLimit(); err == nil {
+	if limit, connections, err := lb.RaiseFileLimit(); err == nil {
 		log.Info("file limit raised", "connections", connections)
+		// Strangers have their shares of the files, so that some are left for the store, the operations port and
+		// the connections of those who are known.
+		cfg.handshakes = share(limit, 4, 1024)
+		cfg.strangers = share(limit, 8, 512)
 	}
 	if err := os.MkdirAll(cfg.dataDir, 0o700); err != nil {
 		return err
@@ -208,12 +213,17 @@ func serve(ctx context.Context, cfg config) error {
 	if err != nil {
 		return err
 	}
-	server, err := web.New(web.Config{Control: c, Log: log, DrainTimeout: cfg.drainTimeout, Version: version})
+	server, err := web.New(web.Config{Control: c, Log: log, DrainTimeout: cfg.drainTimeout, Version: version, Strangers: cfg.strangers})
 	if err != nil {
 		return err
 	}
 	announce(cfg, c, listeners)
 	return runAll(ctx, cfg, log, engine, c, server, listeners)
+}
+
+// share is a part of the files that the process may open, 16 at least and most at most.
+func share(limit uint64, part, most int) int {
+	return max(16, int(min(limit/uint64(part), uint64(most))))
 }
 
 // runAll runs every task until ctx ends or one fails. The store's own tasks outlive the servers, so that
@@ -296,6 +306,7 @@ func newControl(ctx context.Context, cfg config, log *slog.Logger, engine *store
 		Hostnames: hostnames(cfg), DataPort: port(ls.lb.Addr()), Own: ls.addresses,
 		AllowDest: cfg.allowDest, DenyDest: cfg.denyDest,
 		SignupRate: rateOf(cfg.signupRate), AuthRate: rateOf(cfg.authRate), Busy: busy,
+		MaxHandshakes: cfg.handshakes,
 	})
 }
 

@@ -53,6 +53,8 @@ type Config struct {
 	// Zero: 30 and 60.
 	SignupRate, AuthRate int
 	Limits               Limits
+	// MaxHandshakes is how many may be in flight on the data plane. Zero: 1,024.
+	MaxHandshakes int
 	// Busy tells the key pool that the machine has no time to make keys ahead. Nil: never busy.
 	Busy func() bool
 	// Now is the clock. Nil: time.Now.
@@ -113,7 +115,7 @@ func New(ctx context.Context, cfg Config) (*Control, error) {
 	observed, err := live.New(ctx, live.Config{
 		Store: cfg.Store, Verifier: c.verifier, Authority: cfg.Authority.ID(), GetCertificate: c.identity.GetCertificate,
 		RouteCertificate: c.routeCertificate, Options: DefaultOptions(), Limits: cfg.Limits, Dialer: c.dialer,
-		Resolver: cfg.Resolver, NamesInterval: cfg.NamesInterval, Log: cfg.Log, Now: cfg.Now,
+		Resolver: cfg.Resolver, NamesInterval: cfg.NamesInterval, Log: cfg.Log, Now: cfg.Now, MaxHandshakes: cfg.MaxHandshakes,
 	})
 	if err != nil {
 		return nil, err

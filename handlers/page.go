@@ -37,6 +37,7 @@ type PagesConfig struct {
 // Pages is the face for people: forms in, HTML out.
 type Pages struct {
 	PagesConfig
+	streams streamTable
 }
 
 // NewPages returns the pages over a control.
@@ -44,7 +45,7 @@ func NewPages(cfg PagesConfig) *Pages {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Pages{cfg}
+	return &Pages{PagesConfig: cfg}
 }
 
 // Route is one page.

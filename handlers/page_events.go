@@ -38,6 +38,9 @@ func (p *Pages) events(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer end()
+	a := control.ActorFrom(r.Context())
+	over, leave := p.streams.enter(a.ClientID, a.Session)
+	defer leave()
 	s := &stream{w: w, out: http.NewResponseController(w), sent: map[string]string{}}
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
@@ -48,12 +51,12 @@ func (p *Pages) events(w http.ResponseWriter, r *http.Request) error {
 	if err := s.send(r.Context(), fragments); err != nil {
 		return nil
 	}
-	p.follow(r, q, view, s, marks)
+	p.follow(r, q, view, s, marks, over)
 	return nil
 }
 
 // follow sends until the reader leaves, the session ends or the server stops.
-func (p *Pages) follow(r *http.Request, q url.Values, view liveView, s *stream, marks <-chan struct{}) {
+func (p *Pages) follow(r *http.Request, q url.Values, view liveView, s *stream, marks, over <-chan struct{}) {
 	ticker := time.NewTicker(heartbeat)
 	defer ticker.Stop()
 	for {
@@ -63,6 +66,9 @@ func (p *Pages) follow(r *http.Request, q url.Values, view liveView, s *stream, 
 		}
 		select {
 		case <-r.Context().Done():
+			return
+		case <-over:
+			s.write(later)
 			return
 		case <-ticker.C:
 		case <-marks:
@@ -81,6 +87,9 @@ func (p *Pages) follow(r *http.Request, q url.Values, view liveView, s *stream, 
 		}
 	}
 }
+
+// later has the page come back in a while: other tabs have all the streams there may be.
+const later = "event: later\ndata: 60\n\n"
 
 // gone has the page ask the server what has become of it.
 const gone = "event: gone\ndata: \n\n"

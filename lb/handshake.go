@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/xdire/xlb/internal/source"
 	"github.com/xdire/xlb/lb/internal/record"
 )
 
@@ -43,7 +44,7 @@ func asRefusal(err error) error {
 func (s *Server) configFor(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 	cfg := s.alpn.get(protocolFor(hello.SupportedProtos)).Clone()
 	shake := hello.Conn.(*handshake)
-	shake.place.heard()
+	shake.place.Heard()
 	cfg.VerifyConnection = func(state tls.ConnectionState) error {
 		admission, err := s.cfg.Admit(state)
 		if err == nil {
@@ -61,7 +62,7 @@ func (s *Server) configFor(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 // handshake is the connection under crypto/tls, with what is learned of the client during its handshake.
 type handshake struct {
 	*record.Wire
-	place     *ticket
+	place     *source.Ticket[*conn]
 	admission *Admission // nil when it was refused
 	offered   uint16     // highest TLS version in the ClientHello
 }
@@ -115,9 +116,9 @@ func (c *conn) shakeHands() (err error) {
 		c.admission, err = c.server.cfg.Admit(c.state)
 		return err
 	}
-	place, evicted := c.server.gate.enter(c)
-	defer c.server.gate.leave(place)
-	if evicted != nil {
+	place, evicted, someone := c.server.gate.Enter(c.remote.Addr(), c)
+	defer place.Leave()
+	if someone {
 		evicted.abort(ending{reason: ReasonHandshakeLimit})
 	}
 	if d := c.server.cfg.HandshakeTimeout; d > 0 {

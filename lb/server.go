@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/xdire/xlb/internal/source"
 )
 
 // ErrServerClosed is what Serve returns after Shutdown or Close.
@@ -22,7 +24,7 @@ type Server struct {
 	tls   *tls.Config // nil: plain TCP
 	alpn  alpnConfigs
 	live  *registry
-	gate  *gate
+	gate  *source.Gate[*conn]
 	base  context.Context // ends when all connections have to go
 	abort context.CancelFunc
 
@@ -46,7 +48,7 @@ func NewServer(cfg Config) *Server {
 	}
 	s := &Server{cfg: cfg.withDefaults(), listeners: map[net.Listener]struct{}{}, live: newRegistry(), done: make(chan struct{}), handoff: make(chan *conn)}
 	s.base, s.abort = context.WithCancel(context.Background())
-	s.gate = newGate(s.cfg.MaxHandshakes)
+	s.gate = source.NewGate[*conn](s.cfg.MaxHandshakes, 0)
 	if cfg.TLS != nil {
 		s.tls = s.tlsConfig(cfg.TLS)
 	}
@@ -281,7 +283,7 @@ type ServerStats struct {
 // Stats returns the numbers of this moment.
 func (s *Server) Stats() ServerStats {
 	return ServerStats{
-		Accepted: s.accepted.Load(), Live: s.live.count(), Handshaking: s.gate.count(), Refused: s.refusals.all(),
+		Accepted: s.accepted.Load(), Live: s.live.count(), Handshaking: s.gate.Inside(), Refused: s.refusals.all(),
 	}
 }
 

@@ -26,6 +26,8 @@ func (s *Server) routes() http.Handler {
 		s.sameOrigin,
 		s.limitBody,
 		s.identify, // bearer on /api, cookie on pages
+		s.welcome,
+		s.boundInFlight,
 		headAsGet(r),
 		conditional,
 	)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/xdire/xlb/control"
 	"github.com/xdire/xlb/handlers"
+	"github.com/xdire/xlb/internal/source"
 	"github.com/xdire/xlb/static"
 )
 
@@ -22,6 +23,8 @@ const (
 	readHeaderTimeout = 10 * time.Second
 	idleTimeout       = 2 * time.Minute
 	maxHeaderBytes    = 64 << 10
+	// maxStreams is how many requests one HTTP/2 connection may have at once: each costs before it is looked at.
+	maxStreams = 32
 	// maxDrain bounds how long requests may finish: streams of the balancer may need longer, these do not.
 	maxDrain = 10 * time.Second
 )
@@ -35,6 +38,9 @@ type Config struct {
 	// DrainTimeout is how long requests in flight may finish when the server stops, at most 10 s.
 	// Zero or negative: they are cut.
 	DrainTimeout time.Duration
+	// Strangers is how many connections there may be on which nobody has logged in, and up to 64 of each source;
+	// one more closes one of those. Zero or negative: 512.
+	Strangers int
 	// Version marks the build. Empty: dev.
 	Version string
 }
@@ -47,6 +53,8 @@ type Server struct {
 	pages   *handlers.Pages
 	session *cookieSessions
 	handler http.Handler
+
+	inFlight inFlight
 
 	draining   atomic.Bool
 	serving    atomic.Bool
@@ -64,6 +72,9 @@ func New(cfg Config) (*Server, error) {
 	}
 	if cfg.Version == "" {
 		cfg.Version = "dev"
+	}
+	if cfg.Strangers <= 0 {
+		cfg.Strangers = 512
 	}
 	s := &Server{cfg: cfg, log: cfg.Log, control: cfg.Control, session: newCookieSessions(cfg.Control)}
 	s.streams, s.endStreams = context.WithCancel(context.Background())
@@ -85,7 +96,9 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	srv := s.newHTTP(s.handler)
 	srv.TLSConfig = s.tlsConfig()
 	srv.RegisterOnShutdown(s.endStreams)
-	return s.serveUntil(ctx, srv, func() error { return srv.ServeTLS(l, "", "") })
+	srv.ConnContext = withVisitor
+	guarded := &door{Listener: l, gate: source.NewGate[*visitor](s.cfg.Strangers, strangersPerSource)}
+	return s.serveUntil(ctx, srv, func() error { return srv.ServeTLS(guarded, "", "") })
 }
 
 // tlsConfig asks for a certificate and takes none as an answer: one call renews it, and all others look at
@@ -99,6 +112,9 @@ func (s *Server) tlsConfig() *tls.Config {
 	}
 	cfg := base.Clone()
 	cfg.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		if v := visitorOf(hello.Conn); v != nil {
+			v.ticket.Heard()
+		}
 		speaks := func(protocol string) bool { return slices.Contains(base.NextProtos, protocol) }
 		browser := isBrowser(hello)
 		old := len(hello.SupportedProtos) > 0 && !slices.ContainsFunc(hello.SupportedProtos, speaks)
@@ -140,6 +156,7 @@ func (s *Server) ServeOps(ctx context.Context, l net.Listener) error {
 func (s *Server) newHTTP(h http.Handler) *http.Server {
 	return &http.Server{
 		Handler: h, ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
+		HTTP2:    &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
 		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
 }

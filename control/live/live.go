@@ -31,6 +31,8 @@ type Config struct {
 	Options store.Options
 	// Limits are those of a client for which none were set. All fields must be set.
 	Limits Limits
+	// MaxHandshakes is how many may be in flight. Zero: 1,024.
+	MaxHandshakes int
 	// Dialer connects to routes.
 	Dialer *lb.Dialer
 	// Resolver looks up the names in routes.
@@ -90,7 +92,7 @@ func New(ctx context.Context, cfg Config) (*Live, error) {
 			// the algorithms of TLS 1.3 alone, and no program needs them.
 			MinVersion: tls.VersionTLS13, GetCertificate: cfg.GetCertificate, ClientAuth: tls.RequireAnyClientCert,
 		},
-		Admit: l.admit, Dialer: cfg.Dialer, Trace: l.trace, PlainText: lb.AnswerPostgres | lb.AnswerHTTP,
+		Admit: l.admit, Dialer: cfg.Dialer, Trace: l.trace, PlainText: lb.AnswerPostgres | lb.AnswerHTTP, MaxHandshakes: cfg.MaxHandshakes,
 	})
 	names, err := l.newNames(ctx)
 	if err != nil {

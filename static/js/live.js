@@ -100,6 +100,11 @@ const open = () => {
 		}
 		build ||= data;
 	});
+	source.addEventListener("later", ({ data }) => {
+		close();
+		stamp(`Not live since ${clock()}: too many tabs are open`);
+		setTimeout(open, Number(data) * 1000);
+	});
 	source.addEventListener("gone", () => {
 		close();
 		location.reload();

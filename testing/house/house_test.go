@@ -79,7 +79,7 @@ var rules = map[string]rule{
 		others: []string{"github.com/danielgtaylor/huma/v2", "github.com/a-h/templ"},
 	},
 	"web": {
-		ours: []string{"control", "handlers", "static"},
+		ours: []string{"control", "handlers", "internal/source", "static"},
 		others: []string{
 			"github.com/go-chi/chi/v5", "github.com/gorilla/sessions",
 			"github.com/danielgtaylor/huma/v2", "github.com/prometheus/client_golang",

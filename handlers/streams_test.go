@@ -1,0 +1,54 @@
+package handlers
+
+import (
+	"fmt"
+	"testing"
+)
+
+func isOver(over <-chan struct{}) bool {
+	select {
+	case <-over:
+		return true
+	default:
+		return false
+	}
+}
+
+func TestOldestStreamMakesRoom(t *testing.T) {
+	var table streamTable
+	var overs []<-chan struct{}
+	var leaves []func()
+	open := func(client, session string) {
+		over, leave := table.enter(client, session)
+		overs = append(overs, over)
+		leaves = append(leaves, leave)
+	}
+	for range streamsPerSession + 1 {
+		open("c", "one")
+	}
+	if !isOver(overs[0]) || isOver(overs[1]) {
+		t.Error("the ninth stream of a session does not end the first, or ends more")
+	}
+	leaves[1]()
+	open("c", "one") // there is room
+	if isOver(overs[2]) {
+		t.Error("a stream had to make room where there was some")
+	}
+	for i := range streamsPerClient - streamsPerSession {
+		open("c", fmt.Sprint("session ", i))
+	}
+	if isOver(overs[2]) {
+		t.Error("a stream had to make room before the client had all")
+	}
+	open("c", "last")
+	if !isOver(overs[2]) || isOver(overs[3]) {
+		t.Error("the 33rd stream of a client does not end the oldest, or ends more")
+	}
+	open("other", "one")
+	for _, leave := range leaves {
+		leave()
+	}
+	if len(table.clients) != 0 {
+		t.Errorf("left behind: %v", table.clients)
+	}
+}

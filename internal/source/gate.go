@@ -1,0 +1,195 @@
+package source
+
+import (
+	"container/heap"
+	"container/list"
+	"hash/maphash"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+)
+
+// shards is into how many parts a gate is divided, so that those who enter seldom wait for one another.
+const shards = 64
+
+// Gate bounds how many may be inside at once, such as handshakes in flight, in all and of each source. When it is full,
+// one of the source gives way that has most of them; when a source has all that it may, one of its own. That is one
+// that has not said anything yet if there is such, the oldest of these. So nobody is kept out by what others do from
+// elsewhere, and of those who share a source the slow ones last longer than the silent ones. Make one with [NewGate].
+type Gate[T any] struct {
+	most, ofSource int // 0 and negative are no bound
+
+	inside atomic.Int64
+	seed   maphash.Seed
+	shards [shards]gateShard[T] // by source
+}
+
+type gateShard[T any] struct {
+	mu      sync.Mutex
+	sources map[netip.Prefix]*crowd[T]
+	order   crowdHeap[T]
+}
+
+// crowd is what one source has inside.
+type crowd[T any] struct {
+	from   netip.Prefix
+	silent list.List // of *Ticket, oldest first: those that have not said anything
+	heard  list.List // of *Ticket, oldest first
+	index  int       // in the shard's heap
+}
+
+func (c *crowd[T]) len() int { return c.silent.Len() + c.heard.Len() }
+
+// oldest is who gives way.
+func (c *crowd[T]) oldest() *Ticket[T] {
+	if first := c.silent.Front(); first != nil {
+		return first.Value.(*Ticket[T])
+	}
+	return c.heard.Front().Value.(*Ticket[T])
+}
+
+// Ticket is a place in a gate.
+type Ticket[T any] struct {
+	who   T
+	gate  *Gate[T]
+	shard *gateShard[T] // whose lock guards the rest
+	crowd *crowd[T]
+	list  *list.List
+	at    *list.Element // nil once it has left
+}
+
+// NewGate returns a gate for most in all and ofSource of each source; 0 and negative are no bound.
+func NewGate[T any](most, ofSource int) *Gate[T] {
+	return &Gate[T]{most: most, ofSource: ofSource, seed: maphash.MakeSeed()}
+}
+
+// Enter lets who in, from an address, and returns the one that has to go for it, if any.
+func (g *Gate[T]) Enter(addr netip.Addr, who T) (t *Ticket[T], evicted T, someone bool) {
+	if n := g.inside.Add(1); g.most > 0 && n > int64(g.most) {
+		evicted, someone = g.evict()
+	}
+	from := Of(addr)
+	s := &g.shards[maphash.Comparable(g.seed, from)%shards]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	one := s.sources[from]
+	if one == nil {
+		if s.sources == nil {
+			s.sources = map[netip.Prefix]*crowd[T]{}
+		}
+		one = &crowd[T]{from: from}
+		s.sources[from] = one
+		heap.Push(&s.order, one)
+	}
+	t = &Ticket[T]{who: who, gate: g, shard: s, crowd: one, list: &one.silent}
+	t.at = t.list.PushBack(t)
+	heap.Fix(&s.order, one.index)
+	if !someone && g.ofSource > 0 && one.len() > g.ofSource {
+		first := one.oldest()
+		first.leave()
+		return t, first.who, true
+	}
+	return t, evicted, someone
+}
+
+// Heard notes that it has said something.
+func (t *Ticket[T]) Heard() {
+	t.shard.mu.Lock()
+	defer t.shard.mu.Unlock()
+	if t.at == nil || t.list == &t.crowd.heard {
+		return
+	}
+	t.list.Remove(t.at)
+	t.list = &t.crowd.heard
+	t.at = t.list.PushBack(t)
+}
+
+// evict takes one of the largest crowd out, unless there is none by now.
+func (g *Gate[T]) evict() (who T, someone bool) {
+	var largest *gateShard[T]
+	most := 0
+	for i := range g.shards {
+		if n := g.shards[i].largest(); n > most {
+			largest = &g.shards[i]
+			most = n
+		}
+	}
+	if largest == nil {
+		return who, false
+	}
+	return largest.evict()
+}
+
+// largest is how many the largest crowd has.
+func (s *gateShard[T]) largest() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.order) == 0 {
+		return 0
+	}
+	return s.order[0].len()
+}
+
+func (s *gateShard[T]) evict() (who T, someone bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.order) == 0 {
+		return who, false
+	}
+	t := s.order[0].oldest()
+	t.leave()
+	return t.who, true
+}
+
+// leave gives the place back. The caller holds the shard's lock.
+func (t *Ticket[T]) leave() {
+	t.list.Remove(t.at)
+	t.at = nil
+	t.gate.inside.Add(-1)
+	s := t.shard
+	if t.crowd.len() > 0 {
+		heap.Fix(&s.order, t.crowd.index)
+		return
+	}
+	heap.Remove(&s.order, t.crowd.index)
+	delete(s.sources, t.crowd.from)
+}
+
+// Leave gives the place back. It may be called again, and for one that had to go.
+func (t *Ticket[T]) Leave() {
+	t.shard.mu.Lock()
+	defer t.shard.mu.Unlock()
+	if t.at != nil {
+		t.leave()
+	}
+}
+
+// Inside is how many there are.
+func (g *Gate[T]) Inside() int { return int(g.inside.Load()) }
+
+// crowdHeap has the largest crowd on top.
+type crowdHeap[T any] []*crowd[T]
+
+func (h crowdHeap[T]) Len() int           { return len(h) }
+func (h crowdHeap[T]) Less(i, j int) bool { return h[i].len() > h[j].len() }
+func (h crowdHeap[T]) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].index = i
+	h[j].index = j
+}
+
+// Push implements heap.Interface.
+func (h *crowdHeap[T]) Push(x any) {
+	c := x.(*crowd[T])
+	c.index = len(*h)
+	*h = append(*h, c)
+}
+
+// Pop implements heap.Interface.
+func (h *crowdHeap[T]) Pop() any {
+	last := len(*h) - 1
+	c := (*h)[last]
+	(*h)[last] = nil // the array must not keep it
+	*h = (*h)[:last]
+	return c
+}
