@@ -1,16 +1,19 @@
 package handlers
 
 import (
+	"bytes"
 	"errors"
 	"log/slog"
 	"net/http"
 	"net/url"
+	"runtime"
 	"strings"
 	"time"
 
 	"github.com/a-h/templ"
 
 	"github.com/xdire/xlb/control"
+	"github.com/xdire/xlb/internal/turns"
 	"github.com/xdire/xlb/views"
 )
 
@@ -37,7 +40,8 @@ type PagesConfig struct {
 // Pages is the face for people: forms in, HTML out.
 type Pages struct {
 	PagesConfig
-	streams streamTable
+	streams   streamTable
+	rendering turns.Turns
 }
 
 // NewPages returns the pages over a control.
@@ -45,7 +49,10 @@ func NewPages(cfg PagesConfig) *Pages {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Pages{PagesConfig: cfg}
+	p := &Pages{PagesConfig: cfg}
+	// A long page takes as much of the processor as a hundred handshakes: half of it is left to the balancer.
+	p.rendering.Slots = max(1, runtime.GOMAXPROCS(0)/2)
+	return p
 }
 
 // Route is one page.
@@ -58,7 +65,7 @@ type Route struct {
 // Routes lists all pages. Nothing changes on GET.
 func (p *Pages) Routes() []Route {
 	get := func(pattern string, h pageFunc) Route {
-		return Route{Method: "GET", Pattern: pattern, Handler: p.page(h)}
+		return Route{Method: "GET", Pattern: pattern, Handler: p.shared(p.page(h))}
 	}
 	post := func(pattern string, h pageFunc) Route {
 		return Route{Method: "POST", Pattern: pattern, Handler: p.page(h)}
@@ -96,7 +103,7 @@ func (p *Pages) Routes() []Route {
 		post("/frontends/{uuid}/delete", p.deleteFrontend),
 		get("/certificates", p.certificates),
 		get("/account", p.account),
-		get("/events", p.events),
+		{Method: "GET", Pattern: "/events", Handler: p.page(p.events)}, // shares each time that it renders
 	}
 }
 
@@ -112,9 +119,46 @@ func (p *Pages) page(h pageFunc) http.HandlerFunc {
 			}
 		}
 		if err := h(w, r); err != nil {
-			p.fail(w, r, err)
+			p.Fail(w, r, err)
 		}
 	}
+}
+
+// shared makes a page in its turn: few are made at once, and clients come round. To send it is not part of that, because
+// readers may be slow.
+func (p *Pages) shared(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if err := p.rendering.Take(r.Context(), control.ActorFrom(r.Context()).ClientID); err != nil {
+			p.Fail(w, r, err)
+			return
+		}
+		made := &madePage{ResponseWriter: w}
+		func() {
+			defer p.rendering.Pass()
+			next(made, r)
+		}()
+		made.send()
+	}
+}
+
+// madePage keeps an answer until it is complete.
+type madePage struct {
+	http.ResponseWriter
+	status int
+	body   bytes.Buffer
+}
+
+// WriteHeader keeps the status.
+func (m *madePage) WriteHeader(status int) { m.status = status }
+
+// Write keeps a part of the body.
+func (m *madePage) Write(p []byte) (int, error) { return m.body.Write(p) }
+
+func (m *madePage) send() {
+	if m.status != 0 {
+		m.ResponseWriter.WriteHeader(m.status)
+	}
+	m.ResponseWriter.Write(m.body.Bytes()) // fails only when there is nobody to tell
 }
 
 func formStatus(err error) int {
@@ -125,8 +169,8 @@ func formStatus(err error) int {
 	return http.StatusBadRequest
 }
 
-// fail shows the error page for what an operation returned.
-func (p *Pages) fail(w http.ResponseWriter, r *http.Request, err error) {
+// Fail shows the error page for what an operation returned.
+func (p *Pages) Fail(w http.ResponseWriter, r *http.Request, err error) {
 	problems := control.Problems(err)
 	if r.Context().Err() != nil { // the browser has gone on: nobody reads an answer
 		p.Log.DebugContext(r.Context(), "page aborted", "path", r.URL.Path, "request", control.ActorFrom(r.Context()).RequestID)

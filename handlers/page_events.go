@@ -29,8 +29,7 @@ func (p *Pages) events(w http.ResponseWriter, r *http.Request) error {
 	if !exists {
 		return errNoView
 	}
-	fragments, err := view(r, q)
-	if err != nil {
+	if _, err := view(r, q); err != nil { // an error page, not a stream
 		return err
 	}
 	marks, end, err := p.Control.Changes(r.Context())
@@ -48,7 +47,7 @@ func (p *Pages) events(w http.ResponseWriter, r *http.Request) error {
 	if err := s.write("retry: 1000\nevent: build\ndata: " + p.Version + "\n\n"); err != nil {
 		return nil
 	}
-	if err := s.send(r.Context(), fragments); err != nil {
+	if text, err := p.newer(r, q, view, s); err != nil || s.write(text) != nil {
 		return nil
 	}
 	p.follow(r, q, view, s, marks, over)
@@ -74,18 +73,31 @@ func (p *Pages) follow(r *http.Request, q url.Values, view liveView, s *stream, 
 		case <-marks:
 		}
 		err := p.Control.CheckSession(r.Context())
-		var fragments []fragment
+		text := ""
 		if err == nil {
-			fragments, err = view(r, q)
+			text, err = p.newer(r, q, view, s)
 		}
 		if err != nil {
 			s.write(gone)
 			return
 		}
-		if s.send(r.Context(), fragments) != nil {
+		if s.write(text) != nil {
 			return
 		}
 	}
+}
+
+// newer makes, in its turn, what is new since the last time.
+func (p *Pages) newer(r *http.Request, q url.Values, view liveView, s *stream) (string, error) {
+	if err := p.rendering.Take(r.Context(), control.ActorFrom(r.Context()).ClientID); err != nil {
+		return "", err
+	}
+	defer p.rendering.Pass()
+	fragments, err := view(r, q)
+	if err != nil {
+		return "", err
+	}
+	return s.text(r.Context(), fragments)
 }
 
 // later has the page come back in a while: other tabs have all the streams there may be.
@@ -118,13 +130,13 @@ type stream struct {
 	sent map[string]string
 }
 
-// send writes the fragments that are not as they were, and a stamp.
-func (s *stream) send(ctx context.Context, fragments []fragment) error {
+// text is what to send of fragments: those that are not as they were, and a stamp.
+func (s *stream) text(ctx context.Context, fragments []fragment) (string, error) {
 	var text strings.Builder
 	for _, f := range fragments {
 		var html bytes.Buffer
 		if err := f.html.Render(ctx, &html); err != nil {
-			return err
+			return "", err
 		}
 		if s.sent[f.id] == html.String() {
 			continue
@@ -137,7 +149,7 @@ func (s *stream) send(ctx context.Context, fragments []fragment) error {
 		text.WriteString("\n")
 	}
 	fmt.Fprintf(&text, "event: stamp\ndata: %s\n\n", time.Now().UTC().Format(time.RFC3339))
-	return s.write(text.String())
+	return text.String(), nil
 }
 
 func (s *stream) write(text string) error {

@@ -14,6 +14,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/xdire/xlb/internal/turns"
 )
 
 // KeyType names a kind of key pair.
@@ -100,8 +102,8 @@ type KeyPoolConfig struct {
 type KeyPool struct {
 	cfg   KeyPoolConfig
 	ready chan crypto.Signer
-	turn  turns         // to make a key of the pool's type, or of another that takes long
-	large turns         // the same for the largest
+	turn  turns.Turns   // to make a key of the pool's type, or of another that takes long
+	large turns.Turns   // the same for the largest
 	taken chan struct{} // wakes Run
 
 	mu     sync.Mutex
@@ -129,10 +131,10 @@ func (p *KeyPool) Get(ctx context.Context, whose string) (crypto.Signer, error) 
 	if key := p.takeReady(whose); key != nil {
 		return key, nil
 	}
-	if err := p.turn.take(ctx, whose); err != nil {
+	if err := p.turn.Take(ctx, whose); err != nil {
 		return nil, err
 	}
-	defer p.turn.pass()
+	defer p.turn.Pass()
 	if key := p.takeReady(whose); key != nil { // made while it waited
 		return key, nil
 	}
@@ -177,10 +179,10 @@ func (p *KeyPool) Generate(ctx context.Context, kind KeyType, whose string) (cry
 	if kind == RSA4096 {
 		turn = &p.large
 	}
-	if err := turn.take(ctx, whose); err != nil {
+	if err := turn.Take(ctx, whose); err != nil {
 		return nil, err
 	}
-	defer turn.pass()
+	defer turn.Pass()
 	return GenerateKey(kind)
 }
 
@@ -215,10 +217,10 @@ func (p *KeyPool) Run(ctx context.Context) error {
 }
 
 func (p *KeyPool) refill(ctx context.Context) error {
-	if p.turn.take(ctx, "") != nil {
+	if p.turn.Take(ctx, "") != nil {
 		return nil // it ends
 	}
-	defer p.turn.pass()
+	defer p.turn.Pass()
 	key, err := GenerateKey(p.cfg.Type)
 	if err != nil {
 		return fmt.Errorf("make a key ahead: %w", err)

@@ -88,7 +88,7 @@ func TestPoolHandsOutKeysMadeAheadEachOnce(t *testing.T) {
 		if len(p.ready) != 3 {
 			t.Fatalf("%d ready, want 3", len(p.ready))
 		}
-		must0(t, p.turn.take(t.Context(), "somebody")) // nobody can make one now
+		must0(t, p.turn.Take(t.Context(), "somebody")) // nobody can make one now
 		seen := map[string]bool{}
 		for i := range 3 {
 			seen[KeyID(must[crypto.Signer](t)(p.Get(t.Context(), fmt.Sprint(i))).Public())] = true
@@ -96,7 +96,7 @@ func TestPoolHandsOutKeysMadeAheadEachOnce(t *testing.T) {
 		if len(seen) != 3 {
 			t.Errorf("%d different keys of 3", len(seen))
 		}
-		p.turn.pass()
+		p.turn.Pass()
 		synctest.Wait()
 		if len(p.ready) != 3 {
 			t.Errorf("%d ready after they were taken, want 3", len(p.ready))
@@ -121,7 +121,7 @@ func TestPoolWorksWithoutRun(t *testing.T) {
 func TestPoolMakesOneKeyAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := fastPool(2, nil)
-		must0(t, p.turn.take(t.Context(), "somebody")) // as if a key was being made
+		must0(t, p.turn.Take(t.Context(), "somebody")) // as if a key was being made
 		running(t, p)
 		var got atomic.Int32
 		var group sync.WaitGroup
@@ -138,7 +138,7 @@ func TestPoolMakesOneKeyAtATime(t *testing.T) {
 		if got.Load() != 0 || len(p.ready) != 0 {
 			t.Errorf("%d keys handed out and %d made ahead while another was being made", got.Load(), len(p.ready))
 		}
-		p.turn.pass()
+		p.turn.Pass()
 		group.Wait()
 	})
 }
@@ -146,7 +146,7 @@ func TestPoolMakesOneKeyAtATime(t *testing.T) {
 func TestPoolHonoursTheDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := fastPool(2, nil)
-		must0(t, p.turn.take(t.Context(), "somebody"))
+		must0(t, p.turn.Take(t.Context(), "somebody"))
 		for _, get := range []func(context.Context) (crypto.Signer, error){
 			func(ctx context.Context) (crypto.Signer, error) { return p.Get(ctx, "me") },
 			func(ctx context.Context) (crypto.Signer, error) { return p.Generate(ctx, RSA2048, "me") },
@@ -210,7 +210,7 @@ func TestPoolKeepsKeysForOthers(t *testing.T) {
 		p := fastPool(4, nil)
 		running(t, p)
 		synctest.Wait()
-		must0(t, p.turn.take(t.Context(), "somebody"))
+		must0(t, p.turn.Take(t.Context(), "somebody"))
 		for range 2 {
 			must[crypto.Signer](t)(p.Get(t.Context(), "greedy"))
 		}
@@ -223,7 +223,7 @@ func TestPoolKeepsKeysForOthers(t *testing.T) {
 		must[crypto.Signer](t)(p.Generate(t.Context(), Ed25519, "greedy"))
 		time.Sleep(servedLately)
 		must[crypto.Signer](t)(p.Get(t.Context(), "greedy"))
-		p.turn.pass()
+		p.turn.Pass()
 	})
 }
 

@@ -41,7 +41,7 @@ func TestDocumentedLimitsAreTheRealOnes(t *testing.T) {
 		"connections at once, per client":                             grouped(limits["connections"]),
 		"frontends per client, routes per frontend":                   fmt.Sprintf("%d, %d", limits["frontends"], limits["routesPerFrontend"]),
 		"certificates in force, per client":                           grouped(limits["certificates"]),
-		"API requests per client":                                     fmt.Sprintf("%d a second", limits["requestsPerSec"]),
+		"requests per client, API and pages":                          fmt.Sprintf("%d a second", limits["requestsPerSec"]),
 		"waiting connections of a frontend whose routes are all full": grouped(int(fresh["queueLimit"].(float64))),
 		"idle connection, half-closed connection":                     fmt.Sprintf("%s, %v s", hours(time.Duration(fresh["idleTimeoutSec"].(float64))*time.Second), fresh["halfCloseTimeoutSec"]),
 		"`routeTimeoutSec`, the budget for waiting and all dials":     fmt.Sprintf("%v (1 to 300)", fresh["routeTimeoutSec"]),

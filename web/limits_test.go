@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/xdire/xlb/control"
+	"github.com/xdire/xlb/static"
 )
 
 // wantTooMany checks a 429: it says when to come back.
@@ -90,6 +91,33 @@ func TestRequestsAreBoundedPerClient(t *testing.T) {
 	}
 	if a := other.call("GET", "/api/v1/client", ""); a.status != 200 {
 		t.Errorf("another client: %d %s", a.status, a.body)
+	}
+}
+
+// Pages cost more than calls, so they count too; what they are made of does not.
+func TestPagesCountAgainstTheRate(t *testing.T) {
+	f := start(t, func(c *control.Config) { c.Limits.RequestsPerSecond = 4 })
+	c, other := f.signUp("testuser"), f.signUp("other")
+	cookie, others := f.cookieOf(c), f.cookieOf(other)
+	refused := 0
+	for range 20 {
+		a := f.do("GET", "/", nil, "Cookie", cookie)
+		if a.status != 429 {
+			continue
+		}
+		refused++
+		if a.header.Get("Retry-After") == "" || !strings.Contains(a.header.Get("Content-Type"), "text/html") || !strings.Contains(a.body, "Too many requests") {
+			t.Fatalf("refused with %v %s", a.header, a.body)
+		}
+		if style := f.do("GET", static.URL("app.css"), nil, "Cookie", cookie); style.status != 200 {
+			t.Fatalf("the style sheet: %d", style.status)
+		}
+	}
+	if refused == 0 {
+		t.Error("20 pages at once are all served, the bound is 4 a second")
+	}
+	if a := f.do("GET", "/", nil, "Cookie", others); a.status != 200 {
+		t.Errorf("another client: %d", a.status)
 	}
 }
 

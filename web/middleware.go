@@ -178,7 +178,7 @@ func (s *Server) identify(next http.Handler) http.Handler {
 			err = s.allow(r, who)
 		}
 		if err != nil {
-			handlers.WriteProblem(w, r, s.log, err)
+			s.refuseWith(w, r, err)
 			return
 		}
 		if who.ClientID != "" {
@@ -190,6 +190,15 @@ func (s *Server) identify(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// refuseWith answers what an operation refused, in the words of the face that was asked.
+func (s *Server) refuseWith(w http.ResponseWriter, r *http.Request, err error) {
+	if isAPI(r) {
+		handlers.WriteProblem(w, r, s.log, err)
+		return
+	}
+	s.pages.Fail(w, r, err)
 }
 
 // whoIs returns nobody for a request without credentials. On pages an ended session is nobody too.
@@ -216,7 +225,7 @@ func (s *Server) whoIs(r *http.Request) (control.Actor, error) {
 }
 
 func (s *Server) allow(r *http.Request, who control.Actor) error {
-	if !isAPI(r) {
+	if !isAPI(r) && strings.HasPrefix(r.URL.Path, static.Prefix) {
 		return nil
 	}
 	return s.control.AllowRequest(who)

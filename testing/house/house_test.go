@@ -49,6 +49,7 @@ var rules = map[string]rule{
 		},
 	},
 	"pki": {
+		ours:   []string{"internal/turns"},
 		others: []string{"software.sslmate.com/src/go-pkcs12"},
 		never:  map[string]string{"os": "bytes in, bytes out", "net": "bytes in, bytes out"},
 	},
@@ -74,8 +75,9 @@ var rules = map[string]rule{
 	},
 	"static":          {},
 	"internal/source": {},
+	"internal/turns":  {},
 	"handlers": {
-		ours:   []string{"control", "views"},
+		ours:   []string{"control", "internal/turns", "views"},
 		others: []string{"github.com/danielgtaylor/huma/v2", "github.com/a-h/templ"},
 	},
 	"web": {

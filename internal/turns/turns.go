@@ -1,4 +1,5 @@
-package pki
+// Package turns shares what only a few can do at once among those who ask for it.
+package turns
 
 import (
 	"context"
@@ -6,23 +7,26 @@ import (
 	"sync"
 )
 
-// turns lets one at a time do something. Those who wait come by turns, one of each, so that whoever asks for many
-// holds up nobody else for more than one. The zero value is ready.
-type turns struct {
+// Turns lets a few at a time do something. Those who wait come by turns, one of each, so that whoever asks for many
+// holds up nobody else for more than one. The zero value lets one at a time.
+type Turns struct {
+	// Slots is how many at a time. Zero and negative are 1. It is not to be changed after the first Take.
+	Slots int
+
 	mu      sync.Mutex
-	busy    bool
+	busy    int
 	waiting map[string][]chan struct{} // by who asks, first come first
 	order   []string                   // who is next
 }
 
-// take returns when it is the caller's turn, who calls pass then; or with the error of ctx.
-func (t *turns) take(ctx context.Context, whose string) error {
+// Take returns when it is the caller's turn, who calls Pass then; or with the error of ctx.
+func (t *Turns) Take(ctx context.Context, whose string) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	t.mu.Lock()
-	if !t.busy {
-		t.busy = true
+	if t.busy < max(t.Slots, 1) {
+		t.busy++
 		t.mu.Unlock()
 		return nil
 	}
@@ -45,7 +49,7 @@ func (t *turns) take(ctx context.Context, whose string) error {
 }
 
 // giveUp leaves the queue. A turn that came meanwhile goes on to the next.
-func (t *turns) giveUp(whose string, mine chan struct{}) {
+func (t *Turns) giveUp(whose string, mine chan struct{}) {
 	t.mu.Lock()
 	i := slices.Index(t.waiting[whose], mine)
 	if i >= 0 {
@@ -54,24 +58,24 @@ func (t *turns) giveUp(whose string, mine chan struct{}) {
 	}
 	t.mu.Unlock()
 	if i < 0 {
-		t.pass()
+		t.Pass()
 	}
 }
 
 // tidy forgets one who waits for nothing. The caller holds the lock.
-func (t *turns) tidy(whose string) {
+func (t *Turns) tidy(whose string) {
 	if len(t.waiting[whose]) == 0 {
 		delete(t.waiting, whose)
 		t.order = slices.DeleteFunc(t.order, func(one string) bool { return one == whose })
 	}
 }
 
-// pass ends the caller's turn.
-func (t *turns) pass() {
+// Pass ends the caller's turn.
+func (t *Turns) Pass() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if len(t.order) == 0 {
-		t.busy = false
+		t.busy--
 		return
 	}
 	whose := t.order[0]
