@@ -1,55 +1,14 @@
 package web
 
 import (
-	"context"
-	"crypto/tls"
-	"encoding/base64"
-	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/url"
 	"strings"
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/xdire/xlb/lb"
 )
-
-// balance serves the control's balancer on loopback and returns its address.
-func (f *fixture) balance() string {
-	f.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(f.T, err)
-	served := make(chan error, 1)
-	go func() { served <- f.control.Balancer().Serve(l) }()
-	f.Cleanup(func() {
-		f.control.Balancer().Close()
-		if err := <-served; !errors.Is(err, lb.ErrServerClosed) {
-			f.Errorf("the balancer's Serve: %v", err)
-		}
-	})
-	return l.Addr().String()
-}
-
-// echoes is an upstream that sends back what it gets.
-func echoes(t *testing.T) string {
-	return serveAll(t, func(conn net.Conn) { io.Copy(conn, conn) })
-}
-
-// serveAll gives each connection to serve and closes it then.
-func serveAll(t *testing.T, serve func(net.Conn)) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	serveOn(t, l, serve)
-	return l.Addr().String()
-}
-
-func serveEcho(t *testing.T, l net.Listener) {
-	serveOn(t, l, func(conn net.Conn) { io.Copy(conn, conn) })
-}
 
 func serveOn(t *testing.T, l net.Listener, serve func(net.Conn)) {
 	var running sync.WaitGroup
@@ -63,140 +22,6 @@ func serveOn(t *testing.T, l net.Listener, serve func(net.Conn)) {
 		}
 	})
 	t.Cleanup(func() { l.Close(); running.Wait() })
-}
-
-func clientOf(cert tls.Certificate) *tls.Config {
-	return &tls.Config{InsecureSkipVerify: true, Certificates: []tls.Certificate{cert}}
-}
-
-// identity is a certificate of the frontend, through the API, and its serial.
-func (c *tenant) identity(frontend, name string) (tls.Certificate, string) {
-	c.Helper()
-	return c.identityFor(frontend, `{"keyType":"ecdsa-p256","name":"`+name+`"}`)
-}
-
-// identityFor is the same, as a body asks for it.
-func (c *tenant) identityFor(frontend, body string) (tls.Certificate, string) {
-	c.Helper()
-	return pairOf(c.T, c.call("POST", "/api/v1/client/frontend/"+frontend+"/tls", body))
-}
-
-// pairOf is the key pair in an answer, and its serial.
-func pairOf(t *testing.T, a answer) (tls.Certificate, string) {
-	t.Helper()
-	if a.status != 200 {
-		t.Fatalf("issue: %d %s", a.status, a.body)
-	}
-	v := a.object(t)
-	var pems [2][]byte
-	for i, field := range []string{"certificate", "key"} {
-		text, _ := v[field].(string)
-		decoded, err := base64.StdEncoding.DecodeString(text)
-		must(t, err)
-		pems[i] = decoded
-	}
-	pair, err := tls.X509KeyPair(pems[0], pems[1])
-	must(t, err)
-	return pair, pair.Leaf.SerialNumber.Text(16)
-}
-
-// program is a client of the balancer.
-type program struct {
-	*tls.Conn
-	source string
-}
-
-// connect opens a connection and waits until it carries bytes.
-func (f *fixture) connect(address string, cert tls.Certificate) program {
-	f.Helper()
-	dialer := tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true, Certificates: []tls.Certificate{cert}}}
-	ctx, cancel := context.WithTimeout(f.Context(), 10*time.Second)
-	defer cancel()
-	conn, err := dialer.DialContext(ctx, "tcp", address)
-	must(f.T, err)
-	f.Cleanup(func() { conn.Close() })
-	p := program{conn.(*tls.Conn), conn.LocalAddr().String()}
-	if !p.works() {
-		f.Fatal("a new connection carries no bytes")
-	}
-	return p
-}
-
-func (p program) works() bool {
-	p.SetDeadline(time.Now().Add(10 * time.Second))
-	if _, err := p.Write([]byte("hello")); err != nil {
-		return false
-	}
-	got := make([]byte, 5)
-	_, err := io.ReadFull(p, got)
-	return err == nil && string(got) == "hello"
-}
-
-// noticed tells whether the program hears within a second that its connection was closed.
-func (p program) noticed() bool {
-	p.SetReadDeadline(time.Now().Add(time.Second))
-	_, err := p.Read(make([]byte, 1))
-	var e net.Error
-	return err != nil && !(errors.As(err, &e) && e.Timeout())
-}
-
-// connections lists what the API says, by source.
-func (c *tenant) connections(frontend, query string) (bySource map[string]map[string]any, order []string, total int) {
-	c.Helper()
-	a := c.call("GET", "/api/v1/client/frontend/"+frontend+"/connections"+query, "")
-	if a.status != 200 {
-		c.Fatalf("list connections: %d %s", a.status, a.body)
-	}
-	v := a.object(c.T)
-	bySource = map[string]map[string]any{}
-	for _, item := range v["items"].([]any) {
-		one := item.(map[string]any)
-		bySource[one["source"].(string)] = one
-		order = append(order, one["source"].(string))
-	}
-	if next, there := v["next"]; next != nil || !there {
-		c.Errorf("next is %v", next)
-	}
-	return bySource, order, int(v["total"].(float64))
-}
-
-// crowd is a frontend with two routes and four connections: two of each certificate.
-type crowd struct {
-	*tenant
-	id, first, second string
-	serial            [2]string
-	programs          []program // newest last; the odd ones have the other certificate
-}
-
-func newCrowd(t *testing.T) *crowd {
-	t.Helper()
-	f := start(t)
-	address := f.balance()
-	w := &crowd{tenant: f.signUp("testuser"), first: echoes(t), second: echoes(t)}
-	made := w.call("POST", "/api/v1/client/frontend", `{"name":"orders","routes":[{"dest":"`+w.first+`"},{"dest":"`+w.second+`"}]}`)
-	w.id, _ = made.object(t)["uuid"].(string)
-	checkout, serial0 := w.identity(w.id, "checkout-prod")
-	reports, serial1 := w.identity(w.id, "reports")
-	w.serial = [2]string{serial0, serial1}
-	for _, cert := range []tls.Certificate{checkout, reports, checkout, reports} {
-		w.programs = append(w.programs, f.connect(address, cert))
-	}
-	return w
-}
-
-func (w *crowd) path() string { return "/api/v1/client/frontend/" + w.id + "/connections" }
-
-// alive checks which programs still reach their route.
-func (w *crowd) alive(want ...bool) {
-	w.Helper()
-	for i, p := range w.programs {
-		if want[i] && !p.works() {
-			w.Errorf("connection %d was closed", i)
-		}
-		if !want[i] && !p.noticed() {
-			w.Errorf("program %d did not notice within a second that its connection was closed", i)
-		}
-	}
 }
 
 func TestConnectionsAreListed(t *testing.T) {

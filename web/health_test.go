@@ -9,36 +9,6 @@ import (
 	"time"
 )
 
-// routes is the state of each route, by its address, and of the frontend.
-func (c *tenant) routes(frontend string) (state string, byDest map[string]map[string]any) {
-	c.Helper()
-	a := c.call("GET", "/api/v1/client/frontend/"+frontend+"/status", "")
-	if a.status != 200 {
-		c.Fatalf("status: %d %s", a.status, a.body)
-	}
-	v := a.object(c.T)
-	byDest = map[string]map[string]any{}
-	for _, r := range v["routes"].([]any) {
-		one := r.(map[string]any)
-		byDest[one["dest"].(string)] = one
-	}
-	return v["state"].(string), byDest
-}
-
-// becomes waits until a route is in a state.
-func (c *tenant) becomes(frontend, dest, state string) map[string]any {
-	c.Helper()
-	var last map[string]any
-	for deadline := time.Now().Add(15 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
-		_, all := c.routes(frontend)
-		if last = all[dest]; last["state"] == state {
-			return last
-		}
-	}
-	c.Fatalf("%s is not %s after 15 s, but %v", dest, state, last)
-	return nil
-}
-
 // closable is an upstream that can go away and come back at the same address.
 func closable(t *testing.T) (dest string, stop func(), again func()) {
 	t.Helper()
@@ -229,17 +199,6 @@ func TestRoutesAreDrainedByTheirOwner(t *testing.T) {
 	c.becomes(id, one, "up")
 }
 
-// ends waits until the balancer has closed a connection, and tells how long that took.
-func (p program) ends(t *testing.T) time.Duration {
-	t.Helper()
-	began := time.Now()
-	p.SetReadDeadline(time.Now().Add(5 * time.Second))
-	if _, err := p.Read(make([]byte, 1)); err == nil || isTimeout(err) {
-		t.Fatalf("it is still open: %v", err)
-	}
-	return time.Since(began)
-}
-
 // A route that is taken out of the frontend shows what it still has, until its time is over.
 func TestRemovedRouteDrains(t *testing.T) {
 	f := start(t)
@@ -302,9 +261,4 @@ func TestSwitchingOffDropsOrDrains(t *testing.T) {
 		t.Errorf("dropped after %v", took)
 	}
 	wantProblem(t, c.call("PATCH", "/api/v1/client/frontend/"+id+"?drain=90000", `{"active":false}`), 422, "query.drain")
-}
-
-func isTimeout(err error) bool {
-	e, is := err.(net.Error)
-	return is && e.Timeout()
 }

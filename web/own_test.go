@@ -15,13 +15,6 @@ import (
 	"github.com/xdire/xlb/control"
 )
 
-// token logs in with a key and returns the answer.
-func (f *fixture) tokenFor(uuid, key string) answer {
-	f.Helper()
-	basic := base64.StdEncoding.EncodeToString([]byte(uuid + ":" + key))
-	return f.do("POST", "/api/v1/client/auth", nil, "Authorization", "Basic "+basic)
-}
-
 func TestClientChangesItsName(t *testing.T) {
 	f := start(t)
 	c := f.signUp("testuser")
@@ -107,20 +100,6 @@ func TestTokensAreRevoked(t *testing.T) {
 	if a := other.call("GET", "/api/v1/client", ""); a.status != 200 {
 		t.Errorf("another client's token: %d", a.status)
 	}
-}
-
-// administrator is the first client, by the set-up code.
-func (f *fixture) administrator() *tenant {
-	f.Helper()
-	t := f.T
-	a := f.do("POST", "/api/v1/client", strings.NewReader(`{"name":"root","code":"let-me-in"}`), "Content-Type", "application/json")
-	if a.status != 201 {
-		t.Fatalf("%d %s", a.status, a.body)
-	}
-	v := a.object(t)
-	root := &tenant{fixture: f, uuid: v["uuid"].(string), key: v["key"].(string)}
-	root.token = f.tokenFor(root.uuid, root.key).object(t)["Token"].(string)
-	return root
 }
 
 func TestAdministrator(t *testing.T) {

@@ -16,11 +16,6 @@ func (w *crowd) idOf(p program) string {
 	return id
 }
 
-func (f *fixture) cookieOf(c *tenant) string {
-	f.Helper()
-	return sessionCookie + "=" + sessionOf(f.logIn(c)).Value
-}
-
 func TestConnectionsPageClosesOneWithoutScripts(t *testing.T) {
 	w := newCrowd(t)
 	cookie, page := w.cookieOf(w.tenant), "/frontends/"+w.id+"/connections"

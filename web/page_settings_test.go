@@ -64,26 +64,6 @@ func selectedOf(n *html.Node) (value string) {
 	return value
 }
 
-// settings is the form of the settings page as a browser without scripts would send it, with changes.
-func (f *fixture) settings(frontend string, cookie []string, changes map[string]string) url.Values {
-	f.Helper()
-	page := f.do("GET", "/frontends/"+frontend+"/settings", nil, cookie...)
-	if page.status != 200 {
-		f.Fatalf("settings: %d", page.status)
-	}
-	form := url.Values{}
-	for _, field := range inputsOf(f.T, page.body) {
-		if field[0] == "route" && field[1] == "" {
-			continue
-		}
-		form.Add(field[0], field[1])
-	}
-	for name, value := range changes {
-		form.Set(name, value)
-	}
-	return form
-}
-
 func TestSettingsWithoutScripts(t *testing.T) {
 	f := start(t)
 	c := f.signUp("testuser")

@@ -16,20 +16,6 @@ import (
 	"github.com/xdire/xlb/static"
 )
 
-func (f *fixture) logIn(c *tenant, headers ...string) answer {
-	f.Helper()
-	return f.postForm("/login", url.Values{"uuid": {c.uuid}, "key": {c.key}}.Encode(), headers...)
-}
-
-func sessionOf(a answer) *http.Cookie {
-	for _, c := range (&http.Response{Header: a.header}).Cookies() {
-		if c.Name == sessionCookie {
-			return c
-		}
-	}
-	return nil
-}
-
 func TestSessionCookie(t *testing.T) {
 	f := start(t)
 	c := f.signUp("testuser")

@@ -1,14 +1,10 @@
 package web
 
 import (
-	"fmt"
 	"io"
 	"strings"
 	"testing"
 )
-
-// marker is in rejected values; no answer may repeat it.
-const marker = "REJECTED-7f3a"
 
 func TestBadInputIsRefusedWithTheField(t *testing.T) {
 	f := start(t)
@@ -103,36 +99,6 @@ func TestBadInputIsRefusedWithTheField(t *testing.T) {
 	if a := c.call("GET", "/api/v1/client/frontend/"+id, ""); !strings.Contains(a.body, `"routeTimeoutSec":30`) {
 		t.Errorf("a refused change was made: %s", a.body)
 	}
-}
-
-func manyRoutes(n int) string {
-	var list []string
-	for i := range n {
-		list = append(list, fmt.Sprintf(`{"dest":"10.1.%d.%d:80"}`, i/250, i%250))
-	}
-	return `{"routes":[` + strings.Join(list, ",") + `]}`
-}
-
-// wantProblem checks the form of every refusal.
-func wantProblem(t *testing.T, a answer, status int, location string) {
-	t.Helper()
-	if a.status != status || a.header.Get("Content-Type") != "application/problem+json" || strings.Contains(a.body, marker) || strings.Contains(a.body, `"value"`) {
-		t.Fatalf("%d %s %s, want a problem with status %d", a.status, a.header.Get("Content-Type"), a.body, status)
-	}
-	v := a.object(t)
-	if v["status"] != float64(status) || v["title"] == "" || v["requestId"] != a.header.Get("X-Request-Id") {
-		t.Errorf("problem %s", a.body)
-	}
-	if location == "" {
-		return
-	}
-	details, _ := v["errors"].([]any)
-	for _, d := range details {
-		if one := d.(map[string]any); one["location"] == location && one["message"] != "" {
-			return
-		}
-	}
-	t.Errorf("no error at %s: %s", location, a.body)
 }
 
 func TestAnothersFrontendCannotBeToldFromAMissingOne(t *testing.T) {

@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"fmt"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,16 +16,6 @@ import (
 	"github.com/xdire/xlb/control"
 	"github.com/xdire/xlb/pki"
 )
-
-// as returns a copy of the fixture whose connections are made with a certificate.
-func (f *fixture) as(cert tls.Certificate) *fixture {
-	roots := f.client.Transport.(*http.Transport).TLSClientConfig.RootCAs
-	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, Certificates: []tls.Certificate{cert}}, ForceAttemptHTTP2: true}
-	f.Cleanup(transport.CloseIdleConnections)
-	one := *f
-	one.client = &http.Client{Timeout: f.client.Timeout, Transport: transport}
-	return &one
-}
 
 // renew asks for the certificate that follows the one of the connection.
 func (f *fixture) renew(body string) answer {

@@ -3,8 +3,6 @@ package web
 import (
 	"context"
 	"crypto/tls"
-	"fmt"
-	"io"
 	"os"
 	"strconv"
 	"strings"
@@ -15,32 +13,7 @@ import (
 
 	"github.com/xdire/xlb/control"
 	"github.com/xdire/xlb/pki"
-	"github.com/xdire/xlb/store"
 )
-
-// revoke revokes a certificate and returns the answer.
-func (c *tenant) revoke(frontend, serial, query string) map[string]any {
-	c.Helper()
-	a := c.call("DELETE", "/api/v1/client/frontend/"+frontend+"/certificates/"+serial+query, "")
-	if a.status != 200 {
-		c.Fatalf("revoke: %d %s", a.status, a.body)
-	}
-	return a.object(c.T)
-}
-
-// handshake tells whether a connection carries an echo, and whether its session was resumed.
-func (f *fixture) echo(address string, cfg *tls.Config) (resumed bool, err error) {
-	conn, err := tls.Dial("tcp", address, cfg)
-	if err != nil {
-		return false, err
-	}
-	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(10 * time.Second))
-	if _, err = fmt.Fprint(conn, "x"); err == nil {
-		_, err = io.ReadFull(conn, make([]byte, 1))
-	}
-	return conn.ConnectionState().DidResume, err
-}
 
 // oneSession is a client that keeps its first session and shows it each time, whatever became of it.
 type oneSession struct {
@@ -173,30 +146,6 @@ func (f *fixture) inForce(ctx context.Context) int {
 		}
 	}
 	return -1
-}
-
-// record issues a certificate without the calls that are counted by the minute: into the store, with the
-// server's authority.
-func (c *tenant) record(frontend string) (tls.Certificate, string) {
-	c.Helper()
-	ca, err := authority()
-	must(c.T, err)
-	key, err := pki.GenerateKey(pki.ECDSAP256)
-	must(c.T, err)
-	found, err := c.store.Frontend(c.Context(), c.uuid, frontend)
-	must(c.T, err)
-	now := time.Now()
-	leaf, err := ca.IssueClient(pki.ClientRequest{
-		ClientID: c.uuid, FrontendID: frontend, AccessKey: found.AccessKey, PublicKey: key.Public(), Now: now,
-	})
-	must(c.T, err)
-	serial := pki.FormatSerial(leaf.SerialNumber)
-	_, err = c.store.PutCertificate(c.Context(), store.Certificate{
-		Serial: serial, Authority: ca.ID(), ClientID: c.uuid, FrontendID: frontend, KeyType: string(pki.ECDSAP256),
-		NotBefore: leaf.NotBefore, NotAfter: leaf.NotAfter, IssuedAt: now,
-	})
-	must(c.T, err)
-	return tls.Certificate{Certificate: [][]byte{leaf.Raw}, PrivateKey: key, Leaf: leaf}, serial
 }
 
 // A connection ends when its certificate does, and the certificate opens nothing afterwards.

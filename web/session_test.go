@@ -10,13 +10,6 @@ import (
 	"github.com/xdire/xlb/control"
 )
 
-func wantStatus(t *testing.T, a answer, want int) {
-	t.Helper()
-	if a.status != want {
-		t.Fatalf("%d, want %d: %s", a.status, want, a.body)
-	}
-}
-
 // What ends a client's credentials ends the browsers that are logged in with them, at once and for good.
 func TestSessionsEndWithTheCredentials(t *testing.T) {
 	f := start(t, func(c *control.Config) { c.SetupCode, c.Signup = "let-me-in", "open" })

@@ -11,24 +11,29 @@ func addr(text string) netip.Addr { return netip.MustParseAddr(text) }
 
 // A full gate sends away one of the largest crowd: the oldest that is silent, or the oldest of all.
 func TestWhoGivesWay(t *testing.T) {
-	g := NewGate[int](4, 3)
-	one, _, _ := g.Enter(addr("10.0.0.1"), 1)
-	first, _, _ := g.Enter(addr("10.0.0.2"), 2)
-	second, _, _ := g.Enter(addr("10.0.0.2"), 3)
-	g.Enter(addr("10.0.0.3"), 4)
+	g := NewGate[int](5, 0)
+	enter := func(from string, who, want int) *Ticket[int] {
+		t.Helper()
+		ticket, evicted, someone := g.Enter(addr(from), who)
+		if evicted != want || someone != (want != 0) {
+			t.Fatalf("%d enters and %d gives way, want %d", who, evicted, want)
+		}
+		return ticket
+	}
+	enter("10.0.0.1", 1, 0)
+	first := enter("10.0.0.2", 2, 0)
+	silent := enter("10.0.0.2", 3, 0)
+	third := enter("10.0.0.2", 4, 0)
+	enter("10.0.0.3", 5, 0)
 	first.Heard()
-	if _, evicted, _ := g.Enter(addr("10.0.0.3"), 5); evicted != 3 {
-		t.Fatalf("%d gave way, want the silent one of the largest crowd", evicted)
-	}
-	second.Leave() // it was evicted
-	one.Heard()
-	g.Enter(addr("2001:db8::1"), 6)        // of 10.0.0.3, which has two
-	g.Enter(addr("2001:db8::ffff:1:2"), 7) // the same /64
-	if _, evicted, _ := g.Enter(addr("10.0.0.9"), 8); evicted != 6 {
-		t.Fatalf("%d gave way, want the older one of the /64", evicted)
-	}
-	if g.Inside() != 4 {
-		t.Errorf("%d in flight", g.Inside())
+	enter("10.0.0.3", 6, 3) // the oldest silent one of 10.0.0.2, which has three
+	silent.Leave()          // it had to go already
+	third.Leave()
+	enter("2001:db8::1", 7, 0)
+	enter("2001:db8::ffff:1:2", 8, 5) // 10.0.0.3 has two; that is the same /64 again
+	enter("10.0.0.9", 9, 7)           // which has two now
+	if g.Inside() != 5 {
+		t.Errorf("%d are inside", g.Inside())
 	}
 }
 
