@@ -2,7 +2,6 @@ package lb
 
 import (
 	"cmp"
-	"container/heap"
 	"context"
 	"maps"
 	"math/rand/v2"
@@ -12,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/xdire/xlb/internal/heap"
 )
 
 // NamesConfig says how names are looked up.
@@ -114,7 +115,7 @@ type keyUse struct {
 type nameGroup struct {
 	of      any
 	hosts   map[string]*hostName
-	due     nameHeap // those that are not being looked up
+	due     *heap.Heap[*hostName] // those that are not being looked up
 	running int
 }
 
@@ -175,6 +176,7 @@ func (n *Names) use(group any, host, key string) {
 	g := n.groups[group]
 	if g == nil {
 		g = &nameGroup{of: group, hosts: map[string]*hostName{}}
+		g.due = heap.New(func(a, b *hostName) bool { return a.due.Before(b.due) }, func(h *hostName) *int { return &h.index })
 		n.groups[group] = g
 	}
 	h := g.hosts[host]
@@ -183,7 +185,7 @@ func (n *Names) use(group any, host, key string) {
 		addresses, at := n.cfg.Recall(host)
 		h.state = NameState{Addresses: tidy(addresses, n.cfg.Network == ""), LastGood: at}
 		g.hosts[host] = h
-		heap.Push(&g.due, h)
+		g.due.Push(h)
 	}
 	h.keys[key] = struct{}{}
 }
@@ -199,7 +201,7 @@ func (n *Names) release(group any, host, key string) {
 	h.gone = true
 	delete(g.hosts, host)
 	if h.index >= 0 {
-		heap.Remove(&g.due, h.index)
+		g.due.Remove(h)
 	}
 	n.forget(g)
 }
@@ -281,14 +283,14 @@ func (n *Names) next(now time.Time) (*hostName, time.Duration) {
 	}
 	var best *nameGroup
 	for _, g := range n.groups {
-		if len(g.due) == 0 || g.running >= n.cfg.Share {
+		if g.due.Len() == 0 || g.running >= n.cfg.Share {
 			continue
 		}
-		if left := g.due[0].due.Sub(now); left > 0 {
+		if left := g.due.Top().due.Sub(now); left > 0 {
 			wait = min(wait, left)
 			continue
 		}
-		if best == nil || g.running < best.running || g.running == best.running && g.due[0].due.Before(best.due[0].due) {
+		if best == nil || g.running < best.running || g.running == best.running && g.due.Top().due.Before(best.due.Top().due) {
 			best = g
 		}
 	}
@@ -297,7 +299,7 @@ func (n *Names) next(now time.Time) (*hostName, time.Duration) {
 	}
 	best.running++
 	n.running++
-	return heap.Pop(&best.due).(*hostName), 0
+	return best.due.Pop(), 0
 }
 
 // lookUp asks for a name and says who has to know.
@@ -333,7 +335,7 @@ func (n *Names) answer(h *hostName, found []netip.Addr, err error) ([]string, Na
 	n.forget(h.group)
 	h.due = now.Add(jitter(n.cfg.Interval))
 	if !h.gone {
-		heap.Push(&h.group.due, h)
+		h.group.due.Push(h)
 	}
 	h.state.Err = err
 	switch {
@@ -376,32 +378,4 @@ func tidy(found []netip.Addr, oneFamily bool) []netip.Addr {
 // jitter keeps names that were set together from being looked up together for ever.
 func jitter(d time.Duration) time.Duration {
 	return time.Duration(float64(d) * (0.9 + 0.2*rand.Float64()))
-}
-
-// nameHeap has the name on top that is due first.
-type nameHeap []*hostName
-
-func (h nameHeap) Len() int           { return len(h) }
-func (h nameHeap) Less(i, j int) bool { return h[i].due.Before(h[j].due) }
-func (h nameHeap) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].index = i
-	h[j].index = j
-}
-
-// Push implements heap.Interface.
-func (h *nameHeap) Push(x any) {
-	one := x.(*hostName)
-	one.index = len(*h)
-	*h = append(*h, one)
-}
-
-// Pop implements heap.Interface.
-func (h *nameHeap) Pop() any {
-	last := len(*h) - 1
-	one := (*h)[last]
-	(*h)[last] = nil // the array must not keep it
-	*h = (*h)[:last]
-	one.index = -1
-	return one
 }

@@ -1,11 +1,12 @@
 package live
 
 import (
-	"container/heap"
 	"hash/maphash"
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/xdire/xlb/internal/heap"
 )
 
 // holdings is what each client has, so that nothing that happens for one client walks what belongs to all.
@@ -92,11 +93,12 @@ func (one *holding) note(key CertificateKey, c *Certificate) {
 	v := one.good[c.FrontendID]
 	if v == nil {
 		v = &validity{entries: map[CertificateKey]*expiring{}}
+		v.order = heap.New(func(a, b *expiring) bool { return a.notAfter.Before(b.notAfter) }, func(e *expiring) *int { return &e.index })
 		one.good[c.FrontendID] = v
 	}
 	e := &expiring{key: key, notAfter: c.NotAfter}
 	v.entries[key] = e
-	heap.Push(&v.order, e)
+	v.order.Push(e)
 }
 
 func (one *holding) forget(key CertificateKey, frontendID string) {
@@ -105,7 +107,7 @@ func (one *holding) forget(key CertificateKey, frontendID string) {
 		return
 	}
 	v.remove(key)
-	if len(v.order) == 0 {
+	if v.order.Len() == 0 {
 		delete(one.good, frontendID)
 	}
 }
@@ -140,7 +142,7 @@ func (h *holdings) count(clientID string) (frontends, certificates int) {
 // validity is the certificates of a frontend that are not revoked, in the order in which they expire. Nil has none.
 type validity struct {
 	entries map[CertificateKey]*expiring
-	order   expiryHeap
+	order   *heap.Heap[*expiring]
 }
 
 type expiring struct {
@@ -154,45 +156,18 @@ func (v *validity) at(now time.Time) (n int, next time.Time) {
 	if v == nil {
 		return 0, time.Time{}
 	}
-	for len(v.order) > 0 && !now.Before(v.order[0].notAfter) {
-		v.remove(v.order[0].key)
+	for v.order.Len() > 0 && !now.Before(v.order.Top().notAfter) {
+		v.remove(v.order.Top().key)
 	}
-	if len(v.order) == 0 {
+	if v.order.Len() == 0 {
 		return 0, time.Time{}
 	}
-	return len(v.order), v.order[0].notAfter
+	return v.order.Len(), v.order.Top().notAfter
 }
 
 func (v *validity) remove(key CertificateKey) {
 	if e := v.entries[key]; e != nil {
 		delete(v.entries, key)
-		heap.Remove(&v.order, e.index)
+		v.order.Remove(e)
 	}
-}
-
-// expiryHeap has the one that expires first on top.
-type expiryHeap []*expiring
-
-func (h expiryHeap) Len() int           { return len(h) }
-func (h expiryHeap) Less(i, j int) bool { return h[i].notAfter.Before(h[j].notAfter) }
-func (h expiryHeap) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].index = i
-	h[j].index = j
-}
-
-// Push implements heap.Interface.
-func (h *expiryHeap) Push(x any) {
-	e := x.(*expiring)
-	e.index = len(*h)
-	*h = append(*h, e)
-}
-
-// Pop implements heap.Interface.
-func (h *expiryHeap) Pop() any {
-	last := len(*h) - 1
-	e := (*h)[last]
-	(*h)[last] = nil // the array must not keep it
-	*h = (*h)[:last]
-	return e
 }

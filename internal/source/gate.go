@@ -1,12 +1,13 @@
 package source
 
 import (
-	"container/heap"
 	"container/list"
 	"hash/maphash"
 	"net/netip"
 	"sync"
 	"sync/atomic"
+
+	"github.com/xdire/xlb/internal/heap"
 )
 
 // shards is into how many parts a gate is divided, so that those who enter seldom wait for one another.
@@ -27,7 +28,7 @@ type Gate[T any] struct {
 type gateShard[T any] struct {
 	mu      sync.Mutex
 	sources map[netip.Prefix]*crowd[T]
-	order   crowdHeap[T]
+	order   *heap.Heap[*crowd[T]] // the largest on top
 }
 
 // crowd is what one source has inside.
@@ -60,7 +61,13 @@ type Ticket[T any] struct {
 
 // NewGate returns a gate for most in all and ofSource of each source; 0 and negative are no bound.
 func NewGate[T any](most, ofSource int) *Gate[T] {
-	return &Gate[T]{most: most, ofSource: ofSource, seed: maphash.MakeSeed()}
+	g := &Gate[T]{most: most, ofSource: ofSource, seed: maphash.MakeSeed()}
+	for i := range g.shards {
+		s := &g.shards[i]
+		s.sources = map[netip.Prefix]*crowd[T]{}
+		s.order = heap.New(func(a, b *crowd[T]) bool { return a.len() > b.len() }, func(c *crowd[T]) *int { return &c.index })
+	}
+	return g
 }
 
 // Enter lets who in, from an address, and returns the one that has to go for it, if any.
@@ -74,16 +81,13 @@ func (g *Gate[T]) Enter(addr netip.Addr, who T) (t *Ticket[T], evicted T, someon
 	defer s.mu.Unlock()
 	one := s.sources[from]
 	if one == nil {
-		if s.sources == nil {
-			s.sources = map[netip.Prefix]*crowd[T]{}
-		}
 		one = &crowd[T]{from: from}
 		s.sources[from] = one
-		heap.Push(&s.order, one)
+		s.order.Push(one)
 	}
 	t = &Ticket[T]{who: who, gate: g, shard: s, crowd: one, list: &one.silent}
 	t.at = t.list.PushBack(t)
-	heap.Fix(&s.order, one.index)
+	s.order.Fix(one)
 	if !someone && g.ofSource > 0 && one.len() > g.ofSource {
 		first := one.oldest()
 		first.leave()
@@ -124,19 +128,19 @@ func (g *Gate[T]) evict() (who T, someone bool) {
 func (s *gateShard[T]) largest() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.order) == 0 {
+	if s.order.Len() == 0 {
 		return 0
 	}
-	return s.order[0].len()
+	return s.order.Top().len()
 }
 
 func (s *gateShard[T]) evict() (who T, someone bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.order) == 0 {
+	if s.order.Len() == 0 {
 		return who, false
 	}
-	t := s.order[0].oldest()
+	t := s.order.Top().oldest()
 	t.leave()
 	return t.who, true
 }
@@ -148,10 +152,10 @@ func (t *Ticket[T]) leave() {
 	t.gate.inside.Add(-1)
 	s := t.shard
 	if t.crowd.len() > 0 {
-		heap.Fix(&s.order, t.crowd.index)
+		s.order.Fix(t.crowd)
 		return
 	}
-	heap.Remove(&s.order, t.crowd.index)
+	s.order.Remove(t.crowd)
 	delete(s.sources, t.crowd.from)
 }
 
@@ -166,30 +170,3 @@ func (t *Ticket[T]) Leave() {
 
 // Inside is how many there are.
 func (g *Gate[T]) Inside() int { return int(g.inside.Load()) }
-
-// crowdHeap has the largest crowd on top.
-type crowdHeap[T any] []*crowd[T]
-
-func (h crowdHeap[T]) Len() int           { return len(h) }
-func (h crowdHeap[T]) Less(i, j int) bool { return h[i].len() > h[j].len() }
-func (h crowdHeap[T]) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].index = i
-	h[j].index = j
-}
-
-// Push implements heap.Interface.
-func (h *crowdHeap[T]) Push(x any) {
-	c := x.(*crowd[T])
-	c.index = len(*h)
-	*h = append(*h, c)
-}
-
-// Pop implements heap.Interface.
-func (h *crowdHeap[T]) Pop() any {
-	last := len(*h) - 1
-	c := (*h)[last]
-	(*h)[last] = nil // the array must not keep it
-	*h = (*h)[:last]
-	return c
-}

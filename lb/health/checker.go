@@ -1,13 +1,14 @@
 package health
 
 import (
-	"container/heap"
 	"context"
 	"errors"
 	"math"
 	"math/rand/v2"
 	"sync"
 	"time"
+
+	"github.com/xdire/xlb/internal/heap"
 )
 
 // Config is what a Checker works with. The zero value is good.
@@ -68,10 +69,10 @@ type Checker struct {
 	mu      sync.Mutex // also of the groups, lanes and targets
 	owners  map[any]map[string]*target
 	groups  map[any]*group
-	agenda  agenda  // the lanes that may begin something later, by when that is due
-	waiting []*lane // those that may begin something now
-	running int     // checks
-	started float64 // where in its interval the next new target starts, from 0 to 1
+	agenda  *heap.Heap[*lane] // the lanes that may begin something later, by when that is due
+	waiting []*lane           // those that may begin something now
+	running int               // checks
+	started float64           // where in its interval the next new target starts, from 0 to 1
 	ran     bool
 	wake    chan struct{}
 }
@@ -86,7 +87,7 @@ func NewChecker(cfg Config) *Checker {
 		cfg.Share = defaultCheckShare
 	}
 	cfg.Share = max(cfg.Share, 3)
-	c := &Checker{cfg: cfg, owners: map[any]map[string]*target{}, groups: map[any]*group{}, wake: make(chan struct{}, 1)}
+	c := &Checker{cfg: cfg, owners: map[any]map[string]*target{}, groups: map[any]*group{}, agenda: heap.New(soonest, func(l *lane) *int { return &l.index }), wake: make(chan struct{}, 1)}
 	c.probe = func(ctx context.Context, t Target) error { return t.Check.Probe(ctx, cfg.Dial, t.Addr) }
 	return c
 }
@@ -165,7 +166,7 @@ func (c *Checker) drop(targets map[string]*target) {
 		l := t.lane
 		l.group.targets--
 		if t.index >= 0 {
-			heap.Remove(&l.due, t.index)
+			l.due.Remove(t)
 			c.settle(l.group)
 		}
 	}
@@ -187,7 +188,7 @@ func (c *Checker) CheckNow(owner any, addr string) bool {
 func (c *Checker) hurry(t *target, l *lane) {
 	busy := t.index < 0
 	if !busy {
-		heap.Remove(&t.lane.due, t.index)
+		t.lane.due.Remove(t)
 		c.settle(t.lane.group)
 	}
 	t.lane = l
@@ -200,7 +201,7 @@ func (c *Checker) hurry(t *target, l *lane) {
 // schedule puts a target that is not in a lane into its lane.
 func (c *Checker) schedule(t *target, due time.Time) {
 	t.due = due
-	heap.Push(&t.lane.due, t)
+	t.lane.due.Push(t)
 	c.settle(t.lane.group)
 }
 

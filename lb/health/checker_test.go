@@ -65,8 +65,8 @@ func (c *Checker) late() (longest time.Duration) {
 	defer c.mu.Unlock()
 	for _, g := range c.groups {
 		for _, l := range g.lanes() {
-			if len(l.due) > 0 && !l.due[0].due.IsZero() {
-				longest = max(longest, time.Since(l.due[0].due))
+			if l.due.Len() > 0 && !l.due.Top().due.IsZero() {
+				longest = max(longest, time.Since(l.due.Top().due))
 			}
 		}
 	}

@@ -2,9 +2,10 @@ package health
 
 import (
 	"cmp"
-	"container/heap"
 	"slices"
 	"time"
+
+	"github.com/xdire/xlb/internal/heap"
 )
 
 // group is the targets of one Target.Group. The checker's lock guards it.
@@ -17,7 +18,7 @@ type group struct {
 // lane is a queue of the targets of a group of one sort, so that a sort that takes long does not hold up the others.
 type lane struct {
 	group   *group
-	due     dueHeap
+	due     *heap.Heap[*target] // the one that is due first on top
 	running int
 	index   int  // in the agenda, -1 when it is not
 	waiting bool // its first target is due, and it may begin
@@ -28,11 +29,14 @@ var never = time.Unix(1<<40, 0)
 
 // next is when the first of its targets is due.
 func (l *lane) next() time.Time {
-	if len(l.due) == 0 {
+	if l.due.Len() == 0 {
 		return never
 	}
-	return l.due[0].due
+	return l.due.Top().due
 }
+
+// soonest orders the agenda.
+func soonest(a, b *lane) bool { return a.next().Before(b.next()) }
 
 func (c *Checker) groupOf(id any) *group {
 	g := c.groups[id]
@@ -41,6 +45,7 @@ func (c *Checker) groupOf(id any) *group {
 		for _, l := range g.lanes() {
 			l.group = g
 			l.index = -1
+			l.due = heap.New(func(a, b *target) bool { return a.due.Before(b.due) }, func(t *target) *int { return &t.index })
 		}
 		c.groups[id] = g
 	}
@@ -53,18 +58,18 @@ func (g *group) lanes() [3]*lane { return [3]*lane{&g.quick, &g.fresh, &g.slow} 
 // group that has nothing. The caller holds the lock.
 func (c *Checker) settle(g *group) {
 	for _, l := range g.lanes() {
-		ready := len(l.due) > 0 && !c.full(l)
+		ready := l.due.Len() > 0 && !c.full(l)
 		if l.waiting {
 			l.waiting = false
 			c.waiting = slices.DeleteFunc(c.waiting, func(one *lane) bool { return one == l })
 		}
 		switch {
 		case ready && l.index < 0:
-			heap.Push(&c.agenda, l)
+			c.agenda.Push(l)
 		case ready:
-			heap.Fix(&c.agenda, l.index)
+			c.agenda.Fix(l)
 		case l.index >= 0:
-			heap.Remove(&c.agenda, l.index)
+			c.agenda.Remove(l)
 		}
 	}
 	if g.targets == 0 && g.running == 0 && c.groups[g.of] == g {
@@ -95,14 +100,14 @@ func (c *Checker) full(l *lane) bool {
 func (c *Checker) next(now time.Time) (t *target, from *lane, wait time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for len(c.agenda) > 0 && !c.agenda[0].next().After(now) {
-		l := heap.Pop(&c.agenda).(*lane)
+	for c.agenda.Len() > 0 && !c.agenda.Top().next().After(now) {
+		l := c.agenda.Pop()
 		l.waiting = true
 		c.waiting = append(c.waiting, l)
 	}
 	wait = time.Hour // or until somebody wakes the loop
-	if len(c.agenda) > 0 {
-		wait = min(wait, c.agenda[0].next().Sub(now))
+	if c.agenda.Len() > 0 {
+		wait = min(wait, c.agenda.Top().next().Sub(now))
 	}
 	free := c.cfg.Workers - c.running
 	if free <= 0 || len(c.waiting) == 0 {
@@ -112,7 +117,7 @@ func (c *Checker) next(now time.Time) (t *target, from *lane, wait time.Duration
 	if free <= c.cfg.Workers/4 && l.group.running > 0 {
 		return nil, nil, wait // these places are for groups that have nothing under way
 	}
-	t = heap.Pop(&l.due).(*target)
+	t = l.due.Pop()
 	l.running++
 	l.group.running++
 	c.running++
@@ -135,60 +140,4 @@ func (c *Checker) leave(l *lane) {
 	l.group.running--
 	c.running--
 	c.settle(l.group)
-}
-
-// agenda is a heap of lanes, the one whose first target is due first on top.
-type agenda []*lane
-
-func (a agenda) Len() int           { return len(a) }
-func (a agenda) Less(i, j int) bool { return a[i].next().Before(a[j].next()) }
-func (a agenda) Swap(i, j int) {
-	a[i], a[j] = a[j], a[i]
-	a[i].index = i
-	a[j].index = j
-}
-
-// Push implements heap.Interface.
-func (a *agenda) Push(x any) {
-	l := x.(*lane)
-	l.index = len(*a)
-	*a = append(*a, l)
-}
-
-// Pop implements heap.Interface.
-func (a *agenda) Pop() any {
-	last := len(*a) - 1
-	l := (*a)[last]
-	(*a)[last] = nil // the array must not keep it
-	*a = (*a)[:last]
-	l.index = -1
-	return l
-}
-
-// dueHeap is a heap of targets, the one that is due first on top.
-type dueHeap []*target
-
-func (h dueHeap) Len() int           { return len(h) }
-func (h dueHeap) Less(i, j int) bool { return h[i].due.Before(h[j].due) }
-func (h dueHeap) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].index = i
-	h[j].index = j
-}
-
-// Push implements heap.Interface.
-func (h *dueHeap) Push(x any) {
-	t := x.(*target)
-	t.index = len(*h)
-	*h = append(*h, t)
-}
-
-// Pop implements heap.Interface.
-func (h *dueHeap) Pop() any {
-	last := len(*h) - 1
-	t := (*h)[last]
-	(*h)[last] = nil // the array must not keep it
-	*h = (*h)[:last]
-	t.index = -1
-	return t
 }
