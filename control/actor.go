@@ -109,10 +109,11 @@ func (c *Control) permitted(a Actor, act action) error {
 	if a.ClientID == "" {
 		return &Error{Kind: KindUnauthenticated, Message: "Log in first."}
 	}
-	if _, known := c.clientNow(a.ClientID); !known {
+	admin, known := c.clientNow(a.ClientID)
+	if !known {
 		return errDisabled
 	}
-	if admin, _ := c.clientNow(a.ClientID); administers[act] && !admin {
+	if administers[act] && !admin {
 		return &Error{Kind: KindForbidden, Message: "Only the administrator may do that."}
 	}
 	return nil

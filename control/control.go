@@ -214,25 +214,11 @@ const sweepEvery = time.Minute
 
 // sweep removes expired sessions, certificates and the remains of deleted frontends.
 func (c *Control) sweep(ctx context.Context) error {
-	return every(ctx, sweepEvery, func() {
+	return live.Every(ctx, sweepEvery, func() {
 		if _, err := c.store.SweepExpired(ctx, c.cfg.Now(), 100); err != nil && ctx.Err() == nil {
 			c.log.Warn("sweep failed", "error", err)
 		}
 	})
-}
-
-// every calls fn each interval until ctx ends.
-func every(ctx context.Context, interval time.Duration, fn func()) error {
-	ticker := time.NewTicker(interval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-ticker.C:
-			fn()
-		}
-	}
 }
 
 // Ready tells whether the server can do its work: the store answers and its changes are applied. degraded says

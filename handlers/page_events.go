@@ -29,25 +29,23 @@ func (p *Pages) events(w http.ResponseWriter, r *http.Request) error {
 	if !exists {
 		return errNoView
 	}
-	if _, err := view(r, q); err != nil { // an error page, not a stream
-		return err
-	}
 	marks, end, err := p.Control.Changes(r.Context())
 	if err != nil {
 		return err
 	}
 	defer end()
+	s := &stream{w: w, out: http.NewResponseController(w), sent: map[string]string{}}
+	first, err := p.newer(r, q, view, s)
+	if err != nil {
+		return err // an error page, not a stream
+	}
 	a := control.ActorFrom(r.Context())
 	over, leave := p.streams.enter(a.ClientID, a.Session)
 	defer leave()
-	s := &stream{w: w, out: http.NewResponseController(w), sent: map[string]string{}}
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Accel-Buffering", "no")
-	if err := s.write("retry: 1000\nevent: build\ndata: " + p.Version + "\n\n"); err != nil {
-		return nil
-	}
-	if text, err := p.newer(r, q, view, s); err != nil || s.write(text) != nil {
+	if s.write("retry: 1000\nevent: build\ndata: "+p.Version+"\n\n"+first) != nil {
 		return nil
 	}
 	p.follow(r, q, view, s, marks, over)

@@ -16,10 +16,11 @@ func (p *Pages) overviewProps(r *http.Request) (views.OverviewProps, error) {
 		return views.OverviewProps{}, err
 	}
 	now := time.Now()
+	rows := frontendRows(all)
 	return views.OverviewProps{
-		Live: totals(all, now), Checklist: checklist(all),
+		Live: totals(all, rows, now), Checklist: checklist(all),
 		Frontends: views.FrontendTableProps{
-			Now: now, Total: len(all), Limit: max(0, p.Control.OwnLimits(r.Context()).Frontends), Rows: frontendRows(all),
+			Now: now, Total: len(all), Limit: max(0, p.Control.OwnLimits(r.Context()).Frontends), Rows: rows,
 		},
 	}, nil
 }
@@ -52,11 +53,11 @@ func checklist(all []control.Status) *views.ChecklistProps {
 	return c
 }
 
-// totals sums all frontends up.
-func totals(all []control.Status, now time.Time) views.OverviewLiveProps {
+// totals sums all frontends up, of which rows are what the page shows.
+func totals(all []control.Status, rows []views.Frontend, now time.Time) views.OverviewLiveProps {
 	t := views.OverviewLiveProps{Now: now}
-	for _, s := range all {
-		f := frontendRow(s)
+	for i, s := range all {
+		f := rows[i]
 		t.Connections += f.Connections
 		t.Waiting += f.Waiting
 		t.NewPerSec += f.NewPerSec

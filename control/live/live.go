@@ -183,8 +183,8 @@ func (l *Live) Revision() uint64 {
 // FirstBytes is where frontends are named whose first byte has just arrived. It may name one again.
 func (l *Live) FirstBytes() <-chan string { return l.firsts }
 
-// every calls fn each interval until ctx ends.
-func every(ctx context.Context, interval time.Duration, fn func()) error {
+// Every calls fn each interval until ctx ends.
+func Every(ctx context.Context, interval time.Duration, fn func()) error {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for {

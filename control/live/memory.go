@@ -19,7 +19,7 @@ const (
 func (l *Live) HandBack(ctx context.Context) error {
 	var seen, collected int64
 	quiet := 0
-	return every(ctx, quietCheck, func() {
+	return Every(ctx, quietCheck, func() {
 		accepted := l.balancer.Stats().Accepted
 		if accepted != seen {
 			seen = accepted

@@ -85,7 +85,7 @@ const saveEvery = 5 * time.Second
 // save writes down what names stand for until ctx ends, and once more then.
 func (n *names) save(ctx context.Context, used map[string]bool) error {
 	n.forgetUnused(ctx, used)
-	err := every(ctx, saveEvery, func() { n.saveNow(ctx) })
+	err := Every(ctx, saveEvery, func() { n.saveNow(ctx) })
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveEvery)
 	defer cancel()
 	n.saveNow(last)

@@ -21,7 +21,7 @@ type history struct {
 
 // SampleTraffic takes one point of every frontend's traffic each interval, until ctx ends.
 func (l *Live) SampleTraffic(ctx context.Context) error {
-	return every(ctx, sampleEvery, func() {
+	return Every(ctx, sampleEvery, func() {
 		now := l.cfg.Now()
 		for _, f := range l.frontends.all() {
 			stats := f.pool.Stats()

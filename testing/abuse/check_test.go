@@ -12,25 +12,7 @@ import (
 // mute accepts connections to every address 127.x.y.z and never says a word. It returns its port.
 func mute(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp4", "0.0.0.0:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer conn.Close()
-				conn.SetDeadline(time.Now().Add(2 * time.Minute))
-				io.Copy(io.Discard, conn)
-			}()
-		}
-	}()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
+	_, port, _ := net.SplitHostPort(listen(t, "0.0.0.0:0", func(conn net.Conn) { io.Copy(io.Discard, conn) }))
 	return port
 }
 

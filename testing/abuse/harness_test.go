@@ -258,7 +258,13 @@ func (c *caller) identity(frontend string) tls.Certificate {
 // echo is a route that sends back what it gets.
 func echo(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	return listen(t, "127.0.0.1:0", func(conn net.Conn) { io.Copy(conn, conn) })
+}
+
+// listen gives each connection to an address to serve, and closes it then. It returns the address.
+func listen(t *testing.T, addr string, serve func(net.Conn)) string {
+	t.Helper()
+	l, err := net.Listen("tcp4", addr)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -271,8 +277,8 @@ func echo(t *testing.T) string {
 			}
 			go func() {
 				defer conn.Close()
-				conn.SetDeadline(time.Now().Add(time.Minute))
-				io.Copy(conn, conn)
+				conn.SetDeadline(time.Now().Add(2 * time.Minute))
+				serve(conn)
 			}()
 		}
 	}()
