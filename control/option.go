@@ -196,10 +196,7 @@ func (o Option) Value(s *FrontendSpec) any {
 	case *int64:
 		return *p
 	case *string:
-		if *p == "" && o.Nothing != "" {
-			return o.Nothing
-		}
-		return *p
+		return ToldChoice(*p, o.Nothing)
 	default:
 		return *p.(*bool)
 	}
@@ -219,7 +216,10 @@ func (o Option) Set(s *FrontendSpec, value any) {
 	case *bool:
 		*p, _ = value.(bool)
 	case *string:
-		*p = o.stored(value)
+		*p, _ = value.(string)
+		if o.Nothing != "" {
+			*p = StoredChoice(*p, o.Nothing)
+		}
 	}
 }
 
@@ -233,20 +233,26 @@ func whole(value any) int64 {
 	return 0
 }
 
-// notAChoice stands for the empty text where it is none of the choices, because it is how Nothing is stored.
+// notAChoice stands for the empty text where it is none of the choices, because it is how one of them is stored.
 const notAChoice = "?"
 
-func (o Option) stored(value any) string {
-	text, _ := value.(string)
-	switch {
-	case o.Nothing == "":
-		return text
-	case text == o.Nothing:
+// StoredChoice is a choice of the API as it is stored, where nothing is the one that is stored as the empty text.
+func StoredChoice(text, nothing string) string {
+	switch text {
+	case nothing:
 		return ""
-	case text == "":
+	case "":
 		return notAChoice
 	}
 	return text
+}
+
+// ToldChoice is a stored choice as the API has it.
+func ToldChoice(stored, nothing string) string {
+	if stored == "" {
+		return nothing
+	}
+	return stored
 }
 
 // DefaultOptions are right for most frontends.

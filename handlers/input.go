@@ -104,13 +104,7 @@ func (s *routeState) UnmarshalJSON(data []byte) error {
 	if err := json.Unmarshal(data, &text); err != nil {
 		return err
 	}
-	switch text {
-	case ready:
-		text = ""
-	case "":
-		text = "?" // the empty text has no meaning in the API
-	}
-	*s = routeState(text)
+	*s = routeState(control.StoredChoice(text, ready))
 	return nil
 }
 
@@ -119,19 +113,12 @@ func (routeState) Schema(r huma.Registry) *huma.Schema {
 	return huma.SchemaFromType(r, reflect.TypeFor[string]())
 }
 
-func named(value, nothing string) string {
-	if value == "" {
-		return nothing
-	}
-	return value
-}
-
 func (r routeBody) route() control.Route {
 	return control.Route{Dest: r.Dest, Capacity: r.Capacity, Weight: r.Weight, Backup: r.Backup, State: string(r.State)}
 }
 
 func routeBodyOf(r control.Route) routeBody {
-	return routeBody{Dest: r.Dest, Capacity: r.Capacity, Weight: max(1, r.Weight), Backup: r.Backup, State: routeState(named(r.State, ready))}
+	return routeBody{Dest: r.Dest, Capacity: r.Capacity, Weight: max(1, r.Weight), Backup: r.Backup, State: routeState(control.ToldChoice(r.State, ready))}
 }
 
 // into changes spec to what the input says.
