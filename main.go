@@ -27,6 +27,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/xdire/xlb/control"
+	"github.com/xdire/xlb/internal/files"
 	"github.com/xdire/xlb/lb"
 	"github.com/xdire/xlb/pki"
 	"github.com/xdire/xlb/store"
@@ -85,7 +86,7 @@ func run(args []string) error {
 
 // config is what flags and the environment say.
 type config struct {
-	handshakes, strangers                      int // the most at once that the files allow, 0 for the defaults
+	files                                      files.Budget // zero: the defaults
 	httpAddr, lbAddr, opsAddr, dataDir, signup string
 	hostnames                                  []string
 	signupRate, authRate                       int
@@ -186,12 +187,9 @@ func serve(ctx context.Context, cfg config) error {
 		return err
 	}
 	defer listeners.close()
-	if limit, connections, err := lb.RaiseFileLimit(); err == nil {
-		log.Info("file limit raised", "connections", connections)
-		// Strangers have their shares of the files, so that some are left for the store, the operations port and
-		// the connections of those who are known.
-		cfg.handshakes = share(limit, 4, 1024)
-		cfg.strangers = share(limit, 8, 512)
+	if limit, err := lb.RaiseFileLimit(); err == nil {
+		cfg.files = files.Share(limit)
+		log.Info("file limit raised", "files", limit, "connections", cfg.files.Connections)
 	}
 	if err := os.MkdirAll(cfg.dataDir, 0o700); err != nil {
 		return err
@@ -213,17 +211,12 @@ func serve(ctx context.Context, cfg config) error {
 	if err != nil {
 		return err
 	}
-	server, err := web.New(web.Config{Control: c, Log: log, DrainTimeout: cfg.drainTimeout, Version: version, Strangers: cfg.strangers})
+	server, err := web.New(web.Config{Control: c, Log: log, DrainTimeout: cfg.drainTimeout, Version: version, Strangers: cfg.files.Strangers, Clients: cfg.files.Clients})
 	if err != nil {
 		return err
 	}
 	announce(cfg, c, listeners)
 	return runAll(ctx, cfg, log, engine, c, server, listeners)
-}
-
-// share is a part of the files that the process may open, 16 at least and most at most.
-func share(limit uint64, part, most int) int {
-	return max(16, int(min(limit/uint64(part), uint64(most))))
 }
 
 // runAll runs every task until ctx ends or one fails. The store's own tasks outlive the servers, so that
@@ -306,7 +299,7 @@ func newControl(ctx context.Context, cfg config, log *slog.Logger, engine *store
 		Hostnames: hostnames(cfg), DataPort: port(ls.lb.Addr()), Own: ls.addresses,
 		AllowDest: cfg.allowDest, DenyDest: cfg.denyDest,
 		SignupRate: rateOf(cfg.signupRate), AuthRate: rateOf(cfg.authRate), Busy: busy,
-		MaxHandshakes: cfg.handshakes,
+		MaxHandshakes: cfg.files.Handshakes, MaxConnections: cfg.files.Connections,
 	})
 }
 

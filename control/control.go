@@ -55,6 +55,9 @@ type Config struct {
 	Limits               Limits
 	// MaxHandshakes is how many may be in flight on the data plane. Zero: 1,024.
 	MaxHandshakes int
+	// MaxConnections is how many may be admitted there, of all clients together; the last quarter is kept for clients
+	// that have less than a sixteenth. Zero: no bound.
+	MaxConnections int
 	// Busy tells the key pool that the machine has no time to make keys ahead. Nil: never busy.
 	Busy func() bool
 	// Now is the clock. Nil: time.Now.
@@ -115,7 +118,7 @@ func New(ctx context.Context, cfg Config) (*Control, error) {
 	observed, err := live.New(ctx, live.Config{
 		Store: cfg.Store, Verifier: c.verifier, Authority: cfg.Authority.ID(), GetCertificate: c.identity.GetCertificate,
 		RouteCertificate: c.routeCertificate, Options: DefaultOptions(), Limits: cfg.Limits, Dialer: c.dialer,
-		Resolver: cfg.Resolver, NamesInterval: cfg.NamesInterval, Log: cfg.Log, Now: cfg.Now, MaxHandshakes: cfg.MaxHandshakes,
+		Resolver: cfg.Resolver, NamesInterval: cfg.NamesInterval, Log: cfg.Log, Now: cfg.Now, MaxHandshakes: cfg.MaxHandshakes, MaxConnections: cfg.MaxConnections,
 	})
 	if err != nil {
 		return nil, err

@@ -32,6 +32,11 @@ type Config struct {
 	CloseTimeout     time.Duration // the same once one side has closed its direction; 0 is 60 s, negative is none
 	MaxHandshakes    int           // at once, one of the source gives way that has most; 0 is 1024, negative is no bound
 
+	// MaxConnections is how many admitted connections there may be; one more is closed with ReasonServerLimit.
+	// Its last quarter is for groups (Admission.Group) that have less than a sixteenth of it. Each connection
+	// takes two files, one to the client and one to the backend. 0 and negative are no bound.
+	MaxConnections int
+
 	// Dialer connects to backends. Nil is the zero Dialer.
 	Dialer *Dialer
 
@@ -88,6 +93,8 @@ type Admission struct {
 	Keys []string
 	// NotAfter is when the connection ends at the latest; the zero value is never.
 	NotAfter time.Time
+	// Group is whose connection it is, such as a tenant of the program, where Config.MaxConnections is shared out.
+	Group string
 	// Limits each give one connection, or it is closed with ReasonConnLimit or ReasonRateLimit, and
 	// bound its bytes per second.
 	Limits []*Limit

@@ -28,7 +28,7 @@ type conn struct {
 
 	state     tls.ConnectionState
 	admission Admission
-	limited   bool // one of each of the admission's limits is taken
+	limited   bool // a place in the room and one of each of the admission's limits are taken
 	handshake time.Duration
 	wait      time.Duration
 	connect   time.Duration
@@ -104,6 +104,7 @@ func (c *conn) finish() {
 	c.hangUp()
 	if c.limited {
 		releaseAll(c.admission.Limits)
+		c.server.room.leave(c.admission.Group)
 	}
 	c.tell(Closed)
 	c.server.live.remove(c, c.admission.Keys)
@@ -138,7 +139,11 @@ func (c *conn) enter() error {
 
 // join connects an admitted connection to a backend.
 func (c *conn) join() error {
+	if !c.server.room.take(c.admission.Group) {
+		return &Refusal{Reason: ReasonServerLimit}
+	}
 	if reason := acquireAll(c.admission.Limits); reason != "" {
+		c.server.room.leave(c.admission.Group)
 		return &Refusal{Reason: reason}
 	}
 	c.limited = true

@@ -23,6 +23,7 @@ const (
 	ReasonExpired        Reason = "expired"         // the certificate has expired, before or while connected
 	ReasonConnLimit      Reason = "conn-limit"      // too many connections at once
 	ReasonRateLimit      Reason = "rate-limit"      // too many connections in one second
+	ReasonServerLimit    Reason = "server-limit"    // the server has all connections that it may, of this group or at all
 	ReasonHandshakeLimit Reason = "handshake-limit" // too many handshakes at once, most of them from the same source
 )
 
@@ -54,7 +55,7 @@ const (
 
 var reasons = []Reason{
 	ReasonNotTLS, ReasonOldTLS, ReasonNoCert, ReasonKeyMismatch, ReasonUntrusted, ReasonSilent,
-	ReasonHungUp, ReasonExpired, ReasonConnLimit, ReasonRateLimit, ReasonHandshakeLimit, ReasonBackendRefused, ReasonBackendTimeout,
+	ReasonHungUp, ReasonExpired, ReasonConnLimit, ReasonRateLimit, ReasonServerLimit, ReasonHandshakeLimit, ReasonBackendRefused, ReasonBackendTimeout,
 	ReasonBackendDNS, ReasonBackendPolicy, ReasonBackendTLS, ReasonBackendClosed, ReasonBackendAnswer, ReasonNoBackend,
 	ReasonAllFull, ReasonDone, ReasonClientEOF, ReasonClientReset, ReasonBackendReset, ReasonIdle, ReasonLifetime,
 	ReasonKilled, ReasonShutdown, ReasonInternal,

@@ -24,8 +24,9 @@ type Server struct {
 	tls   *tls.Config // nil: plain TCP
 	alpn  alpnConfigs
 	live  *registry
-	gate  *source.Gate[*conn]
-	base  context.Context // ends when all connections have to go
+	gate  *source.Gate[*conn] // who is in the handshake
+	room  *room               // who is admitted
+	base  context.Context     // ends when all connections have to go
 	abort context.CancelFunc
 
 	mu        sync.Mutex
@@ -49,6 +50,7 @@ func NewServer(cfg Config) *Server {
 	s := &Server{cfg: cfg.withDefaults(), listeners: map[net.Listener]struct{}{}, live: newRegistry(), done: make(chan struct{}), handoff: make(chan *conn)}
 	s.base, s.abort = context.WithCancel(context.Background())
 	s.gate = source.NewGate[*conn](s.cfg.MaxHandshakes, 0)
+	s.room = newRoom(s.cfg.MaxConnections)
 	if cfg.TLS != nil {
 		s.tls = s.tlsConfig(cfg.TLS)
 	}
@@ -64,23 +66,41 @@ func (s *Server) Serve(l net.Listener) error {
 	}
 	defer s.untrack(l)
 	var pause time.Duration
+	shed := false
 	for {
 		raw, err := l.Accept()
 		switch {
 		case err == nil:
 			pause = 0
+			shed = false
 			s.start(raw)
 		case s.isClosing():
 			return ErrServerClosed
 		case !isPassing(err):
 			return err
+		case source.OutOfFiles(err) && !shed && s.shed():
+			shed = true // one for one: when that file went elsewhere, others give way only after a pause
 		default:
-			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
+			shed = false
+			pause = min(max(2*pause, 5*time.Millisecond), maxPause)
 			if !s.sleep(pause) {
 				return ErrServerClosed
 			}
 		}
 	}
+}
+
+// maxPause is the longest that accepting pauses while it fails.
+const maxPause = 100 * time.Millisecond
+
+// shed ends a handshake of the source that has most, so that its file is free for somebody who waits to be accepted.
+// It returns false when there is none.
+func (s *Server) shed() bool {
+	c, someone := s.gate.Evict()
+	if someone {
+		c.abort(ending{reason: ReasonHandshakeLimit})
+	}
+	return someone
 }
 
 // isPassing tells whether Accept may succeed again: the client was gone already, or files ran out.

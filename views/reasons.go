@@ -226,6 +226,8 @@ func explainIdentity(f Facts) (headline, sentence string) {
 		return "Refused: the client is disabled", "Ask the administrator."
 	case "conn-limit":
 		return "Refused: too many connections", "The limit is " + strconv.Itoa(f.Connections) + ". Close some or ask the administrator."
+	case "server-limit":
+		return "Refused: the server has no room", "All its connections are taken, or you have a large part of them. Close some or ask the administrator."
 	case "rate-limit":
 		return "Refused: too many in one second", "Try again more slowly, or ask the administrator."
 	}

@@ -20,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/xdire/xlb/control"
 	"github.com/xdire/xlb/pki"
 )
 
@@ -325,6 +326,25 @@ func (w *ways) line(reason string, sources []string) map[string]string {
 	}
 	w.Fatalf("no line says reason=%s: %v", reason, seen)
 	return nil
+}
+
+// A client that takes all connections it can get leaves some to the others, and is told.
+func TestServerLimitIsSharedOut(t *testing.T) {
+	f := start(t, func(cfg *control.Config) { cfg.MaxConnections = 16 })
+	address := f.balance()
+	large, small := &ways{f.signUp("large"), address}, &ways{f.signUp("small"), address}
+	id, cert, _ := large.made(to(echoes(t)), "")
+	for range 12 {
+		large.connect(address, cert)
+	}
+	line := large.line("server-limit", large.knock(clientOf(cert)))
+	if line["client"] != large.uuid || line["route"] != "" {
+		t.Errorf("%v", line)
+	}
+	if refused := large.call("GET", "/api/v1/client/frontend/"+id+"/refused", ""); !strings.Contains(string(refused.body), `"server-limit"`) {
+		t.Errorf("its owner reads %s", refused.body)
+	}
+	small.open("")
 }
 
 func (w *ways) wantFields(line map[string]string, names ...string) {

@@ -41,6 +41,9 @@ type Config struct {
 	// Strangers is how many connections there may be on which nobody has logged in, and up to 64 of each source;
 	// one more closes one of those. Zero or negative: 512.
 	Strangers int
+	// Clients is how many connections there may be on which somebody has, and up to 64 of each client; one more is
+	// served as a stranger's and closed after the answer. Zero or negative: 1,024.
+	Clients int
 	// Version marks the build. Empty: dev.
 	Version string
 }
@@ -76,6 +79,9 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Strangers <= 0 {
 		cfg.Strangers = 512
 	}
+	if cfg.Clients <= 0 {
+		cfg.Clients = 1024
+	}
 	s := &Server{cfg: cfg, log: cfg.Log, control: cfg.Control, session: newCookieSessions(cfg.Control)}
 	s.streams, s.endStreams = context.WithCancel(context.Background())
 	s.pages = handlers.NewPages(handlers.PagesConfig{
@@ -97,7 +103,9 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	srv.TLSConfig = s.tlsConfig()
 	srv.RegisterOnShutdown(s.endStreams)
 	srv.ConnContext = withVisitor
-	guarded := &door{Listener: l, gate: source.NewGate[*visitor](s.cfg.Strangers, strangersPerSource)}
+	guarded := &door{
+		Listener: l, gate: source.NewGate[*visitor](s.cfg.Strangers, strangersPerSource), clients: &clientConns{most: s.cfg.Clients},
+	}
 	return s.serveUntil(ctx, srv, func() error { return srv.ServeTLS(guarded, "", "") })
 }
 

@@ -57,6 +57,7 @@ func (l *Live) admit(state tls.ConnectionState) (lb.Admission, error) {
 	admission := lb.Admission{
 		Pool:     b.frontend.pool,
 		Keys:     b.keys,
+		Group:    b.ClientID,
 		NotAfter: leaf.NotAfter, Limits: []*lb.Limit{client.limits.connections, b.frontend.limit}, Tag: b, ProxyFields: proxyFields(b),
 		HashKey: b.Certificate.Serial, // each program has a certificate of its own
 	}

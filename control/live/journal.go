@@ -242,7 +242,7 @@ func (l *Live) traceRefused(e lb.Event) {
 var notServed = map[lb.Reason]bool{
 	lb.ReasonNoBackend: true, lb.ReasonAllFull: true, lb.ReasonBackendRefused: true, lb.ReasonBackendTimeout: true,
 	lb.ReasonBackendDNS: true, lb.ReasonBackendPolicy: true, lb.ReasonBackendTLS: true, lb.ReasonBackendClosed: true,
-	lb.ReasonConnLimit: true, lb.ReasonRateLimit: true,
+	lb.ReasonConnLimit: true, lb.ReasonRateLimit: true, lb.ReasonServerLimit: true,
 }
 
 func (l *Live) traceClosed(b *Holder, e lb.Event) {

@@ -33,6 +33,8 @@ type Config struct {
 	Limits Limits
 	// MaxHandshakes is how many may be in flight. Zero: 1,024.
 	MaxHandshakes int
+	// MaxConnections is how many may be admitted, of all clients together. Zero: no bound.
+	MaxConnections int
 	// Dialer connects to routes.
 	Dialer *lb.Dialer
 	// Resolver looks up the names in routes.
@@ -92,7 +94,7 @@ func New(ctx context.Context, cfg Config) (*Live, error) {
 			// the algorithms of TLS 1.3 alone, and no program needs them.
 			MinVersion: tls.VersionTLS13, GetCertificate: cfg.GetCertificate, ClientAuth: tls.RequireAnyClientCert,
 		},
-		Admit: l.admit, Dialer: cfg.Dialer, Trace: l.trace, PlainText: lb.AnswerPostgres | lb.AnswerHTTP, MaxHandshakes: cfg.MaxHandshakes,
+		Admit: l.admit, Dialer: cfg.Dialer, Trace: l.trace, PlainText: lb.AnswerPostgres | lb.AnswerHTTP, MaxHandshakes: cfg.MaxHandshakes, MaxConnections: cfg.MaxConnections,
 	})
 	names, err := l.newNames(ctx)
 	if err != nil {

@@ -73,7 +73,7 @@ func NewGate[T any](most, ofSource int) *Gate[T] {
 // Enter lets who in, from an address, and returns the one that has to go for it, if any.
 func (g *Gate[T]) Enter(addr netip.Addr, who T) (t *Ticket[T], evicted T, someone bool) {
 	if n := g.inside.Add(1); g.most > 0 && n > int64(g.most) {
-		evicted, someone = g.evict()
+		evicted, someone = g.Evict()
 	}
 	from := Of(addr)
 	s := &g.shards[maphash.Comparable(g.seed, from)%shards]
@@ -108,8 +108,9 @@ func (t *Ticket[T]) Heard() {
 	t.at = t.list.PushBack(t)
 }
 
-// evict takes one of the largest crowd out, unless there is none by now.
-func (g *Gate[T]) evict() (who T, someone bool) {
+// Evict takes one of the largest crowd out and returns it, unless there is none. It has to go, as if one had entered a
+// full gate.
+func (g *Gate[T]) Evict() (who T, someone bool) {
 	var largest *gateShard[T]
 	most := 0
 	for i := range g.shards {

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -64,16 +65,11 @@ func TestSilentConnectionsLeaveFiles(t *testing.T) {
 				resp.Body.Close()
 			}
 			fresh.hears(t, cookie)
-			conn, err := (&tls.Dialer{NetDialer: from(1), Config: &tls.Config{RootCAs: s.authority, ServerName: "localhost", Certificates: []tls.Certificate{cert}}}).Dial("tcp", s.lb)
+			conn, err := s.through(1, cert)
 			if err != nil {
 				t.Fatalf("data plane: %v", err)
 			}
-			defer conn.Close()
-			conn.SetDeadline(time.Now().Add(10 * time.Second))
-			fmt.Fprint(conn, "x")
-			if _, err := io.ReadFull(conn, make([]byte, 1)); err != nil {
-				t.Errorf("data plane: %v", err)
-			}
+			conn.Close()
 		})
 	}
 }
@@ -117,4 +113,48 @@ func (c *caller) hears(t *testing.T, cookie string) {
 	if line, err := bufio.NewReader(resp.Body).ReadString('\n'); resp.StatusCode != http.StatusOK || !strings.HasPrefix(line, "retry:") {
 		t.Errorf("event stream: %d %q %v", resp.StatusCode, line, err)
 	}
+}
+
+// A client that opens all connections it can get leaves files to the others, their connections and the store.
+func TestConnectionsOfOneClientLeaveFiles(t *testing.T) {
+	s := startWith(t, "ulimit -n 256;")
+	greedy, victim := s.tenant(2, "greedy"), s.tenant(1, "victim")
+	route := fmt.Sprintf(`{"routes":[{"dest":%q}]}`, echo(t))
+	theirs := greedy.identity(greedy.frontend(route))
+	open := 0
+	for range size(120, 400) {
+		if conn, err := s.through(2, theirs); err == nil {
+			t.Cleanup(func() { conn.Close() })
+			open++
+		}
+	}
+	if open < 30 || open > 48 {
+		t.Errorf("%d connections are open, want 36", open)
+	}
+	fresh := s.caller(1)
+	if status, err := fresh.logIn(victim.uuid, victim.key); status != http.StatusOK || err != nil {
+		t.Errorf("log-in: %d %v", status, err)
+	}
+	conn, err := s.through(1, fresh.identity(fresh.frontend(route)))
+	if err != nil {
+		t.Fatalf("data plane: %v", err)
+	}
+	conn.Close()
+}
+
+// through opens a connection with a certificate and sends a byte there and back.
+func (s *server) through(n int, cert tls.Certificate) (net.Conn, error) {
+	with := &tls.Config{RootCAs: s.authority, ServerName: "localhost", Certificates: []tls.Certificate{cert}}
+	conn, err := (&tls.Dialer{NetDialer: from(n), Config: with}).Dial("tcp", s.lb)
+	if err != nil {
+		return nil, err
+	}
+	conn.SetDeadline(time.Now().Add(10 * time.Second))
+	fmt.Fprint(conn, "x")
+	if _, err := io.ReadFull(conn, make([]byte, 1)); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	conn.SetDeadline(time.Time{})
+	return conn, nil
 }

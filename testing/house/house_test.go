@@ -75,6 +75,7 @@ var rules = map[string]rule{
 		never:  map[string]string{"net/http": "props in, HTML out"},
 	},
 	"static":          {},
+	"internal/files":  {},
 	"internal/heap":   {},
 	"internal/source": {ours: []string{"internal/heap"}},
 	"internal/turns":  {},
@@ -90,7 +91,7 @@ var rules = map[string]rule{
 		},
 	},
 	".": {
-		ours:   []string{"control", "handlers", "lb", "pki", "static", "store", "web"},
+		ours:   []string{"control", "handlers", "internal/files", "lb", "pki", "static", "store", "web"},
 		others: []string{"golang.org/x/sync"},
 	},
 	"testing/balancer-client": {},
