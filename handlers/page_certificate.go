@@ -84,8 +84,10 @@ func (p *Pages) certificates(w http.ResponseWriter, r *http.Request) error {
 	for _, s := range statuses {
 		names[s.ID] = s.Name
 	}
+	rows := certificateRows(issued, names, time.Now())
+	part := pager(len(rows), "/certificates", r.URL.Query(), "page")
 	return p.show(w, r, http.StatusOK, views.Certificates(views.CertificatesProps{
-		Page: p.base(r, views.TitleCertificates, "certificates"), Certificates: certificateRows(issued, names, time.Now()),
+		Page: p.base(r, views.TitleCertificates, "certificates"), Certificates: rows[part.From:part.To], Pager: part,
 		Frontends: frontendRows(statuses),
 	}))
 }

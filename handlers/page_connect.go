@@ -25,7 +25,7 @@ func (p *Pages) connect(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	page := p.base(r, views.TitleConnect(f.Name), "frontends")
-	page.Live = liveURL("connect", "id", f.ID, "since", strconv.FormatInt(since.Unix(), 10), "opened", strconv.FormatInt(now.Unix(), 10))
+	page.Live = liveURL("connect", nil, "id", f.ID, "since", strconv.FormatInt(since.Unix(), 10), "opened", strconv.FormatInt(now.Unix(), 10))
 	file := control.BundleName(f.Name)
 	tool := views.ToolFor(r.URL.Query().Get("tool"), firstPort(f))
 	return p.show(w, r, http.StatusOK, views.Connect(views.ConnectProps{

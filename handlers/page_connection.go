@@ -8,32 +8,30 @@ import (
 	"github.com/xdire/xlb/views"
 )
 
-// connectionsShown is how many rows the page has: more are not read, and each one is sent again as it moves.
-const connectionsShown = 100
-
 func (p *Pages) connections(w http.ResponseWriter, r *http.Request) error {
 	f, err := p.Control.Frontend(r.Context(), idOf(r))
 	if err != nil {
 		return err
 	}
-	q := r.URL.Query().Get("q")
+	q := r.URL.Query()
 	table, err := p.connectionTable(r, f.ID, q)
 	if err != nil {
 		return err
 	}
 	page := p.base(r, views.TitleConnections(f.Name), "frontends")
-	page.Live = liveURL("connections", "id", f.ID, "q", q)
+	page.Live = liveURL("connections", q, "id", f.ID)
 	return p.show(w, r, http.StatusOK, views.Connections(views.ConnectionsProps{Page: page, FrontendName: f.Name, Table: table}))
 }
 
 // connectionTable is the list of live connections that q selects.
-func (p *Pages) connectionTable(r *http.Request, frontendID, q string) (views.ConnectionTableProps, error) {
-	found, err := p.Control.Connections(r.Context(), frontendID, control.ConnectionQuery{Text: q, Limit: connectionsShown})
+func (p *Pages) connectionTable(r *http.Request, frontendID string, q url.Values) (views.ConnectionTableProps, error) {
+	found, err := p.Control.Connections(r.Context(), frontendID, control.ConnectionQuery{Text: q.Get("q")})
 	if err != nil {
 		return views.ConnectionTableProps{}, err
 	}
-	table := views.ConnectionTableProps{FrontendID: frontendID, Query: q, Total: found.Total}
-	for _, c := range found.Items {
+	part := pager(len(found.Items), "/frontends/"+frontendID+"/connections", q, "page")
+	table := views.ConnectionTableProps{FrontendID: frontendID, Query: q.Get("q"), Total: found.Total, Pager: part}
+	for _, c := range found.Items[part.From:part.To] {
 		table.Rows = append(table.Rows, views.Connection{
 			ID: c.ID, Serial: c.Serial, Name: c.Name, Source: c.Source.String(), Route: c.Route, Since: c.Since,
 			Age: c.Age, Idle: c.Idle, BytesIn: c.BytesIn, BytesOut: c.BytesOut,

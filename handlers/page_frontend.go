@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -72,7 +73,11 @@ func (p *Pages) setRoute(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	http.Redirect(w, r, "/frontends/"+id+"?done=route-"+verb, http.StatusSeeOther)
+	back := url.Values{"done": {"route-" + verb}}
+	if page := r.PostForm.Get("routes"); page != "" {
+		back.Set("routes", page)
+	}
+	http.Redirect(w, r, "/frontends/"+id+"?"+back.Encode(), http.StatusSeeOther)
 	return nil
 }
 
@@ -85,17 +90,20 @@ func frontendRows(all []control.Status) []views.Frontend {
 }
 
 // frontendTable is the list of the frontends that q selects.
-func (p *Pages) frontendTable(r *http.Request, q string) (views.FrontendTableProps, error) {
+func (p *Pages) frontendTable(r *http.Request, chosen url.Values) (views.FrontendTableProps, error) {
 	all, err := p.Control.Statuses(r.Context())
 	if err != nil {
 		return views.FrontendTableProps{}, err
 	}
+	q := strings.TrimSpace(chosen.Get("q"))
 	table := views.FrontendTableProps{Now: time.Now(), Query: q, Total: len(all), Limit: max(0, p.Control.OwnLimits(r.Context()).Frontends)}
 	for _, row := range frontendRows(all) {
 		if matches(row, q) {
 			table.Rows = append(table.Rows, row)
 		}
 	}
+	table.Pager = pager(len(table.Rows), "/frontends", chosen, "page")
+	table.Rows = table.Rows[table.Pager.From:table.Pager.To]
 	return table, nil
 }
 
@@ -113,27 +121,30 @@ func matches(f views.Frontend, q string) bool {
 }
 
 func (p *Pages) frontends(w http.ResponseWriter, r *http.Request) error {
-	q := strings.TrimSpace(r.URL.Query().Get("q"))
+	q := r.URL.Query()
 	table, err := p.frontendTable(r, q)
 	if err != nil {
 		return err
 	}
 	page := p.base(r, views.TitleFrontends, "frontends")
-	page.Live = liveURL("frontends", "q", q)
+	page.Live = liveURL("frontends", q)
 	return p.show(w, r, http.StatusOK, views.Frontends(views.FrontendsProps{Page: page, Table: table}))
 }
 
 // frontendLive is what the page of a frontend shows of its state.
-func (p *Pages) frontendLive(r *http.Request, id string) (views.FrontendLiveProps, error) {
+func (p *Pages) frontendLive(r *http.Request, id string, q url.Values) (views.FrontendLiveProps, error) {
 	s, err := p.Control.Status(r.Context(), id)
 	if err != nil {
 		return views.FrontendLiveProps{}, err
 	}
-	return views.FrontendLiveProps{Now: time.Now(), Frontend: frontendRow(s)}, nil
+	f := frontendRow(s)
+	shown := pager(len(f.Routes), "/frontends/"+f.ID, q, "routes")
+	return views.FrontendLiveProps{Now: time.Now(), Frontend: f, Routes: f.Routes[shown.From:shown.To], Pager: shown}, nil
 }
 
 func (p *Pages) frontend(w http.ResponseWriter, r *http.Request) error {
-	shown, err := p.frontendLive(r, idOf(r))
+	q := r.URL.Query()
+	shown, err := p.frontendLive(r, idOf(r), q)
 	if err != nil {
 		return err
 	}
@@ -143,9 +154,11 @@ func (p *Pages) frontend(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	page := p.base(r, f.Name, "frontends")
-	page.Live = liveURL("frontend", "id", f.ID)
+	page.Live = liveURL("frontend", q, "id", f.ID)
+	rows := certificateRows(issued, map[string]string{f.ID: f.Name}, page.Now)
+	part := pager(len(rows), "/frontends/"+f.ID, q, "page")
 	return p.show(w, r, http.StatusOK, views.FrontendPage(views.FrontendProps{
-		Page: page, Frontend: f, Certificates: certificateRows(issued, map[string]string{f.ID: f.Name}, page.Now),
+		Page: page, Frontend: f, Live: shown, Certificates: rows[part.From:part.To], Pager: part,
 	}))
 }
 

@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/a-h/templ"
@@ -25,23 +24,23 @@ type liveView func(r *http.Request, q url.Values) ([]fragment, error)
 // liveViews are the pages that have such parts.
 func (p *Pages) liveViews() map[string]liveView {
 	return map[string]liveView{
-		"overview": func(r *http.Request, _ url.Values) ([]fragment, error) {
-			props, err := p.overviewProps(r)
+		"overview": func(r *http.Request, q url.Values) ([]fragment, error) {
+			props, err := p.overviewProps(r, q)
 			return []fragment{
 				{"overview-live", views.OverviewLive(props.Live)},
 				{"frontend-table", views.FrontendTable(props.Frontends)},
 			}, err
 		},
 		"frontends": func(r *http.Request, q url.Values) ([]fragment, error) {
-			table, err := p.frontendTable(r, strings.TrimSpace(q.Get("q")))
+			table, err := p.frontendTable(r, q)
 			return []fragment{{"frontend-table", views.FrontendTable(table)}}, err
 		},
 		"frontend": func(r *http.Request, q url.Values) ([]fragment, error) {
-			props, err := p.frontendLive(r, q.Get("id"))
+			props, err := p.frontendLive(r, q.Get("id"), q)
 			return []fragment{{"frontend-live", views.FrontendLive(props)}}, err
 		},
 		"connections": func(r *http.Request, q url.Values) ([]fragment, error) {
-			table, err := p.connectionTable(r, q.Get("id"), q.Get("q"))
+			table, err := p.connectionTable(r, q.Get("id"), q)
 			return []fragment{{"connection-table", views.ConnectionTable(table)}}, err
 		},
 		"connect": func(r *http.Request, q url.Values) ([]fragment, error) {
@@ -51,9 +50,15 @@ func (p *Pages) liveViews() map[string]liveView {
 	}
 }
 
-// liveURL is the address of a page's event stream.
-func liveURL(view string, pairs ...string) string {
+// liveURL is the address of a page's event stream: what the reader has chosen for its lists, and pairs of names and
+// values that the view needs.
+func liveURL(view string, chosen url.Values, pairs ...string) string {
 	q := url.Values{"view": {view}}
+	for _, name := range listParameters {
+		if text := chosen.Get(name); text != "" {
+			q.Set(name, text)
+		}
+	}
 	for i := 0; i+1 < len(pairs); i += 2 {
 		if pairs[i+1] != "" {
 			q.Set(pairs[i], pairs[i+1])

@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"net/http"
+	"net/url"
 	"slices"
 	"time"
 
@@ -10,28 +11,31 @@ import (
 )
 
 // overviewProps is what the overview shows.
-func (p *Pages) overviewProps(r *http.Request) (views.OverviewProps, error) {
+func (p *Pages) overviewProps(r *http.Request, q url.Values) (views.OverviewProps, error) {
 	all, err := p.Control.Statuses(r.Context())
 	if err != nil {
 		return views.OverviewProps{}, err
 	}
 	now := time.Now()
 	rows := frontendRows(all)
+	part := pager(len(rows), "/", q, "page")
 	return views.OverviewProps{
 		Live: totals(all, rows, now), Checklist: checklist(all),
 		Frontends: views.FrontendTableProps{
-			Now: now, Total: len(all), Limit: max(0, p.Control.OwnLimits(r.Context()).Frontends), Rows: rows,
+			Now: now, Total: len(all), Limit: max(0, p.Control.OwnLimits(r.Context()).Frontends), Rows: rows[part.From:part.To],
+			Pager: part,
 		},
 	}, nil
 }
 
 func (p *Pages) overview(w http.ResponseWriter, r *http.Request) error {
-	props, err := p.overviewProps(r)
+	q := r.URL.Query()
+	props, err := p.overviewProps(r, q)
 	if err != nil {
 		return err
 	}
 	props.Page = p.base(r, views.TitleOverview, "overview")
-	props.Page.Live = liveURL("overview")
+	props.Page.Live = liveURL("overview", q)
 	return p.show(w, r, http.StatusOK, views.Overview(props))
 }
 
@@ -79,6 +83,10 @@ func totals(all []control.Status, rows []views.Frontend, now time.Time) views.Ov
 		}
 		return 1
 	})
+	if n := len(t.Attention) - rowsPerPage; n > 0 {
+		t.Attention = t.Attention[:rowsPerPage]
+		t.MoreAttention = n
+	}
 	return t
 }
 

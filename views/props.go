@@ -146,6 +146,13 @@ type Route struct {
 	Addresses   int  // of a name that has several; 0 for others
 }
 
+// Pager says which rows of a list are shown: From to To, counted from 0, without To.
+type Pager struct {
+	Page            int // from 1
+	From, To, Total int
+	Previous, Next  string // URLs, "" where there is nothing more
+}
+
 // Frontend is one frontend with what is known about it now.
 type Frontend struct {
 	ID, Name, AccessKey string
@@ -180,6 +187,7 @@ type OverviewProps struct {
 type OverviewLiveProps struct {
 	Now                                  time.Time
 	Attention                            []Attention // worst first
+	MoreAttention                        int         // what is not in the list
 	Connections                          int
 	NewPerSec, InPerSec, OutPerSec       float64
 	ConnSamples, NewSamples, ByteSamples []float64
@@ -209,6 +217,7 @@ type FrontendTableProps struct {
 	Query string // filter, "" for all
 	Total int    // before the filter
 	Limit int    // how many the client may have; 0: no limit
+	Pager Pager  // of those that the filter selects
 }
 
 // FrontendsProps is the list of frontends.
@@ -221,7 +230,9 @@ type FrontendsProps struct {
 type FrontendProps struct {
 	Page         Page
 	Frontend     Frontend
+	Live         FrontendLiveProps
 	Certificates []Certificate // newest first
+	Pager        Pager         // of the certificates
 }
 
 // Connection is a live connection.
@@ -238,7 +249,8 @@ type ConnectionTableProps struct {
 	FrontendID string
 	Rows       []Connection
 	Query      string // filter, "" for all
-	Total      int    // that the filter selects; more than there are rows when the table is full
+	Total      int    // that the filter selects; more than the pager's when there are more than can be listed
+	Pager      Pager
 }
 
 // ConnectionsProps is the page of live connections of a frontend.
@@ -316,6 +328,7 @@ type CertificateProps struct {
 type CertificatesProps struct {
 	Page         Page
 	Certificates []Certificate
+	Pager        Pager
 	Frontends    []Frontend // to issue one more for
 }
 

@@ -318,6 +318,9 @@ func noMatch(q string) string { return "No frontend matches “" + q + "”." }
 // shownOf says how many rows there are and how many there may be.
 func shownOf(p FrontendTableProps) string {
 	s := count(len(p.Rows)) + " of " + plural(p.Total, "frontend") + "."
+	if p.Pager.Total > len(p.Rows) {
+		s = shownPart(p.Pager, "frontend")
+	}
 	if p.Limit > 0 {
 		s += " Your limit is " + count(p.Limit) + "."
 	}
@@ -327,6 +330,22 @@ func shownOf(p FrontendTableProps) string {
 func limitReached(limit int) string {
 	return "You use all " + plural(limit, "frontend") + ". Delete one or ask for more."
 }
+
+// shownPart says which rows of a list there are.
+func shownPart(p Pager, what string) string {
+	if p.To-p.From == p.Total {
+		return plural(p.Total, what) + "."
+	}
+	return count(p.From+1) + " to " + count(p.To) + " of " + plural(p.Total, what) + "."
+}
+
+const (
+	pagesWord    = "Pages"
+	previousPage = "Previous"
+	nextPage     = "Next"
+)
+
+func moreAttention(n int) string { return "And " + count(n) + " more." }
 
 // stateWord is the word for the state of a frontend, a route or a certificate.
 func stateWord(state string) string {
@@ -584,11 +603,13 @@ const (
 func connectionsNoMatch(q string) string { return "No open connection matches “" + q + "”." }
 func closeLabel(c Connection) string     { return "Close the connection from " + c.Source }
 
-// connectionsShown says how many there are, and how to see those that the table has no room for.
+// connectionsShown says how many there are, and how to see those that are not listed.
 func connectionsShown(p ConnectionTableProps) string {
 	switch {
+	case p.Pager.Total < p.Total:
+		return count(p.Pager.From+1) + " to " + count(p.Pager.To) + " of " + plural(p.Total, "connection") + ". The newest " + count(p.Pager.Total) + " are listed: filter to see others."
 	case len(p.Rows) < p.Total:
-		return "The newest " + count(len(p.Rows)) + " of " + plural(p.Total, "connection") + ". Filter to see others."
+		return shownPart(p.Pager, "connection")
 	case p.Query != "":
 		return plural(p.Total, "connection") + " of “" + p.Query + "”."
 	}

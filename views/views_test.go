@@ -355,14 +355,18 @@ func TestConnectionTable(t *testing.T) {
 	t.Parallel()
 	all := sampleConnections()
 	full, filtered, whole, one := all, all, all, all
-	filtered.Total, filtered.Query = 2, "10.2"
-	whole.Total, whole.Query = 2, ""
-	one.Rows, one.Total, one.Query = all.Rows[1:], 1, ""
+	full.Pager = Pager{Page: 2, From: 2, To: 4, Total: 400, Previous: "/frontends/f1/connections?page=1", Next: "/frontends/f1/connections?page=3"}
+	filtered.Total, filtered.Query, filtered.Pager = 2, "10.2", Pager{Page: 1, To: 2, Total: 2}
+	whole.Total, whole.Query, whole.Pager = 2, "", Pager{Page: 1, To: 2, Total: 2}
+	one.Rows, one.Total, one.Query, one.Pager = all.Rows[1:], 1, "", Pager{Page: 1, To: 1, Total: 1}
+	part := full
+	part.Total, part.Pager.Total, part.Pager.Next = 4, 4, ""
 	for _, c := range []struct {
 		table ConnectionTableProps
 		want  []string
 	}{
-		{full, []string{"The newest 2 of 412 connections. Filter to see others.", "2 h 14 min", "1.2 GB", "88 MB", `name="q"`}},
+		{part, []string{"3 to 4 of 4 connections.", `href="/frontends/f1/connections?page=1">Previous`, `aria-disabled="true">Next`}},
+		{full, []string{"3 to 4 of 412 connections. The newest 400 are listed: filter to see others.", "2 h 14 min", "1.2 GB", "88 MB", `name="q"`}},
 		{filtered, []string{"2 connections of “10.2”."}},
 		{whole, []string{"2 connections, newest first.", `action="/frontends/f1/connections"`, `name="id" value="7"`, "Close the connection from 10.2.0.14:51884"}},
 		{one, []string{"1 connection, newest first.", waitsForRoute}},
@@ -375,5 +379,22 @@ func TestConnectionTable(t *testing.T) {
 				t.Errorf("%+v lacks %q", c.table, want)
 			}
 		}
+	}
+}
+
+// Of many routes those are marked that need a look.
+func TestMarksShowTheWorstFirst(t *testing.T) {
+	t.Parallel()
+	var routes []Route
+	for range 30 {
+		routes = append(routes, Route{State: "up"})
+	}
+	routes = append(routes, Route{State: "down"}, Route{State: "draining"})
+	got := marksOf(routes)
+	if len(got) != maxMarks || got[0] != "down" || got[1] != "draining" || got[2] != "up" {
+		t.Errorf("got %v", got)
+	}
+	if few := marksOf(routes[29:]); len(few) != 3 || few[0] != "up" {
+		t.Errorf("few are in their order: got %v", few)
 	}
 }

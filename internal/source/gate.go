@@ -15,20 +15,22 @@ const shards = 64
 
 // Gate bounds how many may be inside at once, such as handshakes in flight, in all and of each source. When it is full,
 // one of the source gives way that has most of them; when a source has all that it may, one of its own. That is one
-// that has not said anything yet if there is such, the oldest of these. So nobody is kept out by what others do from
+// that has not said anything yet if there is such, the oldest of these, and so it is among sources that have as many.
+// So nobody is kept out by what others do from
 // elsewhere, and of those who share a source the slow ones last longer than the silent ones. Make one with [NewGate].
 type Gate[T any] struct {
 	most, ofSource int // 0 and negative are no bound
 
-	inside atomic.Int64
-	seed   maphash.Seed
-	shards [shards]gateShard[T] // by source
+	inside  atomic.Int64
+	entered atomic.Uint64
+	seed    maphash.Seed
+	shards  [shards]gateShard[T] // by source
 }
 
 type gateShard[T any] struct {
 	mu      sync.Mutex
 	sources map[netip.Prefix]*crowd[T]
-	order   *heap.Heap[*crowd[T]] // the largest on top
+	order   *heap.Heap[*crowd[T]] // the one that gives way on top
 }
 
 // crowd is what one source has inside.
@@ -41,6 +43,29 @@ type crowd[T any] struct {
 
 func (c *crowd[T]) len() int { return c.silent.Len() + c.heard.Len() }
 
+// standing is by what crowds are compared when one has to give way.
+type standing struct {
+	len      int
+	isSilent bool   // its oldest, that has not said anything
+	since    uint64 // when that one entered
+}
+
+func (c *crowd[T]) standing() standing {
+	first := c.oldest()
+	return standing{c.len(), first.list == &c.silent, first.since}
+}
+
+// before tells whether a gives way rather than b.
+func (a standing) before(b standing) bool {
+	switch {
+	case a.len != b.len:
+		return a.len > b.len
+	case a.isSilent != b.isSilent:
+		return a.isSilent
+	}
+	return a.since < b.since
+}
+
 // oldest is who gives way.
 func (c *crowd[T]) oldest() *Ticket[T] {
 	if first := c.silent.Front(); first != nil {
@@ -52,6 +77,7 @@ func (c *crowd[T]) oldest() *Ticket[T] {
 // Ticket is a place in a gate.
 type Ticket[T any] struct {
 	who   T
+	since uint64
 	gate  *Gate[T]
 	shard *gateShard[T] // whose lock guards the rest
 	crowd *crowd[T]
@@ -65,7 +91,7 @@ func NewGate[T any](most, ofSource int) *Gate[T] {
 	for i := range g.shards {
 		s := &g.shards[i]
 		s.sources = map[netip.Prefix]*crowd[T]{}
-		s.order = heap.New(func(a, b *crowd[T]) bool { return a.len() > b.len() }, func(c *crowd[T]) *int { return &c.index })
+		s.order = heap.New(func(a, b *crowd[T]) bool { return a.standing().before(b.standing()) }, func(c *crowd[T]) *int { return &c.index })
 	}
 	return g
 }
@@ -79,15 +105,18 @@ func (g *Gate[T]) Enter(addr netip.Addr, who T) (t *Ticket[T], evicted T, someon
 	s := &g.shards[maphash.Comparable(g.seed, from)%shards]
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	one := s.sources[from]
-	if one == nil {
+	one, known := s.sources[from]
+	if !known {
 		one = &crowd[T]{from: from}
 		s.sources[from] = one
+	}
+	t = &Ticket[T]{who: who, since: g.entered.Add(1), gate: g, shard: s, crowd: one, list: &one.silent}
+	t.at = t.list.PushBack(t)
+	if known {
+		s.order.Fix(one)
+	} else {
 		s.order.Push(one)
 	}
-	t = &Ticket[T]{who: who, gate: g, shard: s, crowd: one, list: &one.silent}
-	t.at = t.list.PushBack(t)
-	s.order.Fix(one)
 	if !someone && g.ofSource > 0 && one.len() > g.ofSource {
 		first := one.oldest()
 		first.leave()
@@ -106,33 +135,34 @@ func (t *Ticket[T]) Heard() {
 	t.list.Remove(t.at)
 	t.list = &t.crowd.heard
 	t.at = t.list.PushBack(t)
+	t.shard.order.Fix(t.crowd)
 }
 
 // Evict takes one of the largest crowd out and returns it, unless there is none. It has to go, as if one had entered a
 // full gate.
 func (g *Gate[T]) Evict() (who T, someone bool) {
-	var largest *gateShard[T]
-	most := 0
+	var worst *gateShard[T]
+	var its standing
 	for i := range g.shards {
-		if n := g.shards[i].largest(); n > most {
-			largest = &g.shards[i]
-			most = n
+		if top, someone := g.shards[i].top(); someone && (worst == nil || top.before(its)) {
+			worst = &g.shards[i]
+			its = top
 		}
 	}
-	if largest == nil {
+	if worst == nil {
 		return who, false
 	}
-	return largest.evict()
+	return worst.evict()
 }
 
-// largest is how many the largest crowd has.
-func (s *gateShard[T]) largest() int {
+// top is the standing of the crowd that gives way first.
+func (s *gateShard[T]) top() (its standing, someone bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.order.Len() == 0 {
-		return 0
+		return its, false
 	}
-	return s.order.Top().len()
+	return s.order.Top().standing(), true
 }
 
 func (s *gateShard[T]) evict() (who T, someone bool) {

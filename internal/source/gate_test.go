@@ -37,6 +37,25 @@ func TestWhoGivesWay(t *testing.T) {
 	}
 }
 
+// Where every source has one, a silent one gives way before those that have said something, the oldest first.
+func TestSilentOnesGiveWayAmongEquals(t *testing.T) {
+	g := NewGate[int](200, 0)
+	var tickets []*Ticket[int]
+	for i := range 200 {
+		ticket, _, _ := g.Enter(netip.AddrFrom4([4]byte{10, 0, 1, byte(i)}), i)
+		tickets = append(tickets, ticket)
+	}
+	for i := range 100 {
+		tickets[i].Heard()
+	}
+	for i := range 100 {
+		_, evicted, someone := g.Enter(netip.AddrFrom4([4]byte{10, 0, 2, byte(i)}), 1000+i)
+		if !someone || evicted != 100+i {
+			t.Fatalf("%d gave way (%v), want %d", evicted, someone, 100+i)
+		}
+	}
+}
+
 // Whatever comes and goes: the counts are right, and nobody gives way but one of the largest crowd.
 func TestGateKeepsItsPromises(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

@@ -81,7 +81,7 @@ var rules = map[string]rule{
 	"internal/turns":  {},
 	"handlers": {
 		ours:   []string{"control", "internal/turns", "views"},
-		others: []string{"github.com/danielgtaylor/huma/v2", "github.com/a-h/templ"},
+		others: []string{"github.com/danielgtaylor/huma/v2", "github.com/a-h/templ", "github.com/klauspost/compress"},
 	},
 	"web": {
 		ours: []string{"control", "handlers", "internal/source", "static"},
