@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/hex"
 	"errors"
 	"strings"
 	"time"
@@ -32,96 +31,6 @@ func clientOf(r store.Client) Client {
 	return Client{
 		ID: r.UUID, Name: r.Name, Admin: r.Admin, Disabled: r.Disabled, CreatedAt: r.CreatedAt, Revision: r.Revision, OldKeyUntil: r.OldKeyUntil,
 	}
-}
-
-// NewClient is a client that has just signed up, with the key that is shown this once.
-type NewClient struct {
-	Client
-	Key string // 64 hex digits
-}
-
-// SignupPolicy tells how strangers may sign up: "open", "invite" or "closed".
-func (c *Control) SignupPolicy() string {
-	switch {
-	case c.cfg.Signup != "":
-		return c.cfg.Signup
-	case c.cfg.Local:
-		return "open"
-	}
-	return "closed"
-}
-
-// NeedsSetup tells whether the server still waits for its first client and its set-up code.
-func (c *Control) NeedsSetup() bool { return c.cfg.SetupCode != "" && c.live.Clients() == 0 }
-
-// CreateClient signs a client up. code is the set-up code, whose first use makes the client the
-// administrator, or that of an invite; one is needed where sign-up is not open.
-func (c *Control) CreateClient(ctx context.Context, name, code string) (NewClient, error) {
-	a, err := c.may(ctx, actClientCreate, "")
-	if err != nil {
-		return NewClient{}, err
-	}
-	if wait := c.signups.take(sourceKey(a.Address), c.cfg.Now()); wait > 0 {
-		return NewClient{}, tooMany("Too many new clients from your address.", wait)
-	}
-	name, problem := label("name", name)
-	if problem != nil {
-		return NewClient{}, problem
-	}
-	admin, invited, err := c.admitSignup(code)
-	if err != nil {
-		return NewClient{}, err
-	}
-	key := hex.EncodeToString(randomBytes(32))
-	record := store.Client{UUID: newID(), Name: name, KeyHash: hashKey(key), Admin: admin, CreatedAt: c.cfg.Now().UTC()}
-	var rev uint64
-	if invited {
-		rev, err = c.createInvited(ctx, record, code)
-	} else {
-		rev, err = c.createRecord(ctx, record)
-	}
-	if err != nil {
-		return NewClient{}, err
-	}
-	if err := c.waitFor(ctx, rev); err != nil {
-		return NewClient{}, err
-	}
-	if admin && c.cfg.SetupDone != nil {
-		c.cfg.SetupDone()
-	}
-	return NewClient{Client: clientOf(record), Key: key}, nil
-}
-
-// admitSignup decides whether a sign-up may go on, whether it becomes the administrator, and whether it has
-// to use an invite up. A closed server takes no invites.
-func (c *Control) admitSignup(code string) (admin, invited bool, err error) {
-	policy := c.SignupPolicy()
-	switch {
-	case code != "" && c.cfg.SetupCode != "" && equal(strings.TrimSpace(code), c.cfg.SetupCode):
-		return true, false, nil
-	case code != "" && policy == "closed" && c.cfg.Signup == "closed":
-		return false, false, errCodeUsed()
-	case code != "":
-		return false, true, nil
-	case policy == "open":
-		return false, false, nil
-	case policy == "invite":
-		return false, false, &Error{Kind: KindForbidden, Field: "code", Message: "Sign-up needs an invite on this server. Ask its administrator for a code."}
-	}
-	return false, false, &Error{Kind: KindForbidden, Message: "Sign-up is closed on this server. Ask its administrator for a client."}
-}
-
-// createRecord saves a new client. Only one can ever claim the set-up code.
-func (c *Control) createRecord(ctx context.Context, record store.Client) (uint64, error) {
-	if !record.Admin {
-		rev, err := c.store.CreateClient(ctx, record)
-		return rev, fromStore(err, "client")
-	}
-	rev, err := c.store.ClaimFirst(ctx, record)
-	if errors.Is(err, store.ErrExists) {
-		return 0, errCodeUsed()
-	}
-	return rev, fromStore(err, "client")
 }
 
 // Authenticate checks a client's id and key. Unknown ids take as long as known ones. The right key always gets in: it

@@ -52,7 +52,12 @@ type Config struct {
 	// SignupRate and AuthRate are sign-ups and failed log-ins per minute and source (package source). Negative: unbounded.
 	// Zero: 30 and 60.
 	SignupRate, AuthRate int
-	Limits               Limits
+	// SignupTotalRate is sign-ups without an invite per minute, of all sources together. Negative: unbounded. Zero: 120.
+	SignupTotalRate int
+	// MaxClients is how many clients there may be, the last tenth of them with an invite. Negative: unbounded.
+	// Zero: 10,000.
+	MaxClients int
+	Limits     Limits
 	// MaxHandshakes is how many may be in flight on the data plane. Zero: 1,024.
 	MaxHandshakes int
 	// MaxConnections is how many may be admitted there, of all clients together; the last quarter is kept for clients
@@ -80,8 +85,9 @@ type Control struct {
 	sealer   *sealer
 	crl      revocationList
 
-	signups, failures, checks, issues *rates
-	dummyHash                         []byte
+	signups, signupsInAll, failures, checks, issues *rates
+	newcomers                                       newcomers
+	dummyHash                                       []byte
 }
 
 // New reads the store into memory and builds the balancer. The caller runs [Control.Tasks] before it serves,
@@ -99,14 +105,16 @@ func New(ctx context.Context, cfg Config) (*Control, error) {
 	cfg.Limits = cfg.Limits.WithDefaults()
 	c := &Control{
 		cfg: cfg, log: cfg.Log, store: cfg.Store,
-		verifier:  pki.NewVerifier(cfg.Authority.Certificate()),
-		keys:      pki.NewKeyPool(pki.KeyPoolConfig{Type: pki.RSA3072, Busy: cfg.Busy}),
-		egress:    &egress{local: cfg.Local, allow: cfg.AllowDest, deny: cfg.DenyDest, own: cfg.Own},
-		signups:   newPerMinute(orDefault(cfg.SignupRate, 30)),
-		failures:  newPerMinute(orDefault(cfg.AuthRate, 60)),
-		checks:    newPerMinute(120),
-		issues:    newPerMinute(60),
-		dummyHash: hashKey("nobody"),
+		verifier:     pki.NewVerifier(cfg.Authority.Certificate()),
+		keys:         pki.NewKeyPool(pki.KeyPoolConfig{Type: pki.RSA3072, Busy: cfg.Busy}),
+		egress:       &egress{local: cfg.Local, allow: cfg.AllowDest, deny: cfg.DenyDest, own: cfg.Own},
+		signups:      newPerMinute(orDefault(cfg.SignupRate, 30)),
+		signupsInAll: newPerMinute(orDefault(cfg.SignupTotalRate, 120)),
+		newcomers:    newcomers{most: orDefault(cfg.MaxClients, 10_000)},
+		failures:     newPerMinute(orDefault(cfg.AuthRate, 60)),
+		checks:       newPerMinute(120),
+		issues:       newPerMinute(60),
+		dummyHash:    hashKey("nobody"),
 	}
 	c.dialer = &lb.Dialer{Allow: c.egress.check, Resolver: cfg.Resolver}
 	if err := c.loadSecrets(ctx); err != nil {
@@ -212,13 +220,17 @@ func (c *Control) Endpoint() string {
 // Local tells whether the server is used from this machine only.
 func (c *Control) Local() bool { return c.cfg.Local }
 
-// sweepEvery is how often expired sessions and certificates are removed.
-const sweepEvery = time.Minute
+const (
+	// sweepEvery is how often is removed what has expired.
+	sweepEvery = time.Minute
+	// sweepMost is how many records each time: more than strangers can make in the meantime.
+	sweepMost = 1000
+)
 
-// sweep removes expired sessions, certificates and the remains of deleted frontends.
+// sweep removes expired sessions and certificates, clients that were never used, and the remains of what was deleted.
 func (c *Control) sweep(ctx context.Context) error {
 	return live.Every(ctx, sweepEvery, func() {
-		if _, err := c.store.SweepExpired(ctx, c.cfg.Now(), 100); err != nil && ctx.Err() == nil {
+		if _, err := c.store.SweepExpired(ctx, c.cfg.Now(), sweepMost); err != nil && ctx.Err() == nil {
 			c.log.Warn("sweep failed", "error", err)
 		}
 	})

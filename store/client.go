@@ -25,6 +25,9 @@ type Client struct {
 	SessionsFrom time.Time `json:"sessionsfrom,omitzero"` // sessions that began before have ended
 	SessionKept  string    `json:"sessionkept,omitempty"` // but the one with this hash
 
+	// UnusedUntil is when the client goes by itself if it has had no frontend by then; zero: it stays.
+	UnusedUntil time.Time `json:"unuseduntil,omitzero"`
+
 	// Frontends is how many there are. The store counts; what a caller sets is ignored.
 	Frontends int `json:"frontends"`
 
@@ -53,7 +56,18 @@ func createClient(tx Txn, c Client) error {
 	}
 	c.Frontends = 0
 	c.DeletedAt = nil
+	if at := c.indexExpiry(); at != "" {
+		tx.Set(at, nil)
+	}
 	return set(tx, key(kindClient, c.UUID), c)
+}
+
+// indexExpiry is empty for a client that stays.
+func (c *Client) indexExpiry() string {
+	if c.UnusedUntil.IsZero() {
+		return ""
+	}
+	return expiryKey(c.UnusedUntil, key(kindClient, c.UUID))
 }
 
 // ClaimFirst adds c as the first administrator. It succeeds once in the life of a store, whoever
@@ -153,7 +167,7 @@ func afterKey(after string, parts ...string) string {
 }
 
 // UpdateClient changes a client: change receives what is stored, perhaps more than once, and an error
-// from it stops the update. UUID, Frontends and DeletedAt stay as they are.
+// from it stops the update. UUID, Frontends, UnusedUntil and DeletedAt stay as they are.
 func (s *Store) UpdateClient(ctx context.Context, uuid string, change func(*Client) error) (uint64, error) {
 	if checkIDs(uuid) != nil {
 		return 0, missing(kindClient)
@@ -169,6 +183,7 @@ func (s *Store) UpdateClient(ctx context.Context, uuid string, change func(*Clie
 		}
 		c.UUID = old.UUID
 		c.Frontends = old.Frontends
+		c.UnusedUntil = old.UnusedUntil
 		c.DeletedAt = nil
 		return set(tx, key(kindClient, uuid), c)
 	})
@@ -185,8 +200,12 @@ func (s *Store) DeleteClient(ctx context.Context, uuid string, now time.Time) (u
 		if err != nil {
 			return err
 		}
-		c.DeletedAt = &now
-		tx.Set(key(kindSweep, kindClient, uuid), nil)
-		return set(tx, key(kindClient, uuid), c)
+		return deleteClient(tx, c, now)
 	})
+}
+
+func deleteClient(tx Txn, c Client, now time.Time) error {
+	c.DeletedAt = &now
+	tx.Set(key(kindSweep, kindClient, c.UUID), nil)
+	return set(tx, key(kindClient, c.UUID), c)
 }

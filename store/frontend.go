@@ -51,6 +51,7 @@ func (s *Store) CreateFrontend(ctx context.Context, f Frontend, limit int) (uint
 			return fmt.Errorf("client has %d frontends: %w", c.Frontends, ErrLimit)
 		}
 		c.Frontends++
+		c.UnusedUntil = time.Time{}
 		if err := set(tx, key(kindClient, c.UUID), c); err != nil {
 			return err
 		}

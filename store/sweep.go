@@ -11,12 +11,15 @@ import (
 const sweepBatch = 20
 
 // SweepExpired removes what needs no request to go: sessions whose time is over, certificates that
-// expired more than KeepExpired ago, and what is left of deleted frontends and clients. It looks at up
+// expired more than KeepExpired ago, clients that were never used, and what is left of deleted frontends
+// and clients. It looks at up
 // to limit expired records and up to limit deletions (0 for all), and returns how many records it
 // removed. It can be called at any time, by several processes, and is repeated without harm.
 func (s *Store) SweepExpired(ctx context.Context, now time.Time, limit int) (removed int, err error) {
 	end := key(kindExpiry, expiryStamp(now.Add(time.Second)))
-	removed, _, err = s.removeUntil(ctx, under(kindExpiry), end, limit, removeExpired)
+	removed, _, err = s.removeUntil(ctx, under(kindExpiry), end, limit, func(tx Txn, item Item) error {
+		return removeExpired(tx, item, now)
+	})
 	if err != nil {
 		return removed, err
 	}
@@ -34,14 +37,14 @@ func (s *Store) SweepExpired(ctx context.Context, now time.Time, limit int) (rem
 
 // removeExpired removes the record that an expiry key is for. When the record got more time since, only
 // the stale key goes.
-func removeExpired(tx Txn, item Item) error {
+func removeExpired(tx Txn, item Item, now time.Time) error {
 	record := strings.Join(below(item.Key)[1:], "/")
 	current, err := currentExpiry(tx, record)
 	if err != nil && !isNotFound(err) {
 		return err
 	}
 	if current == item.Key {
-		return removeRecord(tx, record)
+		return removeRecord(tx, record, now)
 	}
 	tx.Delete(item.Key)
 	return nil
@@ -52,15 +55,35 @@ func currentExpiry(tx Txn, record string) (string, error) {
 		session, err := get[Session](tx, record)
 		return session.indexExpiry(), err
 	}
+	if strings.HasPrefix(record, under(kindClient)) {
+		client, err := get[Client](tx, record)
+		return client.indexExpiry(), err
+	}
 	c, err := get[Certificate](tx, record)
 	return c.indexExpiry(), err
 }
 
-func removeRecord(tx Txn, record string) error {
+func removeRecord(tx Txn, record string, now time.Time) error {
+	if strings.HasPrefix(record, under(kindClient)) {
+		return removeUnused(tx, record, now)
+	}
 	if strings.HasPrefix(record, under(kindSession)) {
 		return removeSession(tx, record)
 	}
 	return removeCertificate(tx, record)
+}
+
+// removeUnused marks a client that was never used as deleted; what it had is swept as after DeleteClient.
+func removeUnused(tx Txn, record string, now time.Time) error {
+	c, err := get[Client](tx, record)
+	if err != nil {
+		return err
+	}
+	tx.Delete(c.indexExpiry())
+	if c.DeletedAt != nil {
+		return nil
+	}
+	return deleteClient(tx, c, now)
 }
 
 // leftToSweep lists the marks of deletions that are not finished, frontends after clients.

@@ -282,3 +282,56 @@ func TestTakingAwayNeedsLessRoomOnTheDisk(t *testing.T) {
 		t.Errorf("got %q, want everything swept", keys)
 	}
 }
+
+// A client that was never used goes when its time is over; one that has had a frontend, or that has no such time, stays.
+func TestUnusedClientsGo(t *testing.T) {
+	s, b := openStore(t)
+	until := at.Add(time.Hour)
+	for _, id := range []string{"idle", "used", "left", "invited"} {
+		c := Client{UUID: id, Name: id, CreatedAt: at, UnusedUntil: until}
+		if id == "invited" {
+			c.UnusedUntil = time.Time{}
+		}
+		if _, err := s.CreateClient(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	addSessions(t, s, "idle", "idle-h01")
+	addFrontends(t, s, "used", "f1")
+	addFrontends(t, s, "left", "f1")
+	if _, err := s.DeleteFrontend(t.Context(), "left", "f1"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.UpdateClient(t.Context(), "idle", func(c *Client) error { c.Name = "renamed"; c.UnusedUntil = time.Time{}; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	names := func() (all []string) {
+		clients, err := s.Clients(t.Context(), "", 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range clients {
+			all = append(all, c.UUID)
+		}
+		return all
+	}
+	sweep := func(now time.Time) {
+		if _, err := s.SweepExpired(t.Context(), now, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sweep(until.Add(-time.Second))
+	if got, want := names(), []string{"idle", "invited", "left", "used"}; !slices.Equal(got, want) {
+		t.Errorf("before: got %v, want %v", got, want)
+	}
+	sweep(until.Add(time.Second))
+	if got, want := names(), []string{"invited", "left", "used"}; !slices.Equal(got, want) {
+		t.Errorf("after: got %v, want %v", got, want)
+	}
+	sweep(until.Add(2 * time.Second))
+	for _, k := range allKeys(t, b) {
+		if strings.Contains(k, "idle") {
+			t.Errorf("%s is left of the unused client", k)
+		}
+	}
+}

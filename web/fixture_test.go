@@ -53,7 +53,7 @@ func start(t *testing.T, options ...func(*control.Config)) *fixture {
 	must(t, err)
 	f := &fixture{T: t, store: records, log: &logBuffer{}}
 	cfg := control.Config{
-		Store: records, Authority: ca, MasterKey: masterKey, Local: true, DataPort: 9090, SignupRate: -1, AuthRate: -1,
+		Store: records, Authority: ca, MasterKey: masterKey, Local: true, DataPort: 9090, SignupRate: -1, SignupTotalRate: -1, AuthRate: -1,
 		Own: func() []netip.AddrPort { return nil }, Busy: func() bool { return true }, Log: f.log.logger(),
 	}
 	for _, option := range options {

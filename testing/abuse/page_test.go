@@ -43,6 +43,9 @@ func TestLongPages(t *testing.T) {
 	}
 	quiet := median(50)
 	cookie := attacker.cookie()
+	_, plain, _ := attacker.ask("GET", "/", "", "Cookie", cookie, "Accept-Encoding", "identity")
+	_, packed, _ := attacker.ask("GET", "/", "", "Cookie", cookie, "Accept-Encoding", "gzip")
+	t.Logf("the page has %d bytes, compressed %d", len(plain), len(packed))
 	stop := make(chan struct{})
 	var running sync.WaitGroup
 	for range 24 {

@@ -1,0 +1,144 @@
+// Package config is what flags and the environment say.
+package config
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/netip"
+	"os"
+	"strings"
+	"time"
+)
+
+const usage = `usage: xlb [serve | tls | version] [flags]
+
+  serve    run the control plane and the data plane (the default)
+  tls      make the authority's certificate and key in the data directory
+  version  print the version
+
+Each flag can be set by an environment variable: -http-addr by XLB_HTTP_ADDR, and so on.
+
+`
+
+// Config is how the server is to run. Rates and bounds are negative where they are unbounded, as the packages that get
+// them have it; on the command line that is 0.
+type Config struct {
+	HTTPAddr, LBAddr, OpsAddr string // host:port; OpsAddr is empty for none
+	DataDir                   string
+	Hostnames                 []string // the first one is shown
+	Signup                    string   // open, invite, closed, or empty for what fits the addresses
+	SignupRate                int      // per minute and source
+	SignupTotalRate           int      // per minute, of all sources together
+	MaxClients                int
+	AuthRate                  int // failed log-ins per minute and source
+	AllowDest, DenyDest       []netip.Prefix
+	DrainTimeout              time.Duration
+	LogLevel                  slog.Level
+	LogFormat                 string // text or json
+	AcceptLoss                bool
+}
+
+// Parse reads the environment, then the arguments. It returns flag.ErrHelp when help was asked for, and has written it.
+func Parse(args []string) (Config, error) {
+	var cfg Config
+	flags := flag.NewFlagSet("xlb", flag.ContinueOnError)
+	flags.StringVar(&cfg.HTTPAddr, "http-addr", "localhost:8083", "where the control plane listens, https")
+	flags.StringVar(&cfg.LBAddr, "lb-addr", ":9090", "where the data plane listens, TLS 1.3")
+	flags.StringVar(&cfg.OpsAddr, "ops-addr", "", "where health and profiles are served, plain HTTP; keep it private (off when empty)")
+	flags.StringVar(&cfg.DataDir, "data-dir", "./data", "where the authority and the store are kept")
+	flags.StringVar(&cfg.Signup, "signup", "", "who may sign up: open, invite or closed (default: open while the control plane listens on loopback only, closed otherwise)")
+	flags.Func("hostname", "a name or address that clients connect to; repeat it for several", addTo(&cfg.Hostnames))
+	flags.IntVar(&cfg.SignupRate, "signup-rate", 30, "sign-ups per minute and source, 0 = unbounded")
+	flags.IntVar(&cfg.SignupTotalRate, "signup-total-rate", 120, "sign-ups without an invite per minute, of all sources together, 0 = unbounded")
+	flags.IntVar(&cfg.MaxClients, "max-clients", 10_000, "clients, the last tenth of them with an invite; 0 = unbounded")
+	flags.IntVar(&cfg.AuthRate, "auth-rate", 60, "failed log-ins per minute and source, 0 = unbounded")
+	flags.Func("allow-dest", "networks (CIDR, comma separated) that routes may reach; when set, nothing else", addPrefixes(&cfg.AllowDest))
+	flags.Func("deny-dest", "networks (CIDR, comma separated) that routes never reach", addPrefixes(&cfg.DenyDest))
+	flags.DurationVar(&cfg.DrainTimeout, "drain-timeout", 30*time.Second, "how long live connections may finish when the server stops")
+	flags.TextVar(&cfg.LogLevel, "log-level", slog.LevelInfo, "debug, info, warn or error")
+	flags.StringVar(&cfg.LogFormat, "log-format", "text", "text or json")
+	flags.BoolVar(&cfg.AcceptLoss, "accept-loss", false, "start once on a store that has lost changes that were answered; the log says since when")
+	flags.Usage = func() {
+		fmt.Fprint(flags.Output(), usage)
+		flags.PrintDefaults()
+	}
+	if err := fromEnvironment(flags); err != nil {
+		return cfg, err
+	}
+	if err := flags.Parse(args); err != nil {
+		return cfg, err
+	}
+	if err := cfg.check(flags.Args()); err != nil {
+		return cfg, err
+	}
+	for _, bound := range []*int{&cfg.SignupRate, &cfg.SignupTotalRate, &cfg.AuthRate, &cfg.MaxClients} {
+		if *bound == 0 {
+			*bound = -1
+		}
+	}
+	return cfg, nil
+}
+
+func (c Config) check(rest []string) error {
+	switch {
+	case len(rest) > 0:
+		return fmt.Errorf("unexpected argument %q", rest[0])
+	case c.Signup != "" && c.Signup != "open" && c.Signup != "invite" && c.Signup != "closed":
+		return fmt.Errorf("-signup: use open, invite or closed")
+	case c.LogFormat != "text" && c.LogFormat != "json":
+		return fmt.Errorf("-log-format: use text or json")
+	case min(c.SignupRate, c.SignupTotalRate, c.AuthRate, c.MaxClients) < 0 || c.DrainTimeout < 0:
+		return fmt.Errorf("-signup-rate, -signup-total-rate, -max-clients, -auth-rate and -drain-timeout: use 0 or more")
+	}
+	return nil
+}
+
+// fromEnvironment sets flags from XLB_ variables; the command line comes after it and wins.
+func fromEnvironment(flags *flag.FlagSet) error {
+	var problems []error
+	flags.VisitAll(func(f *flag.Flag) {
+		name := "XLB_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+		if value := os.Getenv(name); value != "" {
+			if err := flags.Set(f.Name, value); err != nil {
+				problems = append(problems, fmt.Errorf("%s: %w", name, err))
+			}
+		}
+	})
+	return errors.Join(problems...)
+}
+
+func addTo(list *[]string) func(string) error {
+	return func(text string) error {
+		for _, one := range strings.Split(text, ",") {
+			if one = strings.TrimSpace(one); one != "" {
+				*list = append(*list, one)
+			}
+		}
+		return nil
+	}
+}
+
+func addPrefixes(list *[]netip.Prefix) func(string) error {
+	return func(text string) error {
+		for _, one := range strings.Split(text, ",") {
+			prefix, err := netip.ParsePrefix(strings.TrimSpace(one))
+			if err != nil {
+				return fmt.Errorf("%q is no network; write 10.0.0.0/8", one)
+			}
+			*list = append(*list, prefix.Masked())
+		}
+		return nil
+	}
+}
+
+// Log returns a logger that writes to w, at the level and in the format that were asked for.
+func (c Config) Log(w io.Writer) *slog.Logger {
+	options := &slog.HandlerOptions{Level: c.LogLevel}
+	if c.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(w, options))
+	}
+	return slog.New(slog.NewTextHandler(w, options))
+}

@@ -1,0 +1,154 @@
+// Package datadir knows the files of the data directory beside the store: the authority, the master key and the set-up
+// code. Its parts belong together: what is missing beside the others was lost, and is not made anew.
+package datadir
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/xdire/xlb/pki"
+	"github.com/xdire/xlb/store"
+)
+
+// Store is where the store is kept.
+func Store(dir string) string { return filepath.Join(dir, "store") }
+
+// Authority is where the authority's certificate is kept, for people to trust, and its key.
+func Authority(dir string) (cert, key string) {
+	return filepath.Join(dir, "cacert.pem"), filepath.Join(dir, "cakey.pem")
+}
+
+// MasterKey is where the key is kept that seals secrets in the store.
+func MasterKey(dir string) string { return filepath.Join(dir, "master.key") }
+
+func missing(path string) bool {
+	_, err := os.Lstat(path)
+	return errors.Is(err, fs.ErrNotExist)
+}
+
+// The parts of a data directory belong together. One that is missing was lost, or the directory is the wrong
+// one: to make it anew would end every certificate, or begin with an empty store.
+const restoreWhole = "restore the whole data directory from a backup, or begin with an empty one"
+
+// Prepare makes the directory, and looks for a store that was lost. It comes before the store is opened.
+func Prepare(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	if missing(filepath.Join(Store(dir), "MANIFEST")) && !missing(MasterKey(dir)) {
+		return fmt.Errorf("%s is missing beside %s; %s", Store(dir), MasterKey(dir), restoreWhole)
+	}
+	return nil
+}
+
+// Check looks for what was lost beside a store that is in use. A first start that was cut short has
+// left an empty one.
+func Check(ctx context.Context, dir string, records *store.Store) error {
+	used, err := records.Used(ctx)
+	if err != nil || !used {
+		return err
+	}
+	cert, key := Authority(dir)
+	if missing(cert) && missing(key) {
+		return fmt.Errorf("%s and %s are missing, and the store has clients: a new authority would end every certificate; %s", cert, key, restoreWhole)
+	}
+	if missing(MasterKey(dir)) {
+		return fmt.Errorf("%s is missing, and the store has secrets that are sealed with it; %s", MasterKey(dir), restoreWhole)
+	}
+	return nil
+}
+
+// LoadAuthority reads the authority from the data directory, and makes it at the first start.
+func LoadAuthority(dir string, log *slog.Logger) (*pki.Authority, error) {
+	certPath, keyPath := Authority(dir)
+	cert, certErr := os.ReadFile(certPath)
+	key, keyErr := os.ReadFile(keyPath)
+	if errors.Is(certErr, fs.ErrNotExist) && errors.Is(keyErr, fs.ErrNotExist) {
+		log.Info("making the authority", "certificate", certPath)
+		if err := MakeAuthority(dir); err != nil {
+			return nil, err
+		}
+		return LoadAuthority(dir, log)
+	}
+	if errors.Is(certErr, fs.ErrNotExist) && keyErr == nil {
+		return nil, fmt.Errorf("%s is missing beside %s; restore it from the backup, or remove the key when nothing was ever issued with it", certPath, keyPath)
+	}
+	if err := errors.Join(certErr, keyErr); err != nil {
+		return nil, fmt.Errorf("the authority is incomplete; restore both files from the backup: %w", err)
+	}
+	authority, err := pki.ParseAuthority(cert, key)
+	if err != nil {
+		return nil, fmt.Errorf("%s and %s: %w; restore both files from the backup", certPath, keyPath, err)
+	}
+	return authority, nil
+}
+
+// MakeAuthority writes a new authority, never over an existing one: that would end every identity.
+func MakeAuthority(dir string) error {
+	certPath, keyPath := Authority(dir)
+	for _, path := range []string{certPath, keyPath} {
+		if _, err := os.Lstat(path); err == nil {
+			return fmt.Errorf("%s exists already; a new authority would end every certificate it issued", path)
+		}
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	authority, err := pki.NewAuthority(time.Now())
+	if err != nil {
+		return err
+	}
+	key, err := authority.KeyPEM()
+	if err != nil {
+		return err
+	}
+	// The certificate comes last: a key without one is what a crash in between leaves.
+	if err := writeNew(keyPath, key, 0o600); err != nil {
+		return err
+	}
+	return writeNew(certPath, authority.CertificatePEM(), 0o644)
+}
+
+// writeNew writes a file that must not exist: whole or not at all, and on the disk when it returns.
+func writeNew(path string, data []byte, mode fs.FileMode) error {
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.tmp")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	_, err = f.Write(data)
+	if err := errors.Join(err, f.Chmod(mode), f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return os.Link(f.Name(), path) // unlike a rename, it never replaces
+}
+
+// SetupCode is where the code is kept that lets the first client in.
+func SetupCode(dir string) string { return filepath.Join(dir, "setup-code") }
+
+// Secret reads n random bytes, in hex, from a file of mode 0600, and makes it when it is missing.
+func Secret(path string, n int) ([]byte, error) {
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		secret := make([]byte, n)
+		rand.Read(secret)
+		return secret, writeNew(path, []byte(hex.EncodeToString(secret)+"\n"), 0o600)
+	}
+	if err != nil {
+		return nil, err
+	}
+	secret, err := hex.DecodeString(strings.TrimSpace(string(text)))
+	if err != nil || len(secret) != n {
+		return nil, fmt.Errorf("%s is damaged: it must hold %d hex digits; restore it from the backup", path, 2*n)
+	}
+	return secret, nil
+}
