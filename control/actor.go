@@ -5,6 +5,9 @@ import (
 	"crypto/x509"
 	"log/slog"
 	"net/netip"
+	"time"
+
+	"github.com/xdire/xlb/control/live"
 )
 
 // Actor is who asks. The zero value is nobody: it may sign up and authenticate.
@@ -79,9 +82,9 @@ var administers = map[action]bool{actAdminRead: true, actAdminDisable: true, act
 // openToStrangers lists what nobody in particular may do; everything else needs a client.
 var openToStrangers = map[action]bool{actClientCreate: true, actClientAuth: true, actSessionCreate: true}
 
-// readsOnly lists what changes nothing and is therefore not logged.
+// readsOnly lists what changes nothing and is therefore not logged. A log-in has lines of its own.
 var readsOnly = map[action]bool{
-	actClientRead: true, actAdminRead: true, actFrontendRead: true, actCertificateRead: true,
+	actClientRead: true, actClientAuth: true, actAdminRead: true, actFrontendRead: true, actCertificateRead: true,
 	actRouteCheck: true, actConnectionActivity: true, actConnectionList: true,
 }
 
@@ -91,13 +94,38 @@ var readsOnly = map[action]bool{
 func (c *Control) may(ctx context.Context, act action, object string) (Actor, error) {
 	a := ActorFrom(ctx)
 	if err := c.permitted(a, act); err != nil {
-		c.log.LogAttrs(ctx, slog.LevelInfo, "refused", c.auditAttrs(a, act, object)...)
+		c.logAct(ctx, "refused", a, act, object)
 		return a, err
 	}
 	if !readsOnly[act] {
-		c.log.LogAttrs(ctx, slog.LevelInfo, "operation", c.auditAttrs(a, act, object)...)
+		c.logAct(ctx, "operation", a, act, object)
 	}
 	return a, nil
+}
+
+// lineKind is what lines of the log are counted by, so that one client, or all strangers, can write only so many.
+type lineKind struct {
+	message string
+	act     action
+	client  string // empty for strangers
+}
+
+// logAct writes a line about an act, unless there are too many of its kind in this second.
+func (c *Control) logAct(ctx context.Context, message string, a Actor, act action, object string) {
+	if c.lines.Allow(lineKind{message, act, a.ClientID}, c.cfg.Now()) {
+		c.log.LogAttrs(ctx, slog.LevelInfo, message, c.auditAttrs(a, act, object)...)
+	}
+}
+
+// countLines writes how many lines were left out.
+func (c *Control) countLines(ctx context.Context) error {
+	return live.Every(ctx, time.Second, func() {
+		for kind, n := range c.lines.Skipped() {
+			c.log.LogAttrs(ctx, slog.LevelInfo, "lines left out", slog.String("of", kind.message), slog.String("action", string(kind.act)),
+				slog.String("client", kind.client), slog.Int("count", n))
+		}
+		c.live.CountLines(ctx)
+	})
 }
 
 var errDisabled = &Error{Kind: KindForbidden, Message: "This client is disabled. Ask the administrator."}

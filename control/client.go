@@ -41,11 +41,13 @@ func (c *Control) Authenticate(ctx context.Context, clientID, key string) (Clien
 	if err != nil {
 		return Client{}, err
 	}
-	record, err := c.store.Client(ctx, canonicalID(clientID))
+	id := canonicalID(clientID)
+	record, err := c.store.Client(ctx, id)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return Client{}, fromStore(err, "client")
 	}
 	if err != nil || !c.matches(record, key, err == nil) {
+		c.logAct(ctx, "log-in failed", a, actClientAuth, id) // the id is one that somebody typed: it need not exist
 		if wait := c.failures.take(sourceKey(a.Address), c.cfg.Now()); wait > 0 {
 			return Client{}, tooMany("Too many failed log-ins.", wait)
 		}
@@ -54,6 +56,8 @@ func (c *Control) Authenticate(ctx context.Context, clientID, key string) (Clien
 	if record.Disabled {
 		return Client{}, &Error{Kind: KindForbidden, Message: "This client is disabled. Ask the administrator."}
 	}
+	a.ClientID = record.UUID
+	c.logAct(ctx, "log-in", a, actClientAuth, "")
 	return clientOf(record), nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/xdire/xlb/control/live"
+	"github.com/xdire/xlb/internal/lines"
 	"github.com/xdire/xlb/lb"
 	"github.com/xdire/xlb/pki"
 	"github.com/xdire/xlb/store"
@@ -84,6 +85,7 @@ type Control struct {
 	cookies  [][]byte
 	sealer   *sealer
 	crl      revocationList
+	lines    lines.Bound[lineKind]
 
 	signups, signupsInAll, failures, checks, issues *rates
 	newcomers                                       newcomers
@@ -196,6 +198,7 @@ func (c *Control) Tasks() []Task {
 		{"renew the server's certificates", c.identity.Run},
 		{"sweep what has expired", c.sweep},
 		{"note first bytes", c.noteFirstBytes},
+		{"count lines of the log", c.countLines},
 		{"sample traffic", c.live.SampleTraffic},
 		{"look names up", c.live.LookUpNames},
 		{"save what names stand for", c.live.SaveNames},

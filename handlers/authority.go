@@ -31,8 +31,8 @@ func (a *jsonAPI) registerAuthority() {
 		Responses: map[string]*huma.Response{"200": {
 			Description: "DER", Content: map[string]*huma.MediaType{"application/pkix-crl": {Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}}},
 		}},
-	}, func(context.Context, *struct{}) (*pemOutput, error) {
-		der, err := a.control.CRL()
+	}, func(ctx context.Context, _ *struct{}) (*pemOutput, error) {
+		der, err := a.control.CRL(ctx)
 		return &pemOutput{ContentType: "application/pkix-crl", ContentDisposition: `attachment; filename="xlb.crl"`, Body: der}, err
 	})
 }

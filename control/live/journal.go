@@ -226,15 +226,32 @@ func (l *Live) sawFirstByte(b *Holder, e lb.Event) {
 func (l *Live) traceRefused(e lb.Event) {
 	clientID, frontendID, serial := l.owner(e.Leaf)
 	l.meter.note(&e, l.meterOf(frontendID))
-	l.log.LogAttrs(context.Background(), slog.LevelInfo, "refused connection",
-		slog.Uint64("id", e.ID), slog.String("reason", string(e.Reason)), slog.String("detail", shorten(e.Detail)),
-		slog.String("client", clientID), slog.String("frontend", frontendID), slog.String("serial", shorten(serial)),
-		slog.String("source", e.Remote.String()), slog.Duration("total", e.Duration))
+	if l.lines.Allow(refusalKind{e.Reason, clientID}, l.cfg.Now()) {
+		l.log.LogAttrs(context.Background(), slog.LevelInfo, "refused connection",
+			slog.Uint64("id", e.ID), slog.String("reason", string(e.Reason)), slog.String("detail", shorten(e.Detail)),
+			slog.String("client", clientID), slog.String("frontend", frontendID), slog.String("serial", shorten(serial)),
+			slog.String("source", e.Remote.String()), slog.Duration("total", e.Duration))
+	}
 	l.journal.add(clientID, Attempt{
 		At: l.cfg.Now(), Code: string(e.Reason), Detail: e.Detail, Address: e.Remote, Serial: serial, FrontendID: frontendID,
 	})
 	if clientID != "" {
 		l.bus.mark(clientID)
+	}
+}
+
+// refusalKind is what lines about refused connections are counted by. They need no key: whoever has seen a certificate
+// can show it, so those with an owner are bounded too.
+type refusalKind struct {
+	reason lb.Reason
+	client string
+}
+
+// CountLines writes how many lines about refused connections were left out since the last call.
+func (l *Live) CountLines(ctx context.Context) {
+	for kind, n := range l.lines.Skipped() {
+		l.log.LogAttrs(ctx, slog.LevelInfo, "lines left out", slog.String("of", "refused connection"),
+			slog.String("reason", string(kind.reason)), slog.String("client", kind.client), slog.Int("count", n))
 	}
 }
 

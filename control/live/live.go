@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/xdire/xlb/internal/lines"
 	"github.com/xdire/xlb/lb"
 	"github.com/xdire/xlb/lb/health"
 	"github.com/xdire/xlb/pki"
@@ -58,6 +59,7 @@ type Live struct {
 	names    *names
 	bus      *bus
 	journal  *journal
+	lines    lines.Bound[refusalKind] // of the log
 	meter    serverMeter
 	firsts   chan string // frontends whose first byte has just arrived
 

@@ -53,21 +53,31 @@ type server struct {
 	http, lb, ops string // host:port
 	authority     *x509.CertPool
 	cmd           *exec.Cmd
+	log           lockedBuffer
 }
 
 type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
+	mu  sync.Mutex
+	b   bytes.Buffer
+	all int // bytes, those that are not kept too
 }
 
 // Write implements io.Writer.
 func (l *lockedBuffer) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.all += len(p)
 	if l.b.Len() > 1<<20 {
 		return len(p), nil // attacks make many lines
 	}
 	return l.b.Write(p)
+}
+
+// size is how many bytes were written.
+func (l *lockedBuffer) size() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.all
 }
 
 // String is what was written.
@@ -98,11 +108,10 @@ func startWith(t *testing.T, before string, args ...string) *server {
 	s := &server{T: t, http: freePort(t), lb: freePort(t), ops: freePort(t)}
 	dir := filepath.Join(t.TempDir(), "data")
 	args = append([]string{binary, "-data-dir", dir, "-http-addr", s.http, "-lb-addr", s.lb, "-ops-addr", s.ops, "-signup-rate", "0", "-drain-timeout", "1s"}, args...)
-	var log lockedBuffer
 	s.cmd = exec.Command("sh", "-c", before+` exec "$@"`, "sh", args[0])
 	s.cmd.Args = append(s.cmd.Args, args[1:]...)
-	s.cmd.Stdout = &log
-	s.cmd.Stderr = &log
+	s.cmd.Stdout = &s.log
+	s.cmd.Stderr = &s.log
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +121,7 @@ func startWith(t *testing.T, before string, args ...string) *server {
 		defer end.Stop()
 		s.cmd.Wait()
 		if t.Failed() {
-			text := log.String()
+			text := s.log.String()
 			t.Logf("the end of the log:\n%s", text[max(0, len(text)-2000):])
 		}
 	})
@@ -125,7 +134,7 @@ func startWith(t *testing.T, before string, args ...string) *server {
 			}
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("xlb was not ready in 30 s\n%s", log.String())
+			t.Fatalf("xlb was not ready in 30 s\n%s", s.log.String())
 		}
 	}
 	pem, err := os.ReadFile(filepath.Join(dir, "cacert.pem"))

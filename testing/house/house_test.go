@@ -61,12 +61,12 @@ var rules = map[string]rule{
 		},
 	},
 	"control/live": {
-		ours:   []string{"internal/heap", "store", "pki", "lb", "lb/health"},
+		ours:   []string{"internal/heap", "internal/lines", "store", "pki", "lb", "lb/health"},
 		others: []string{"golang.org/x/time"},
 		never:  map[string]string{"net/http": "records in, pools and status out"},
 	},
 	"control": {
-		ours:   []string{"control/live", "internal/source", "store", "pki", "lb"},
+		ours:   []string{"control/live", "internal/lines", "internal/source", "store", "pki", "lb"},
 		others: []string{"github.com/golang-jwt/jwt/v5", "github.com/google/uuid", "golang.org/x/crypto", "golang.org/x/time"},
 		never:  map[string]string{"net/http": "rules know no transport"},
 	},
