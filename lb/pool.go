@@ -390,20 +390,27 @@ type BackendStats struct {
 
 // Stats returns the numbers of this moment.
 func (p *Pool) Stats() PoolStats {
+	var stats PoolStats
+	p.ReadStats(&stats)
+	return stats
+}
+
+// ReadStats is Stats into memory that the caller has: the lists of stats are used again, what was in them is gone.
+func (p *Pool) ReadStats(stats *PoolStats) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	stats := PoolStats{
+	*stats = PoolStats{
 		Waiting: p.queue.len, QueueLimit: max(p.cfg.QueueLimit, 0), OldestWait: p.queue.oldest(), Panic: p.panics,
-		Total: p.total, Backends: make([]BackendStats, len(p.backends)),
+		Total: p.total, Backends: stats.Backends[:0], Removed: stats.Removed[:0],
 	}
 	sum := p.retired
-	for i, b := range p.backends {
-		stats.Backends[i] = b.stats()
+	for _, b := range p.backends {
+		stats.Backends = append(stats.Backends, b.stats())
 	}
 	for _, b := range p.removed {
 		stats.Removed = append(stats.Removed, b.stats())
 	}
-	for _, all := range [][]BackendStats{stats.Backends, stats.Removed} {
+	for _, all := range [...][]BackendStats{stats.Backends, stats.Removed} {
 		for _, b := range all {
 			stats.Active += b.Active
 			sum.add(traffic{b.BytesIn, b.BytesOut})
@@ -412,7 +419,6 @@ func (p *Pool) Stats() PoolStats {
 	slices.SortFunc(stats.Removed, func(a, b BackendStats) int { return strings.Compare(a.Addr, b.Addr) })
 	stats.BytesIn = sum.in
 	stats.BytesOut = sum.out
-	return stats
 }
 
 // stats is what the backend is doing. The caller holds the pool's lock.

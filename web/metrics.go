@@ -2,96 +2,151 @@ package web
 
 import (
 	"context"
-	"log/slog"
+	"errors"
+	"io"
 	"net/http"
 	"runtime"
+	"strings"
+	"time"
 
+	"github.com/klauspost/compress/gzhttp"
+	"github.com/klauspost/compress/gzip"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/prometheus/common/expfmt"
 
 	"github.com/xdire/xlb/control"
 )
 
-// metricsOf answers a scrape with what metrics returns. The registry is its own, so that nothing a library
-// puts into the global one shows up here.
-func metricsOf(metrics func(context.Context) control.Metrics, cfg Config) http.Handler {
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(
-		&collector{metrics: metrics, version: cfg.Version},
-		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-	)
-	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{
-		EnableOpenMetrics: true, MaxRequestsInFlight: 4, ErrorHandling: promhttp.ContinueOnError,
-		ErrorLog: slog.NewLogLogger(cfg.Log.Handler(), slog.LevelWarn),
-	})
-}
+// MetricsDetail is of what /metrics has series.
+type MetricsDetail string
 
-// collector makes the metrics of the balancer anew at each scrape, so a series is there for as long as
-// what it is about. docs/metrics.md explains every one.
-type collector struct {
-	metrics func(context.Context) control.Metrics
-	version string
-}
+// What there can be series of.
+const (
+	MetricsOfFrontends MetricsDetail = "frontend" // and of their routes
+	MetricsOfClients   MetricsDetail = "client"
+	MetricsInTotal     MetricsDetail = "total"
+)
 
-// described is everything that a collector may send.
-var described []*prometheus.Desc
+// described is everything that may be exported. docs/metrics.md explains every one.
+var described []*metric
 
-func describe(name, help string, labels ...string) *prometheus.Desc {
-	d := prometheus.NewDesc("xlb_"+name, help, labels, nil)
-	described = append(described, d)
-	return d
+func describe(kind, name, help string, labels ...string) *metric {
+	m := &metric{name: "xlb_" + strings.TrimSuffix(name, "_total"), kind: kind, help: help, labels: labels}
+	described = append(described, m)
+	return m
 }
 
 var (
-	buildInfo       = describe("build_info", "Always 1; the labels tell the build.", "version", "go_version")
-	accepted        = describe("connections_accepted_total", "TCP connections accepted on the data port.")
-	connections     = describe("connections_active", "TCP connections of the data port open now, handshakes included.")
-	handshakes      = describe("handshakes_active", "TLS handshakes in flight.")
-	handshakeTime   = describe("handshake_seconds", "Time from accept to the end of a handshake that led to an admission.", "resumed")
-	refused         = describe("handshakes_refused_total", "Connections turned away before they had a frontend; owner is known when the certificate belongs to a client, else nobody.", "reason", "owner")
-	clients         = describe("clients", "Clients that exist.")
-	frontends       = describe("frontends", "Frontends that exist.")
-	authorityExpiry = describe("authority_expiry_timestamp_seconds", "When the authority's certificate expires.")
-	keysReady       = describe("keys_ready", "Key pairs made ahead.")
-	storeReady      = describe("store_ready", "1 while the store reads and takes writes.")
-	storeRevision   = describe("store_revision", "Revision of the store that this server has applied.")
-	storeFree       = describe("store_free_bytes", "Room on the disk of the store, where the system tells.")
+	buildInfo       = describe("gauge", "build_info", "Always 1; the labels tell the build.", "version", "go_version")
+	accepted        = describe("counter", "connections_accepted_total", "TCP connections accepted on the data port.")
+	connections     = describe("gauge", "connections_active", "TCP connections of the data port open now, handshakes included.")
+	handshakes      = describe("gauge", "handshakes_active", "TLS handshakes in flight.")
+	handshakeTime   = describe("histogram", "handshake_seconds", "Time from accept to the end of a handshake that led to an admission.", "resumed")
+	refused         = describe("counter", "handshakes_refused_total", "Connections turned away before they had a frontend; owner is known when the certificate belongs to a client, else nobody.", "owner", "reason")
+	clients         = describe("gauge", "clients", "Clients that exist.")
+	frontends       = describe("gauge", "frontends", "Frontends that exist.")
+	authorityExpiry = describe("gauge", "authority_expiry_timestamp_seconds", "When the authority's certificate expires.")
+	keysReady       = describe("gauge", "keys_ready", "Key pairs made ahead.")
+	storeReady      = describe("gauge", "store_ready", "1 while the store reads and takes writes.")
+	storeRevision   = describe("gauge", "store_revision", "Revision of the store that this server has applied.")
+	storeFree       = describe("gauge", "store_free_bytes", "Room on the disk of the store, where the system tells.")
 )
 
-// Describe implements prometheus.Collector.
-func (c *collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range described {
-		ch <- d
+// scrapeWait bounds how long a scrape waits for the one before it.
+const scrapeWait = 5 * time.Second
+
+// metricsHandler answers scrapes, one at a time: each reads all that there is.
+type metricsHandler struct {
+	read    func(context.Context, *control.Metrics)
+	version string
+	detail  MetricsDetail
+	process *prometheus.Registry // what the Go runtime and the system say about the process
+	turn    chan struct{}
+
+	last control.Metrics // whose memory the next scrape uses again
+}
+
+// metricsOf answers a scrape with what read reads. The registry is its own, so that nothing a library
+// puts into the global one shows up here.
+func metricsOf(read func(context.Context, *control.Metrics), cfg Config) http.Handler {
+	h := &metricsHandler{read: read, version: cfg.Version, detail: cfg.MetricsDetail, process: prometheus.NewRegistry(), turn: make(chan struct{}, 1)}
+	h.process.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	wrap, err := gzhttp.NewWrapper(gzhttp.CompressionLevel(gzip.BestSpeed), gzhttp.EnableZstd(false))
+	if err != nil {
+		panic(err) // the options are constants
+	}
+	return wrap(h)
+}
+
+// ServeHTTP implements http.Handler.
+func (h *metricsHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	select {
+	case h.turn <- struct{}{}:
+		defer func() { <-h.turn }()
+	case <-time.After(scrapeWait):
+		w.Header().Set("Retry-After", "5")
+		writeText(w, http.StatusServiceUnavailable, "another scrape is being answered")
+		return
+	case <-r.Context().Done():
+		return
+	}
+	format := expfmt.NegotiateIncludingOpenMetrics(r.Header)
+	isOpen := format.FormatType() == expfmt.TypeOpenMetrics
+	if !isOpen && format.FormatType() != expfmt.TypeTextPlain {
+		format = expfmt.NewFormat(expfmt.TypeTextPlain) // the binary one was asked for; all that ask take text too
+	}
+	w.Header().Set("Content-Type", string(format))
+	w.Header().Set("Cache-Control", "no-store")
+	out := newExposition(w, isOpen)
+	h.write(r.Context(), out)
+	if errors.Join(out.Flush(), h.writeProcess(w, format)) != nil {
+		panic(http.ErrAbortHandler) // half a scrape must not look whole
 	}
 }
 
-// Collect implements prometheus.Collector.
-func (c *collector) Collect(ch chan<- prometheus.Metric) {
-	ctx, cancel := context.WithTimeout(context.Background(), readyTimeout)
+// write writes all that is the balancer's.
+func (h *metricsHandler) write(ctx context.Context, out *exposition) {
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
-	m := c.metrics(ctx)
-	out := sink(ch)
-	out.gauge(buildInfo, 1, c.version, runtime.Version())
-	out.counter(accepted, float64(m.Accepted))
-	out.gauge(connections, float64(m.Connections))
-	out.gauge(handshakes, float64(m.Handshakes))
-	out.histogram(handshakeTime, &m.Handshake, "false")
-	out.histogram(handshakeTime, &m.Resumed, "true")
-	out.reasons(refused, m.Refused, "known")
-	out.reasons(refused, m.RefusedNobody, "nobody")
-	out.gauge(clients, float64(m.Clients))
-	out.gauge(frontends, float64(len(m.Frontends)))
-	out.gauge(authorityExpiry, float64(m.AuthorityExpiry.Unix()))
-	out.gauge(keysReady, float64(m.KeysReady))
-	out.gauge(storeReady, oneIf(m.StoreReady))
-	out.gauge(storeRevision, float64(m.StoreRevision))
+	m := &h.last
+	h.read(ctx, m)
+	out.gauge(buildInfo, 1, pairs{"version", h.version, "go_version", runtime.Version()})
+	out.counter(accepted, float64(m.Accepted), pairs{})
+	out.gauge(connections, float64(m.Connections), pairs{})
+	out.gauge(handshakes, float64(m.Handshakes), pairs{})
+	out.histogram(handshakeTime, &m.Handshake, pairs{}, "resumed", "false")
+	out.histogram(handshakeTime, &m.Resumed, pairs{}, "resumed", "true")
+	out.reasons(refused, m.Refused, pairs{}, "owner", "known")
+	out.reasons(refused, m.RefusedNobody, pairs{}, "owner", "nobody")
+	out.gauge(clients, float64(m.Clients), pairs{})
+	out.gauge(frontends, float64(len(m.Frontends)), pairs{})
+	out.gauge(authorityExpiry, float64(m.AuthorityExpiry.Unix()), pairs{})
+	out.gauge(keysReady, float64(m.KeysReady), pairs{})
+	out.gauge(storeReady, oneIf(m.StoreReady), pairs{})
+	out.gauge(storeRevision, float64(m.StoreRevision), pairs{})
 	if m.StoreFree >= 0 {
-		out.gauge(storeFree, float64(m.StoreFree))
+		out.gauge(storeFree, float64(m.StoreFree), pairs{})
 	}
-	for i := range m.Frontends {
-		out.frontend(&m.Frontends[i])
+	writeFrontends(out, m.Frontends, h.detail)
+}
+
+// writeProcess writes what is known about the process, and the end of the scrape.
+func (h *metricsHandler) writeProcess(w io.Writer, format expfmt.Format) error {
+	families, err := h.process.Gather()
+	if err != nil {
+		return err
 	}
+	encoder := expfmt.NewEncoder(w, format)
+	for _, family := range families {
+		if err := encoder.Encode(family); err != nil {
+			return err
+		}
+	}
+	if end, ends := encoder.(expfmt.Closer); ends {
+		return end.Close()
+	}
+	return nil
 }
 
 func oneIf(yes bool) float64 {
@@ -99,30 +154,4 @@ func oneIf(yes bool) float64 {
 		return 1
 	}
 	return 0
-}
-
-// sink is where the metrics of one scrape go.
-type sink chan<- prometheus.Metric
-
-func (s sink) gauge(d *prometheus.Desc, value float64, labels ...string) {
-	s <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
-}
-
-func (s sink) counter(d *prometheus.Desc, value float64, labels ...string) {
-	s <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, value, labels...)
-}
-
-// reasons has one counter for each reason that has occurred, as the first label.
-func (s sink) reasons(d *prometheus.Desc, counts []control.ReasonCount, labels ...string) {
-	for _, c := range counts {
-		s.counter(d, float64(c.Count), append([]string{c.Reason}, labels...)...)
-	}
-}
-
-func (s sink) histogram(d *prometheus.Desc, h *control.Histogram, labels ...string) {
-	buckets := make(map[float64]uint64, len(h.Bounds))
-	for i, bound := range h.Bounds {
-		buckets[bound] = h.Counts[i]
-	}
-	s <- prometheus.MustNewConstHistogram(d, h.Count, h.Sum, buckets, labels...)
 }

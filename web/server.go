@@ -44,6 +44,8 @@ type Config struct {
 	// Clients is how many connections there may be on which somebody has, and up to 64 of each client; one more is
 	// served as a stranger's and closed after the answer. Zero or negative: 1,024.
 	Clients int
+	// MetricsDetail is of what /metrics has series. Empty: MetricsOfFrontends.
+	MetricsDetail MetricsDetail
 	// Version marks the build. Empty: dev.
 	Version string
 }

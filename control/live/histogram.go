@@ -50,20 +50,31 @@ func (h *histogram) observe(b bounds, d time.Duration) {
 // Histogram is how often a duration was at most each bound.
 type Histogram struct {
 	Bounds []float64 // seconds, shared by all histograms of a kind: not to be changed
-	Counts []uint64  // for each bound, those of the bounds before it included
+	Counts []uint64  // for each bound, those of the bounds before it included; empty when Count is 0
 	Count  uint64    // all, also above the last bound
 	Sum    float64   // seconds
 }
 
-// snapshot reads the histogram. The sum may be an observation ahead of the counts or behind them; the
-// counts always agree among themselves.
-func (h *histogram) snapshot(b bounds) Histogram {
-	s := Histogram{Bounds: b.seconds, Counts: make([]uint64, len(b.durations))}
-	for i := range b.durations {
-		s.Count += h.buckets[i].Load()
-		s.Counts[i] = s.Count
+func (h *histogram) isEmpty() bool {
+	for i := range h.buckets {
+		if h.buckets[i].Load() > 0 {
+			return false
+		}
 	}
-	s.Count += h.buckets[len(b.durations)].Load()
-	s.Sum = time.Duration(h.sum.Load()).Seconds()
-	return s
+	return true
+}
+
+// read reads the histogram into memory that the caller has. The sum may be an observation ahead of the counts or behind
+// them; the counts always agree among themselves.
+func (h *histogram) read(b bounds, into *Histogram) {
+	*into = Histogram{Bounds: b.seconds, Counts: into.Counts[:0]}
+	if h.isEmpty() {
+		return // most of thousands are, and their counts would be most of a scrape's memory
+	}
+	for i := range b.durations {
+		into.Count += h.buckets[i].Load()
+		into.Counts = append(into.Counts, into.Count)
+	}
+	into.Count += h.buckets[len(b.durations)].Load()
+	into.Sum = time.Duration(h.sum.Load()).Seconds()
 }

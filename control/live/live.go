@@ -121,7 +121,7 @@ func (l *Live) LookUpNames(ctx context.Context) error {
 // SaveNames writes down what names stand for until ctx ends. It begins with forgetting those that no route has.
 func (l *Live) SaveNames(ctx context.Context) error {
 	used := map[string]bool{}
-	for _, f := range l.frontends.all() {
+	for _, f := range l.frontends.values(nil) {
 		for _, r := range f.record.Routes {
 			used[strings.ToLower(nameOf(r.Dest))] = true
 		}

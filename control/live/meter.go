@@ -41,9 +41,8 @@ type ReasonCount struct {
 	Count  uint64
 }
 
-// snapshot lists the reasons that have occurred.
-func (c *reasonCounts) snapshot() []ReasonCount {
-	var all []ReasonCount
+// appendTo adds the reasons that have occurred to all.
+func (c *reasonCounts) appendTo(all []ReasonCount) []ReasonCount {
 	for i := range c {
 		n := c[i].Load()
 		if n == 0 {
@@ -124,16 +123,18 @@ func (m *meter) connect(route string) *histogram {
 	return h
 }
 
-// connectTimes reads the histogram of a route, empty when it has had no connection.
-func (m *meter) connectTimes(route string) Histogram {
+// readConnect reads the histogram of a route, empty when it has had no connection.
+func (m *meter) readConnect(route string, into *Histogram) {
 	m.mu.Lock()
 	h := m.routes[route]
 	m.mu.Unlock()
 	if h == nil {
-		h = &histogram{}
+		h = &noConnects
 	}
-	return h.snapshot(connectBounds)
+	h.read(connectBounds, into)
 }
+
+var noConnects histogram
 
 // keep forgets the routes that the pool does not have any more.
 func (m *meter) keep(backends []lb.BackendStats) {

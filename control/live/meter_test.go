@@ -35,7 +35,7 @@ func TestHistogramIsExactUnderConcurrency(t *testing.T) {
 		})
 	}
 	for range 100 {
-		if s := h.snapshot(connectBounds); s.Counts[len(s.Counts)-1] > s.Count {
+		if s := h.snapshot(connectBounds); len(s.Counts) > 0 && s.Counts[len(s.Counts)-1] > s.Count {
 			t.Fatal("more under the last bound than there are")
 		}
 	}
@@ -104,7 +104,7 @@ func TestMeterCountsConnections(t *testing.T) {
 	if h := m.connectTimes("a:1"); h.Count != 1 || h.Sum != 0.002 {
 		t.Errorf("time to connect: %+v", h)
 	}
-	if h := m.connectTimes("b:1"); h.Count != 0 || len(h.Counts) != len(h.Bounds) {
+	if h := m.connectTimes("b:1"); h.Count != 0 || len(h.Counts) != 0 {
 		t.Errorf("a route without connections: %+v", h)
 	}
 }
@@ -148,3 +148,7 @@ func BenchmarkTrace(b *testing.B) {
 		}
 	}
 }
+
+func (h *histogram) snapshot(b bounds) (s Histogram)     { h.read(b, &s); return s }
+func (m *meter) connectTimes(route string) (s Histogram) { m.readConnect(route, &s); return s }
+func (c *reasonCounts) snapshot() []ReasonCount          { return c.appendTo(nil) }

@@ -2,6 +2,8 @@ package live
 
 import (
 	"time"
+
+	"github.com/xdire/xlb/lb"
 )
 
 // Metrics is what the data plane is doing and has done since it started, in numbers. There are no secrets,
@@ -19,6 +21,8 @@ type Metrics struct {
 	Clients       int
 	Frontends     []FrontendMetrics // in no order
 	StoreRevision uint64            // applied here
+
+	scratch metricsScratch
 }
 
 // FrontendMetrics is one frontend in numbers. They end with the frontend.
@@ -54,51 +58,101 @@ type CertificateMetrics struct {
 	First, Last time.Time // when the first of them expires, and the last; zero without any
 }
 
-// Metrics reads all numbers. It costs about a microsecond for each route and certificate.
-func (l *Live) Metrics() Metrics {
+// ReadMetrics reads all numbers into m. It uses m's memory again, and leaves nothing of what was in it: with thousands of
+// frontends a scrape would otherwise double what the process holds. It costs about a microsecond for each route and
+// certificate, and lets others go first now and then.
+func (l *Live) ReadMetrics(m *Metrics) {
 	server := l.balancer.Stats()
-	m := Metrics{
-		Accepted: server.Accepted, Connections: server.Live, Handshakes: server.Handshaking,
-		Refused: l.meter.refused.snapshot(), RefusedNobody: l.meter.refusedNobody.snapshot(),
-		Handshake: l.meter.handshake.snapshot(handshakeBounds), Resumed: l.meter.resumed.snapshot(handshakeBounds),
-		Clients: l.clients.len(), StoreRevision: l.Revision(),
-	}
-	certificates := l.certificateMetrics()
-	frontends := l.frontends.all()
-	m.Frontends = make([]FrontendMetrics, 0, len(frontends))
-	for id, f := range frontends {
-		one := f.metrics()
-		one.Certificates = certificates[id]
-		m.Frontends = append(m.Frontends, one)
-	}
-	return m
-}
+	m.Accepted = server.Accepted
+	m.Connections = server.Live
+	m.Handshakes = server.Handshaking
+	m.Refused = l.meter.refused.appendTo(m.Refused[:0])
+	m.RefusedNobody = l.meter.refusedNobody.appendTo(m.RefusedNobody[:0])
+	l.meter.handshake.read(handshakeBounds, &m.Handshake)
+	l.meter.resumed.read(handshakeBounds, &m.Resumed)
+	m.Clients = l.clients.len()
+	m.StoreRevision = l.Revision()
 
-func (f *frontend) metrics() FrontendMetrics {
-	stats := f.pool.Stats()
-	meter := &f.seen.meter
-	m := FrontendMetrics{
-		ID: f.record.UUID, ClientID: f.record.ClientID, Name: f.record.Name, State: f.state(f.routeStatuses(stats.Backends)),
-		Active: stats.Active, Waiting: stats.Waiting, Accepted: meter.accepted.Load(),
-		Closed: meter.closed.snapshot(), Refused: meter.refused.snapshot(), BytesIn: stats.BytesIn, BytesOut: stats.BytesOut,
-		Wait: meter.wait.snapshot(waitBounds), Duration: meter.duration.snapshot(durationBounds),
-	}
-	m.Routes = make([]RouteMetrics, len(stats.Backends))
-	for i, b := range stats.Backends {
-		state, _, _ := routeState(b)
-		m.Routes[i] = RouteMetrics{
-			Dest: b.Addr, State: state,
-			Active: b.Active, Total: b.Total, Failed: b.Failed, BytesIn: b.BytesIn, BytesOut: b.BytesOut,
-			Connect: meter.connectTimes(b.Addr),
+	scratch := &m.scratch
+	l.readCertificates(scratch)
+	scratch.frontends = l.frontends.values(scratch.frontends[:0])
+	m.Frontends = m.Frontends[:0]
+	for i, f := range scratch.frontends {
+		if i%frontendsAtOnce == 0 {
+			time.Sleep(readingRest)
 		}
+		m.Frontends = grow(m.Frontends)
+		one := &m.Frontends[i]
+		f.readMetrics(one, scratch)
+		one.Certificates = scratch.certificates[f.record.UUID]
 	}
-	return m
+	clear(scratch.frontends) // a frontend that ends must not be held until the next scrape
 }
 
-// certificateMetrics sums up by frontend the certificates that are neither revoked nor expired.
-func (l *Live) certificateMetrics() map[string]CertificateMetrics {
+const (
+	frontendsAtOnce = 64 // are read until others go first
+	readingRest     = 100 * time.Microsecond
+)
+
+// metricsScratch is memory that readings of the metrics use again.
+type metricsScratch struct {
+	frontends    []*frontend
+	stats        lb.PoolStats
+	routes       []RouteStatus
+	certificates map[string]CertificateMetrics
+}
+
+// grow makes a slice longer by one, which is what stood there before if there was anything: its own slices are used again.
+func grow[T any](all []T) []T {
+	if len(all) < cap(all) {
+		return all[:len(all)+1]
+	}
+	var none T
+	return append(all, none)
+}
+
+func (f *frontend) readMetrics(m *FrontendMetrics, scratch *metricsScratch) {
+	f.pool.ReadStats(&scratch.stats)
+	stats := &scratch.stats
+	scratch.routes = f.routeStatuses(scratch.routes[:0], stats.Backends)
+	meter := &f.seen.meter
+	m.ID = f.record.UUID
+	m.ClientID = f.record.ClientID
+	m.Name = f.record.Name
+	m.State = f.state(scratch.routes)
+	m.Active = stats.Active
+	m.Waiting = stats.Waiting
+	m.Accepted = meter.accepted.Load()
+	m.Closed = meter.closed.appendTo(m.Closed[:0])
+	m.Refused = meter.refused.appendTo(m.Refused[:0])
+	m.BytesIn = stats.BytesIn
+	m.BytesOut = stats.BytesOut
+	meter.wait.read(waitBounds, &m.Wait)
+	meter.duration.read(durationBounds, &m.Duration)
+	m.Routes = m.Routes[:0]
+	for i := range stats.Backends {
+		b := &stats.Backends[i]
+		m.Routes = grow(m.Routes)
+		r := &m.Routes[i]
+		r.Dest = b.Addr
+		r.State, _, _ = routeState(*b)
+		r.Active = b.Active
+		r.Total = b.Total
+		r.Failed = b.Failed
+		r.BytesIn = b.BytesIn
+		r.BytesOut = b.BytesOut
+		meter.readConnect(b.Addr, &r.Connect)
+	}
+}
+
+// readCertificates sums up by frontend the certificates that are neither revoked nor expired.
+func (l *Live) readCertificates(scratch *metricsScratch) {
 	now := l.cfg.Now()
-	all := map[string]CertificateMetrics{}
+	if scratch.certificates == nil {
+		scratch.certificates = map[string]CertificateMetrics{}
+	}
+	all := scratch.certificates
+	clear(all)
 	l.certificates.each(func(_ CertificateKey, cert *Certificate) {
 		if cert.Revoked || !now.Before(cert.NotAfter) {
 			return
@@ -113,7 +167,6 @@ func (l *Live) certificateMetrics() map[string]CertificateMetrics {
 		}
 		all[cert.FrontendID] = m
 	})
-	return all
 }
 
 // meterOf is the meter of a frontend, nil when there is no such frontend.

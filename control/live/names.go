@@ -178,7 +178,7 @@ const settleTime = 2 * time.Second
 func (l *Live) Settle(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, settleTime)
 	defer cancel()
-	for _, f := range l.frontends.all() {
+	for _, f := range l.frontends.values(nil) {
 		for _, r := range f.record.Routes {
 			name := nameOf(r.Dest)
 			for name != "" && ctx.Err() == nil {

@@ -23,7 +23,7 @@ type history struct {
 func (l *Live) SampleTraffic(ctx context.Context) error {
 	return Every(ctx, sampleEvery, func() {
 		now := l.cfg.Now()
-		for _, f := range l.frontends.all() {
+		for _, f := range l.frontends.values(nil) {
 			stats := f.pool.Stats()
 			f.seen.meter.keep(stats.Backends)
 			if f.seen.history.add(now, stats.Active, int64(stats.Total), stats.BytesIn, stats.BytesOut) {

@@ -99,7 +99,7 @@ func (f *frontend) status() Status {
 		QueueLimit: stats.QueueLimit, OldestWait: stats.OldestWait, Panic: stats.Panic,
 		BytesIn: stats.BytesIn, BytesOut: stats.BytesOut, Samples: f.seen.history.points(),
 	}
-	s.Routes = f.routeStatuses(stats.Backends)
+	s.Routes = f.routeStatuses(make([]RouteStatus, 0, len(f.record.Routes)), stats.Backends)
 	for _, b := range stats.Removed {
 		gone := routeStatus(store.Route{Dest: b.Addr, Weight: b.Weight, Backup: b.Backup}, stats.Removed)
 		gone.State = StateDraining
@@ -112,8 +112,8 @@ func (f *frontend) status() Status {
 	return s
 }
 
-func (f *frontend) routeStatuses(backends []lb.BackendStats) []RouteStatus {
-	all := make([]RouteStatus, 0, len(f.record.Routes))
+// routeStatuses appends the frontend's routes to all.
+func (f *frontend) routeStatuses(all []RouteStatus, backends []lb.BackendStats) []RouteStatus {
 	for _, route := range f.record.Routes {
 		all = append(all, f.routeStatus(route, backends).withName(f.failing[route.Dest]))
 	}

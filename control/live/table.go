@@ -45,6 +45,16 @@ func (t *table[K, V]) each(fn func(K, V)) {
 	}
 }
 
+// values appends the values to all, for walking them without the lock, in no order.
+func (t *table[K, V]) values(all []V) []V {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	for _, v := range t.m {
+		all = append(all, v)
+	}
+	return all
+}
+
 // all is a copy of the map, for walking it without the lock.
 func (t *table[K, V]) all() map[K]V {
 	t.mu.RLock()

@@ -38,6 +38,7 @@ type Config struct {
 	DrainTimeout              time.Duration
 	LogLevel                  slog.Level
 	LogFormat                 string // text or json
+	MetricsDetail             string // frontend, client or total
 	AcceptLoss                bool
 }
 
@@ -60,6 +61,7 @@ func Parse(args []string) (Config, error) {
 	flags.DurationVar(&cfg.DrainTimeout, "drain-timeout", 30*time.Second, "how long live connections may finish when the server stops")
 	flags.TextVar(&cfg.LogLevel, "log-level", slog.LevelInfo, "debug, info, warn or error")
 	flags.StringVar(&cfg.LogFormat, "log-format", "text", "text or json")
+	flags.StringVar(&cfg.MetricsDetail, "metrics-detail", "frontend", "of what /metrics has series: frontend (and its routes), client or total")
 	flags.BoolVar(&cfg.AcceptLoss, "accept-loss", false, "start once on a store that has lost changes that were answered; the log says since when")
 	flags.Usage = func() {
 		fmt.Fprint(flags.Output(), usage)
@@ -90,6 +92,8 @@ func (c Config) check(rest []string) error {
 		return fmt.Errorf("-signup: use open, invite or closed")
 	case c.LogFormat != "text" && c.LogFormat != "json":
 		return fmt.Errorf("-log-format: use text or json")
+	case c.MetricsDetail != "frontend" && c.MetricsDetail != "client" && c.MetricsDetail != "total":
+		return fmt.Errorf("-metrics-detail: use frontend, client or total")
 	case min(c.SignupRate, c.SignupTotalRate, c.AuthRate, c.MaxClients) < 0 || c.DrainTimeout < 0:
 		return fmt.Errorf("-signup-rate, -signup-total-rate, -max-clients, -auth-rate and -drain-timeout: use 0 or more")
 	}

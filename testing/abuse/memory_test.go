@@ -1,6 +1,7 @@
 package abuse
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -27,6 +28,25 @@ func (s *server) resident() int64 {
 		s.Fatal(err)
 	}
 	return kB << 10
+}
+
+// cpu is how much of the processor the server has used, to a hundredth of a second.
+func (s *server) cpu() time.Duration {
+	s.Helper()
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.cmd.Process.Pid))
+	if err != nil {
+		s.Skip("this system does not tell what a process uses")
+	}
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+	var ticks int64
+	for _, field := range fields[11:13] { // user and system time, see proc(5)
+		n, err := strconv.ParseInt(field, 10, 64)
+		if err != nil {
+			s.Fatal(err)
+		}
+		ticks += n
+	}
+	return time.Duration(ticks) * 10 * time.Millisecond
 }
 
 // endless is a body that begins and does not end before its time is over.

@@ -80,6 +80,7 @@ var rules = map[string]rule{
 	"internal/files":   {},
 	"internal/heap":    {},
 	"internal/source":  {ours: []string{"internal/heap"}},
+	"internal/lines":   {},
 	"internal/turns":   {},
 	"handlers": {
 		ours:   []string{"control", "internal/turns", "views"},
@@ -89,7 +90,8 @@ var rules = map[string]rule{
 		ours: []string{"control", "handlers", "internal/source", "static"},
 		others: []string{
 			"github.com/go-chi/chi/v5", "github.com/gorilla/sessions",
-			"github.com/danielgtaylor/huma/v2", "github.com/prometheus/client_golang",
+			"github.com/danielgtaylor/huma/v2", "github.com/klauspost/compress",
+			"github.com/prometheus/client_golang", "github.com/prometheus/common",
 		},
 	},
 	".": {
