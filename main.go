@@ -187,7 +187,7 @@ func newControl(ctx context.Context, cfg config.Config, budget files.Budget, log
 		Local: local, Signup: cfg.Signup, SetupCode: setupCode,
 		SetupDone: func() { os.Remove(setupPath) },
 		Hostnames: hostnames(cfg), DataPort: port(ls.lb.Addr()), Own: ls.addresses,
-		AllowDest: cfg.AllowDest, DenyDest: cfg.DenyDest,
+		Egress: cfg.Egress, EgressFile: cfg.EgressFile, Limits: control.Limits{NewDestinationsPerHour: cfg.DestRate},
 		SignupRate: cfg.SignupRate, SignupTotalRate: cfg.SignupTotalRate, MaxClients: cfg.MaxClients, AuthRate: cfg.AuthRate, Busy: busy,
 		MaxHandshakes: budget.Handshakes, MaxConnections: budget.Connections,
 	})

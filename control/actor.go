@@ -18,6 +18,8 @@ type Actor struct {
 	Admin bool
 	// Via says how: "api" or "page".
 	Via string
+	// Local is set for a request that somebody on this machine sent, as far as one can tell.
+	Local bool
 	// Address is where the request comes from.
 	Address netip.Addr
 	// Certificate is what the connection was made with. The handshake has shown that the other side has its

@@ -8,9 +8,12 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/xdire/xlb/control/live"
+	"github.com/xdire/xlb/internal/egress"
 	"github.com/xdire/xlb/internal/lines"
 	"github.com/xdire/xlb/lb"
 	"github.com/xdire/xlb/pki"
@@ -45,10 +48,10 @@ type Config struct {
 	NamesInterval time.Duration
 	// Own lists the addresses XLB listens on; routes to their ports on this machine are refused.
 	Own func() []netip.AddrPort
-	// AllowDest, when not empty, lists the only networks that routes may reach; naming loopback here allows it.
-	AllowDest []netip.Prefix
-	// DenyDest lists networks that routes never reach.
-	DenyDest []netip.Prefix
+	// Egress are the operator's rules about what routes may reach, beside those that always hold.
+	Egress egress.Lists
+	// EgressFile has more of them, and is read again when it changes. Empty: none.
+	EgressFile string
 
 	// SignupRate and AuthRate are sign-ups and failed log-ins per minute and source (package source). Negative: unbounded.
 	// Zero: 30 and 60.
@@ -79,8 +82,9 @@ type Control struct {
 	verifier *pki.Verifier
 	keys     *pki.KeyPool
 	identity *pki.ServerIdentity
-	egress   *egress
+	egress   *egress.Policy
 	dialer   *lb.Dialer
+	strict   *lb.Dialer // for those who are not on this machine
 	signer   *tokenSigner
 	cookies  [][]byte
 	sealer   *sealer
@@ -109,7 +113,6 @@ func New(ctx context.Context, cfg Config) (*Control, error) {
 		cfg: cfg, log: cfg.Log, store: cfg.Store,
 		verifier:     pki.NewVerifier(cfg.Authority.Certificate()),
 		keys:         pki.NewKeyPool(pki.KeyPoolConfig{Type: pki.RSA3072, Busy: cfg.Busy}),
-		egress:       &egress{local: cfg.Local, allow: cfg.AllowDest, deny: cfg.DenyDest, own: cfg.Own},
 		signups:      newPerMinute(orDefault(cfg.SignupRate, 30)),
 		signupsInAll: newPerMinute(orDefault(cfg.SignupTotalRate, 120)),
 		newcomers:    newcomers{most: orDefault(cfg.MaxClients, 10_000)},
@@ -118,7 +121,13 @@ func New(ctx context.Context, cfg Config) (*Control, error) {
 		issues:       newPerMinute(60),
 		dummyHash:    hashKey("nobody"),
 	}
-	c.dialer = &lb.Dialer{Allow: c.egress.check, Resolver: cfg.Resolver}
+	policy, err := egress.New(egress.Config{Local: cfg.Local, Lists: cfg.Egress, File: cfg.EgressFile, Own: cfg.Own})
+	if err != nil {
+		return nil, err
+	}
+	c.egress = policy
+	c.dialer = &lb.Dialer{Allow: policy.Check, Resolver: cfg.Resolver}
+	c.strict = &lb.Dialer{Allow: policy.CheckForOthers, Resolver: cfg.Resolver}
 	if err := c.loadSecrets(ctx); err != nil {
 		return nil, err
 	}
@@ -204,6 +213,7 @@ func (c *Control) Tasks() []Task {
 		{"save what names stand for", c.live.SaveNames},
 		{"check routes", c.live.CheckRoutes},
 		{"hand memory back", c.live.HandBack},
+		{"follow the egress file", c.followEgress},
 	}
 	for i := range all {
 		all[i].Run = c.recovering(all[i])
@@ -220,8 +230,28 @@ func (c *Control) Endpoint() string {
 	return joinHostPort(host, c.cfg.DataPort)
 }
 
-// Local tells whether the server is used from this machine only.
-func (c *Control) Local() bool { return c.cfg.Local }
+// followEgress keeps up with the file of egress rules.
+func (c *Control) followEgress(ctx context.Context) error {
+	return c.egress.Follow(ctx, func(err error) {
+		if err != nil {
+			c.log.Error("the egress file is not in force; the rules from before it are", "error", err)
+			return
+		}
+		c.log.Info("the egress file was read", "file", c.cfg.EgressFile)
+	})
+}
+
+// IsLocal tells whether local mode's privileges are the actor's: sign-up without a code, and routes to this machine.
+func (c *Control) IsLocal(ctx context.Context) bool { return c.cfg.Local && ActorFrom(ctx).Local }
+
+// IsOwnName tells whether a host is one by which somebody on this machine asks for it.
+func (c *Control) IsOwnName(host string) bool {
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	if ip, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil {
+		return ip.Unmap().IsLoopback()
+	}
+	return host == "localhost" || strings.HasSuffix(host, ".localhost") || slices.Contains(c.cfg.Hostnames, host)
+}
 
 const (
 	// sweepEvery is how often is removed what has expired.

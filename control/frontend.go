@@ -115,6 +115,9 @@ func (c *Control) CreateFrontend(ctx context.Context, spec FrontendSpec) (Fronte
 	if spec, err = c.checkFrontend(ctx, spec, nil); err != nil {
 		return Frontend{}, err
 	}
+	if err := c.payFor(a, spec.Routes); err != nil {
+		return Frontend{}, err
+	}
 	now := c.cfg.Now().UTC()
 	record := store.Frontend{
 		UUID: newID(), ClientID: a.ClientID, AccessKey: hex.EncodeToString(randomBytes(32)),
@@ -181,7 +184,7 @@ func (c *Control) UpdateFrontend(ctx context.Context, id string, u Update) (Fron
 	if u.Drain < 0 || u.Drain > maxDrain {
 		return Frontend{}, invalid("drain", "Use 0 to %d seconds; 0 is at once.", int(maxDrain.Seconds()))
 	}
-	for range updateTries {
+	for try := range updateTries {
 		old, err := c.store.Frontend(ctx, a.ClientID, canonicalID(id))
 		if err != nil {
 			return Frontend{}, fromStore(err, "frontend")
@@ -192,6 +195,11 @@ func (c *Control) UpdateFrontend(ctx context.Context, id string, u Update) (Fron
 		spec, err := c.editFrontend(ctx, frontendOf(old), u.Edit)
 		if err != nil {
 			return Frontend{}, err
+		}
+		if try == 0 { // an edit that starts over has paid already
+			if err := c.payFor(a, spec.Routes); err != nil {
+				return Frontend{}, err
+			}
 		}
 		changed, err := c.replaceFrontend(ctx, old, spec, u.Drain)
 		if KindOf(err) == KindPrecondition && u.IfMatch == 0 {

@@ -71,8 +71,12 @@ func (c *Control) checkDest(ctx context.Context, field, text string, known []Rou
 	if len(addresses) == 0 {
 		return dest, nil // a name that does not resolve may do so later; the dial asks again
 	}
+	allowed := c.egress.CheckForOthers
+	if c.IsLocal(ctx) {
+		allowed = c.egress.Check
+	}
 	for _, ip := range addresses {
-		if c.egress.check(netip.AddrPortFrom(ip, port)) == nil {
+		if allowed(netip.AddrPortFrom(ip, port)) == nil {
 			return dest, nil
 		}
 	}
@@ -154,6 +158,33 @@ func SuggestName(dest string) string {
 	return "frontend"
 }
 
+// newDestinations is how many of routes lead where no saved route of the actor's does.
+func (c *Control) newDestinations(a Actor, routes []Route) int {
+	fresh := map[string]bool{}
+	for _, r := range routes {
+		fresh[r.Dest] = true
+	}
+	for _, f := range c.live.FrontendsOf(a.ClientID) {
+		for _, r := range f.Routes {
+			delete(fresh, r.Dest)
+		}
+	}
+	return len(fresh)
+}
+
+// payFor counts destinations that are saved for the first time: a client that saves thousands an hour, and looks at what
+// their checks say, scans a network.
+func (c *Control) payFor(a Actor, routes []Route) error {
+	if wait := c.live.TakeDestinations(a.ClientID, c.newDestinations(a, routes)); wait > 0 {
+		return c.tooManyDestinations(a, wait)
+	}
+	return nil
+}
+
+func (c *Control) tooManyDestinations(a Actor, wait time.Duration) *Error {
+	return tooMany(fmt.Sprintf("You may name %d new destinations in an hour, for routes and for checks.", c.live.Limits(a.ClientID).NewDestinationsPerHour), wait)
+}
+
 // RouteCheck says what came of trying a destination.
 type RouteCheck struct {
 	Reason lb.Reason // empty: it answers
@@ -185,11 +216,21 @@ func (c *Control) CheckRoute(ctx context.Context, text string) (RouteCheck, erro
 	if wait := c.checks.take(a.ClientID, c.cfg.Now()); wait > 0 {
 		return RouteCheck{}, tooMany("Too many route checks.", wait)
 	}
+	dest := joinHostPort(host, int(port))
+	if c.newDestinations(a, []Route{{Dest: dest}}) > 0 {
+		if wait := c.live.TakeTries(a.ClientID, 1); wait > 0 {
+			return RouteCheck{}, c.tooManyDestinations(a, wait)
+		}
+	}
+	dialer := c.strict
+	if c.IsLocal(ctx) {
+		dialer = c.dialer
+	}
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	check := RouteCheck{Host: host, Port: int(port)}
 	started := time.Now()
-	conn, err := c.dialer.DialContext(ctx, "tcp", joinHostPort(host, int(port)))
+	conn, err := dialer.DialContext(ctx, "tcp", dest)
 	check.Took = time.Since(started)
 	if err != nil {
 		check.Reason = lb.ReasonOf(err)

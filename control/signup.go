@@ -48,12 +48,12 @@ type NewClient struct {
 	Key string // 64 hex digits
 }
 
-// SignupPolicy tells how strangers may sign up: "open", "invite" or "closed".
-func (c *Control) SignupPolicy() string {
+// SignupPolicy tells how the actor in ctx may sign up: "open", "invite" or "closed".
+func (c *Control) SignupPolicy(ctx context.Context) string {
 	switch {
 	case c.cfg.Signup != "":
 		return c.cfg.Signup
-	case c.cfg.Local:
+	case c.IsLocal(ctx):
 		return "open"
 	}
 	return "closed"
@@ -76,7 +76,7 @@ func (c *Control) CreateClient(ctx context.Context, name, code string) (NewClien
 	if problem != nil {
 		return NewClient{}, problem
 	}
-	admin, invited, err := c.admitSignup(code)
+	admin, invited, err := c.admitSignup(ctx, code)
 	if err != nil {
 		return NewClient{}, err
 	}
@@ -116,8 +116,8 @@ func (c *Control) CreateClient(ctx context.Context, name, code string) (NewClien
 
 // admitSignup decides whether a sign-up may go on, whether it becomes the administrator, and whether it has
 // to use an invite up. A closed server takes no invites.
-func (c *Control) admitSignup(code string) (admin, invited bool, err error) {
-	policy := c.SignupPolicy()
+func (c *Control) admitSignup(ctx context.Context, code string) (admin, invited bool, err error) {
+	policy := c.SignupPolicy(ctx)
 	switch {
 	case code != "" && c.cfg.SetupCode != "" && equal(strings.TrimSpace(code), c.cfg.SetupCode):
 		return true, false, nil

@@ -46,6 +46,7 @@ type limitsInput struct {
 	ConnectionsPerSec optional[int] `json:"connectionsPerSec,omitempty"`
 	BytesPerSec       optional[int] `json:"bytesPerSec,omitempty" doc:"Both directions together"`
 	RequestsPerSec    optional[int] `json:"requestsPerSec,omitempty" doc:"Of this API"`
+	NewDestinations   optional[int] `json:"newDestinationsPerHour,omitempty" doc:"That may be tried, and saved, and no saved route has"`
 }
 
 // changes are the limits that are given; null is -1, the server's default.
@@ -55,6 +56,7 @@ func (in *limitsInput) changes() (map[string]int, error) {
 	for name, o := range map[string]optional[int]{
 		"frontends": in.Frontends, "routesPerFrontend": in.RoutesPerFrontend, "certificates": in.Certificates, "connections": in.Connections,
 		"connectionsPerSec": in.ConnectionsPerSec, "bytesPerSec": in.BytesPerSec, "requestsPerSec": in.RequestsPerSec,
+		"newDestinationsPerHour": in.NewDestinations,
 	} {
 		switch {
 		case o.null:

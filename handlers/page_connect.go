@@ -61,7 +61,7 @@ func (p *Pages) panel(r *http.Request, id string, since, opened time.Time) (view
 		Route: progress.Route, Refresh: "/frontends/" + f.ID + "/connect",
 	}
 	for _, a := range progress.Attempts {
-		headline, sentence := views.Explain(p.facts(a, f, p.Control.OwnLimits(r.Context()).Connections))
+		headline, sentence := views.Explain(p.facts(r, a, f, p.Control.OwnLimits(r.Context()).Connections))
 		panel.Attempts = append(panel.Attempts, views.Attempt{
 			At: a.At, Code: a.Code, Headline: headline, Sentence: sentence, Address: a.Address.String(), Count: a.Count,
 		})
@@ -70,12 +70,12 @@ func (p *Pages) panel(r *http.Request, id string, since, opened time.Time) (view
 }
 
 // facts are what may be said about an attempt. Details of those who belong to nobody stay on this machine.
-func (p *Pages) facts(a control.Attempt, f control.Frontend, connections int) views.Facts {
+func (p *Pages) facts(r *http.Request, a control.Attempt, f control.Frontend, connections int) views.Facts {
 	facts := views.Facts{
 		Code: a.Code, Route: a.Route, Routes: len(f.Routes), Endpoint: p.Control.Endpoint(), TimeoutSec: f.RouteTimeoutSec,
 		Connections: max(0, connections),
 	}
-	if a.FrontendID != "" || p.Control.Local() {
+	if a.FrontendID != "" || p.Control.IsLocal(r.Context()) {
 		facts.Detail = a.Detail
 	}
 	return facts

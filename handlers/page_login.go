@@ -23,10 +23,10 @@ func (p *Pages) signupForm(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (p *Pages) signupProps(r *http.Request, name string, errors map[string]string) views.SignupProps {
-	needsCode := p.Control.NeedsSetup() || p.Control.SignupPolicy() == "invite"
+	needsCode := p.Control.NeedsSetup() || p.Control.SignupPolicy(r.Context()) == "invite"
 	return views.SignupProps{
 		Page: p.base(r, views.TitleSignup, ""), Name: name, Errors: errors,
-		NeedsCode: needsCode, Invite: !p.Control.NeedsSetup(), Closed: !needsCode && p.Control.SignupPolicy() != "open",
+		NeedsCode: needsCode, Invite: !p.Control.NeedsSetup(), Closed: !needsCode && p.Control.SignupPolicy(r.Context()) != "open",
 	}
 }
 

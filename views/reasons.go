@@ -59,6 +59,8 @@ func LimitName(name string) string {
 		return "Bytes in a second"
 	case "requestsPerSec":
 		return "API requests in a second"
+	case "newDestinationsPerHour":
+		return "New destinations in an hour"
 	}
 	return name
 }

@@ -125,6 +125,9 @@ func (f *fixture) try(method, path string, body io.Reader, headers ...string) (a
 	}
 	for i := 0; i < len(headers); i += 2 {
 		req.Header.Set(headers[i], headers[i+1])
+		if headers[i] == "Host" {
+			req.Host = headers[i+1] // net/http takes it from nowhere else
+		}
 	}
 	client := *f.client
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }

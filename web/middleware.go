@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"crypto/rand"
+	"net"
 	"net/http"
 	"net/netip"
 	"runtime/debug"
@@ -38,12 +39,31 @@ func (s *Server) requestInfo(next http.Handler) http.Handler {
 		if from, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
 			a.Address = from.Addr().Unmap().WithZone("")
 		}
+		a.Local = s.isLocal(r, a.Address)
 		if r.TLS != nil && len(r.TLS.PeerCertificates) > 0 {
 			a.Certificate = r.TLS.PeerCertificates[0]
 		}
 		w.Header().Set("X-Request-Id", a.RequestID)
 		next.ServeHTTP(w, r.WithContext(control.WithActor(r.Context(), a)))
 	})
+}
+
+// forwarding are the headers by which one who passes requests on says so.
+var forwarding = []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip", "Via"}
+
+// isLocal tells whether somebody on this machine sent a request. Through a forwarder all come from loopback: one that
+// says so, or that asks for a name which is not this machine's, is not believed.
+func (s *Server) isLocal(r *http.Request, from netip.Addr) bool {
+	for _, name := range forwarding {
+		if r.Header.Get(name) != "" {
+			return false
+		}
+	}
+	host := r.Host
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	return from.IsLoopback() && s.control.IsOwnName(host)
 }
 
 // requestID takes the caller's id when it is harmless in a log, or makes one.

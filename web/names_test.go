@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/xdire/xlb/control"
+	"github.com/xdire/xlb/internal/egress"
 )
 
 // zone is a DNS server on loopback that answers every question with the same addresses, of IPv4.
@@ -215,7 +216,7 @@ func TestReboundNameIsNotDialled(t *testing.T) {
 	names.set("127.0.0.1")
 	deny := netip.MustParsePrefix("127.0.0.2/32")
 	f := start(t, func(c *control.Config) {
-		c.Resolver, c.NamesInterval, c.DenyDest = resolver, 50*time.Millisecond, []netip.Prefix{deny}
+		c.Resolver, c.NamesInterval, c.Egress.Deny = resolver, 50*time.Millisecond, []egress.Rule{{Network: deny}}
 	})
 	c, address := f.signUp("testuser"), f.balance()
 	port := echoesAt(t, "127.0.0.1", "127.0.0.2")

@@ -1,6 +1,8 @@
 package live
 
 import (
+	"time"
+
 	"golang.org/x/time/rate"
 
 	"github.com/xdire/xlb/lb"
@@ -15,6 +17,9 @@ type Limits struct {
 	ConnectionsPerSecond int // new ones, default unbounded
 	BytesPerSecond       int // both directions together, default unbounded
 	RequestsPerSecond    int // of the API, default 100
+	// NewDestinationsPerHour is how many destinations may be tried that no saved route has, and how many such saved,
+	// so that a client cannot scan a network. All of them at once; what was used comes back over an hour. Default 1,000.
+	NewDestinationsPerHour int
 }
 
 // LimitNames are the limits by their names in the API and in the store.
@@ -30,6 +35,7 @@ var LimitNames = []struct {
 	{"connectionsPerSec", func(l *Limits) *int { return &l.ConnectionsPerSecond }, -1},
 	{"bytesPerSec", func(l *Limits) *int { return &l.BytesPerSecond }, -1},
 	{"requestsPerSec", func(l *Limits) *int { return &l.RequestsPerSecond }, 100},
+	{"newDestinationsPerHour", func(l *Limits) *int { return &l.NewDestinationsPerHour }, 1000},
 }
 
 // WithDefaults has the default of each limit that is zero.
@@ -59,6 +65,8 @@ type clientLimits struct {
 	Limits
 	connections *lb.Limit     // shared by all pools of the client
 	requests    *rate.Limiter // nil: unbounded
+	tries       *rate.Limiter // of destinations; nil: unbounded
+	saves       *rate.Limiter // of destinations; nil: unbounded
 }
 
 // newClientLimits brings the limits up to date; what is in use of old ones stays in use.
@@ -67,20 +75,30 @@ func newClientLimits(l Limits, old *clientLimits) *clientLimits {
 	if old != nil {
 		fresh.connections = old.connections
 		fresh.requests = old.requests
+		fresh.tries = old.tries
+		fresh.saves = old.saves
 	}
 	fresh.connections.SetMax(max(0, l.Connections))
 	fresh.connections.SetRate(max(0, l.ConnectionsPerSecond))
 	fresh.connections.SetBandwidth(int64(max(0, l.BytesPerSecond)))
-	switch perSecond := l.RequestsPerSecond; {
-	case perSecond < 0:
-		fresh.requests = nil
-	case fresh.requests == nil:
-		fresh.requests = rate.NewLimiter(rate.Limit(perSecond), perSecond)
-	default:
-		fresh.requests.SetLimit(rate.Limit(perSecond))
-		fresh.requests.SetBurst(perSecond)
-	}
+	perHour := rate.Limit(float64(l.NewDestinationsPerHour) / 3600)
+	fresh.requests = setRate(fresh.requests, rate.Limit(l.RequestsPerSecond), l.RequestsPerSecond)
+	fresh.tries = setRate(fresh.tries, perHour, l.NewDestinationsPerHour)
+	fresh.saves = setRate(fresh.saves, perHour, l.NewDestinationsPerHour)
 	return fresh
+}
+
+// setRate changes a rate, or makes it; a negative burst is no bound.
+func setRate(l *rate.Limiter, perSecond rate.Limit, burst int) *rate.Limiter {
+	switch {
+	case burst < 0:
+		return nil
+	case l == nil:
+		return rate.NewLimiter(perSecond, burst)
+	}
+	l.SetLimit(perSecond)
+	l.SetBurst(burst)
+	return l
 }
 
 // limitsOf are the limits of a client; those of the server for one that does not exist.
@@ -101,4 +119,26 @@ func (l *Live) ConnectionsInUse(clientID string) int { return l.limitsOf(clientI
 func (l *Live) AllowRequest(clientID string) bool {
 	bucket := l.limitsOf(clientID).requests
 	return bucket == nil || bucket.AllowN(l.cfg.Now(), 1)
+}
+
+// TakeTries counts n destinations that a client tries and no saved route has. It returns zero, or how long to wait.
+func (l *Live) TakeTries(clientID string, n int) time.Duration {
+	return takeFrom(l.limitsOf(clientID).tries, n, l.cfg.Now())
+}
+
+// TakeDestinations counts n destinations that a client saves for the first time. It returns zero, or how long to wait.
+func (l *Live) TakeDestinations(clientID string, n int) time.Duration {
+	return takeFrom(l.limitsOf(clientID).saves, n, l.cfg.Now())
+}
+
+// takeFrom takes n events, all or none. More than there can ever be are as long to wait for as all.
+func takeFrom(bucket *rate.Limiter, n int, now time.Time) time.Duration {
+	if bucket == nil || bucket.AllowN(now, n) {
+		return 0
+	}
+	missing := min(float64(n), float64(bucket.Burst())) - bucket.TokensAt(now)
+	if bucket.Limit() <= 0 {
+		return time.Hour
+	}
+	return max(time.Second, time.Duration(missing/float64(bucket.Limit())*float64(time.Second)).Round(time.Second))
 }

@@ -7,10 +7,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net/netip"
 	"os"
 	"strings"
 	"time"
+
+	"github.com/xdire/xlb/internal/egress"
 )
 
 const usage = `usage: xlb [serve | tls | version] [flags]
@@ -34,7 +35,9 @@ type Config struct {
 	SignupTotalRate           int      // per minute, of all sources together
 	MaxClients                int
 	AuthRate                  int // failed log-ins per minute and source
-	AllowDest, DenyDest       []netip.Prefix
+	Egress                    egress.Lists
+	EgressFile                string // empty: none
+	DestRate                  int    // new destinations of a client in an hour
 	DrainTimeout              time.Duration
 	LogLevel                  slog.Level
 	LogFormat                 string // text or json
@@ -56,8 +59,11 @@ func Parse(args []string) (Config, error) {
 	flags.IntVar(&cfg.SignupTotalRate, "signup-total-rate", 120, "sign-ups without an invite per minute, of all sources together, 0 = unbounded")
 	flags.IntVar(&cfg.MaxClients, "max-clients", 10_000, "clients, the last tenth of them with an invite; 0 = unbounded")
 	flags.IntVar(&cfg.AuthRate, "auth-rate", 60, "failed log-ins per minute and source, 0 = unbounded")
-	flags.Func("allow-dest", "networks (CIDR, comma separated) that routes may reach; when set, nothing else", addPrefixes(&cfg.AllowDest))
-	flags.Func("deny-dest", "networks (CIDR, comma separated) that routes never reach", addPrefixes(&cfg.DenyDest))
+	flags.Func("allow-dest", "networks that routes may reach, such as 10.0.0.0/8,10.0.0.0/8:5432+6379; when set, nothing else", addRules(&cfg.Egress.Allow))
+	flags.Func("deny-dest", "networks that routes never reach, written the same way", addRules(&cfg.Egress.Deny))
+	flags.Func("permit-dest", "special-purpose networks and addresses of this machine that routes may reach all the same", addRules(&cfg.Egress.Permit))
+	flags.StringVar(&cfg.EgressFile, "egress-file", "", "a file with more of these: allow, deny or permit and a network on each line; it is read again when it changes")
+	flags.IntVar(&cfg.DestRate, "dest-rate", 1000, "new destinations of a client in an hour, tried and saved, 0 = unbounded")
 	flags.DurationVar(&cfg.DrainTimeout, "drain-timeout", 30*time.Second, "how long live connections may finish when the server stops")
 	flags.TextVar(&cfg.LogLevel, "log-level", slog.LevelInfo, "debug, info, warn or error")
 	flags.StringVar(&cfg.LogFormat, "log-format", "text", "text or json")
@@ -76,7 +82,7 @@ func Parse(args []string) (Config, error) {
 	if err := cfg.check(flags.Args()); err != nil {
 		return cfg, err
 	}
-	for _, bound := range []*int{&cfg.SignupRate, &cfg.SignupTotalRate, &cfg.AuthRate, &cfg.MaxClients} {
+	for _, bound := range []*int{&cfg.SignupRate, &cfg.SignupTotalRate, &cfg.AuthRate, &cfg.MaxClients, &cfg.DestRate} {
 		if *bound == 0 {
 			*bound = -1
 		}
@@ -94,8 +100,8 @@ func (c Config) check(rest []string) error {
 		return fmt.Errorf("-log-format: use text or json")
 	case c.MetricsDetail != "frontend" && c.MetricsDetail != "client" && c.MetricsDetail != "total":
 		return fmt.Errorf("-metrics-detail: use frontend, client or total")
-	case min(c.SignupRate, c.SignupTotalRate, c.AuthRate, c.MaxClients) < 0 || c.DrainTimeout < 0:
-		return fmt.Errorf("-signup-rate, -signup-total-rate, -max-clients, -auth-rate and -drain-timeout: use 0 or more")
+	case min(c.SignupRate, c.SignupTotalRate, c.AuthRate, c.MaxClients, c.DestRate) < 0 || c.DrainTimeout < 0:
+		return fmt.Errorf("-signup-rate, -signup-total-rate, -max-clients, -auth-rate, -dest-rate and -drain-timeout: use 0 or more")
 	}
 	return nil
 }
@@ -125,14 +131,14 @@ func addTo(list *[]string) func(string) error {
 	}
 }
 
-func addPrefixes(list *[]netip.Prefix) func(string) error {
+func addRules(list *[]egress.Rule) func(string) error {
 	return func(text string) error {
 		for _, one := range strings.Split(text, ",") {
-			prefix, err := netip.ParsePrefix(strings.TrimSpace(one))
+			rule, err := egress.ParseRule(one)
 			if err != nil {
-				return fmt.Errorf("%q is no network; write 10.0.0.0/8", one)
+				return err
 			}
-			*list = append(*list, prefix.Masked())
+			*list = append(*list, rule)
 		}
 		return nil
 	}

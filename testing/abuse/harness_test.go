@@ -107,7 +107,7 @@ func startWith(t *testing.T, before string, args ...string) *server {
 	t.Helper()
 	s := &server{T: t, http: freePort(t), lb: freePort(t), ops: freePort(t)}
 	dir := filepath.Join(t.TempDir(), "data")
-	args = append([]string{binary, "-data-dir", dir, "-http-addr", s.http, "-lb-addr", s.lb, "-ops-addr", s.ops, "-signup-rate", "0", "-drain-timeout", "1s"}, args...)
+	args = append([]string{binary, "-data-dir", dir, "-http-addr", s.http, "-lb-addr", s.lb, "-ops-addr", s.ops, "-signup-rate", "0", "-dest-rate", "0", "-drain-timeout", "1s"}, args...)
 	s.cmd = exec.Command("sh", "-c", before+` exec "$@"`, "sh", args[0])
 	s.cmd.Args = append(s.cmd.Args, args[1:]...)
 	s.cmd.Stdout = &s.log

@@ -66,7 +66,7 @@ var rules = map[string]rule{
 		never:  map[string]string{"net/http": "records in, pools and status out"},
 	},
 	"control": {
-		ours:   []string{"control/live", "internal/lines", "internal/source", "store", "pki", "lb"},
+		ours:   []string{"control/live", "internal/egress", "internal/lines", "internal/source", "store", "pki", "lb"},
 		others: []string{"github.com/golang-jwt/jwt/v5", "github.com/google/uuid", "golang.org/x/crypto", "golang.org/x/time"},
 		never:  map[string]string{"net/http": "rules know no transport"},
 	},
@@ -75,7 +75,8 @@ var rules = map[string]rule{
 		never:  map[string]string{"net/http": "props in, HTML out"},
 	},
 	"static":           {},
-	"internal/config":  {},
+	"internal/config":  {ours: []string{"internal/egress"}},
+	"internal/egress":  {},
 	"internal/datadir": {ours: []string{"pki", "store"}},
 	"internal/files":   {},
 	"internal/heap":    {},

@@ -1,4 +1,4 @@
-package control
+package egress
 
 import (
 	"net/netip"
@@ -7,7 +7,7 @@ import (
 
 // An address that leads to a forbidden one is as forbidden, in whatever way it is written.
 func TestEmbeddedAddressesAreTheirTargets(t *testing.T) {
-	e := &egress{deny: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16")}}
+	e := policy(t, Config{Lists: Lists{Deny: rules("10.1.0.0/16")}})
 	for text, allowed := range map[string]bool{
 		"169.254.169.254": false, "::ffff:169.254.169.254": false, "2002:a9fe:a9fe::": false, "2002:a9fe:a9fe::1": false,
 		"::ffff:0:169.254.169.254": false, "64:ff9b::169.254.169.254": false, "64:ff9b:1::169.254.169.254": false,
@@ -16,7 +16,7 @@ func TestEmbeddedAddressesAreTheirTargets(t *testing.T) {
 		"2001:0:808:808::5601:5601": false, "::1": false, "::": false, "fe80::1": false,
 		"8.8.8.8": true, "2002:808:808::": true, "64:ff9b::8.8.8.8": true, "2606:4700::1": true, "10.2.0.1": true, "fd00::1": true,
 	} {
-		err := e.check(netip.AddrPortFrom(netip.MustParseAddr(text), 80))
+		err := e.Check(netip.AddrPortFrom(netip.MustParseAddr(text), 80))
 		if (err == nil) != allowed {
 			t.Errorf("%s: %v", text, err)
 		}
@@ -24,9 +24,9 @@ func TestEmbeddedAddressesAreTheirTargets(t *testing.T) {
 }
 
 func TestAllowedNetworksHoldForWhatIsEmbedded(t *testing.T) {
-	e := &egress{allow: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("127.0.0.0/8")}}
+	e := policy(t, Config{Lists: Lists{Allow: rules("10.0.0.0/8", "127.0.0.0/8")}})
 	for text, allowed := range map[string]bool{"10.0.0.1": true, "127.0.0.1": true, "64:ff9b::10.0.0.1": true, "8.8.8.8": false, "64:ff9b::8.8.8.8": false, "fd00::1": false} {
-		if err := e.check(netip.AddrPortFrom(netip.MustParseAddr(text), 80)); (err == nil) != allowed {
+		if err := e.Check(netip.AddrPortFrom(netip.MustParseAddr(text), 80)); (err == nil) != allowed {
 			t.Errorf("%s: %v", text, err)
 		}
 	}
