@@ -101,7 +101,7 @@ func serve(ctx context.Context, cfg config.Config) error {
 	if err != nil {
 		return err
 	}
-	server, err := web.New(web.Config{Control: c, Log: log, DrainTimeout: cfg.DrainTimeout, Version: version, MetricsDetail: web.MetricsDetail(cfg.MetricsDetail), Strangers: budget.Strangers, Clients: budget.Clients})
+	server, err := web.New(web.Config{Control: c, Log: log, DrainTimeout: cfg.DrainTimeout, Version: version, MetricsDetail: web.MetricsDetail(cfg.MetricsDetail), ProxyFrom: cfg.ProxyFrom, Strangers: budget.Strangers, Clients: budget.Clients})
 	if err != nil {
 		return err
 	}
@@ -176,7 +176,8 @@ func newControl(ctx context.Context, cfg config.Config, budget files.Budget, log
 	if err != nil {
 		return nil, err
 	}
-	local := isLoopback(ls.http.Addr())
+	// Who comes through a proxy is not on this machine, though the connection is.
+	local := isLoopback(ls.http.Addr()) && len(cfg.ProxyFrom) == 0
 	setupPath := datadir.SetupCode(cfg.DataDir)
 	setupCode, err := setupCode(ctx, records, setupPath, local)
 	if err != nil {
@@ -189,7 +190,7 @@ func newControl(ctx context.Context, cfg config.Config, budget files.Budget, log
 		Hostnames: hostnames(cfg), DataPort: port(ls.lb.Addr()), Own: ls.addresses,
 		Egress: cfg.Egress, EgressFile: cfg.EgressFile, Limits: control.Limits{NewDestinationsPerHour: cfg.DestRate},
 		SignupRate: cfg.SignupRate, SignupTotalRate: cfg.SignupTotalRate, MaxClients: cfg.MaxClients, AuthRate: cfg.AuthRate, Busy: busy,
-		MaxHandshakes: budget.Handshakes, MaxConnections: budget.Connections,
+		MaxHandshakes: budget.Handshakes, MaxConnections: budget.Connections, ProxyFrom: cfg.ProxyFrom,
 	})
 }
 

@@ -62,6 +62,8 @@ type Config struct {
 	// Zero: 10,000.
 	MaxClients int
 	Limits     Limits
+	// ProxyFrom are the networks from which connections to the data plane begin with a PROXY header. Nil is nowhere.
+	ProxyFrom []netip.Prefix
 	// MaxHandshakes is how many may be in flight on the data plane. Zero: 1,024.
 	MaxHandshakes int
 	// MaxConnections is how many may be admitted there, of all clients together; the last quarter is kept for clients
@@ -137,7 +139,7 @@ func New(ctx context.Context, cfg Config) (*Control, error) {
 	observed, err := live.New(ctx, live.Config{
 		Store: cfg.Store, Verifier: c.verifier, Authority: cfg.Authority.ID(), GetCertificate: c.identity.GetCertificate,
 		RouteCertificate: c.routeCertificate, Options: DefaultOptions(), Limits: cfg.Limits, Dialer: c.dialer,
-		Resolver: cfg.Resolver, NamesInterval: cfg.NamesInterval, Log: cfg.Log, Now: cfg.Now, MaxHandshakes: cfg.MaxHandshakes, MaxConnections: cfg.MaxConnections,
+		Resolver: cfg.Resolver, NamesInterval: cfg.NamesInterval, Log: cfg.Log, Now: cfg.Now, MaxHandshakes: cfg.MaxHandshakes, MaxConnections: cfg.MaxConnections, ProxyFrom: cfg.ProxyFrom,
 	})
 	if err != nil {
 		return nil, err

@@ -27,6 +27,10 @@ type Config struct {
 	// answers none: such a connection is refused as ReasonNotTLS all the same.
 	PlainText PlainText
 
+	// ProxyFrom are the networks from which connections begin with a PROXY header, of version 1 or 2, and are refused
+	// without one. The client's address is the one in it. From elsewhere a header is not taken. Nil is nowhere.
+	ProxyFrom []netip.Prefix
+
 	HandshakeTimeout time.Duration // from accept to admission; 0 is 10 s, negative is none
 	IdleTimeout      time.Duration // no byte in either direction; 0 is 1 h, negative is none
 	CloseTimeout     time.Duration // the same once one side has closed its direction; 0 is 60 s, negative is none

@@ -24,7 +24,8 @@ type conn struct {
 	wire   *record.Wire // between the two, nil without TLS
 	secure *record.Conn // the TLS connection once it does without crypto/tls
 	start  time.Time
-	remote netip.AddrPort
+	remote netip.AddrPort // the client, which a PROXY header may have told
+	local  netip.AddrPort // where it connected to
 
 	state     tls.ConnectionState
 	admission Admission
@@ -231,7 +232,7 @@ func (c *conn) opening(b *backend) Opening {
 	over, proxy := c.admission.Pool.opening(b)
 	with := Opening{TLS: over}
 	if proxy != 0 {
-		h := NewProxyHeader(c.remote, addrPort(c.raw.LocalAddr()), c.state, nil)
+		h := NewProxyHeader(c.remote, c.local, c.state, nil)
 		h.UniqueID = binary.BigEndian.AppendUint64(nil, c.id)
 		h.Custom = c.admission.ProxyFields
 		with.Preface = AppendProxyHeader(nil, proxy, h)

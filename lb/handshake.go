@@ -112,6 +112,11 @@ func (a *alpnConfigs) get(protocol string) *tls.Config {
 
 // shakeHands does the TLS handshake, if there is one to do, within its time, and the admission.
 func (c *conn) shakeHands() (err error) {
+	if TrustsProxy(c.server.cfg.ProxyFrom, c.remote.Addr()) {
+		if err := c.readProxyHeader(); err != nil {
+			return err
+		}
+	}
 	if c.server.tls == nil {
 		c.admission, err = c.server.cfg.Admit(c.state)
 		return err
@@ -151,6 +156,32 @@ func (c *conn) shakeHands() (err error) {
 		c.wire = nil
 	} else if err := shake.Pass(); err != nil {
 		return c.handshakeError(shake, err)
+	}
+	return c.raw.SetDeadline(time.Time{})
+}
+
+// readProxyHeader learns who the client is. Until then the connection has a place among the handshakes of the proxy.
+func (c *conn) readProxyHeader() error {
+	place, evicted, someone := c.server.gate.Enter(c.remote.Addr(), c)
+	defer place.Leave()
+	if someone {
+		evicted.abort(ending{reason: ReasonHandshakeLimit})
+	}
+	if d := c.server.cfg.HandshakeTimeout; d > 0 {
+		c.raw.SetDeadline(c.start.Add(d))
+	}
+	source, destination, err := ReadProxyHeader(c.raw)
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return &Refusal{Reason: ReasonSilent, Err: err}
+	case errors.Is(err, ErrNoProxyHeader):
+		return &Refusal{Reason: ReasonNoProxy, Err: err}
+	case err != nil:
+		return &Refusal{Reason: ReasonHungUp, Err: err}
+	}
+	if source.IsValid() {
+		c.remote = source
+		c.local = destination
 	}
 	return c.raw.SetDeadline(time.Time{})
 }
@@ -204,6 +235,9 @@ const plainText = "This port speaks TLS 1.3 and asks for a client certificate. U
 
 func (c *conn) notTLS(header tls.RecordHeaderError) error {
 	what := "unknown bytes"
+	if start := string(header.RecordHeader[:]); start == "PROXY" || start == pp2Signature[:len(start)] {
+		what = "a PROXY header" // from an address that is not in Config.ProxyFrom
+	}
 	if isHTTP(header.RecordHeader[:]) {
 		what = "HTTP"
 		if header.Conn != nil && c.server.cfg.PlainText&AnswerHTTP != 0 {

@@ -13,6 +13,7 @@ type Reason string
 
 // Why a handshake or an admission failed.
 const (
+	ReasonNoProxy        Reason = "no-proxy"        // a connection from Config.ProxyFrom did not begin with a PROXY header
 	ReasonNotTLS         Reason = "not-tls"         // the first bytes are no TLS record
 	ReasonOldTLS         Reason = "old-tls"         // the client does not offer a version we speak
 	ReasonNoCert         Reason = "no-cert"         // no client certificate
@@ -54,7 +55,7 @@ const (
 )
 
 var reasons = []Reason{
-	ReasonNotTLS, ReasonOldTLS, ReasonNoCert, ReasonKeyMismatch, ReasonUntrusted, ReasonSilent,
+	ReasonNoProxy, ReasonNotTLS, ReasonOldTLS, ReasonNoCert, ReasonKeyMismatch, ReasonUntrusted, ReasonSilent,
 	ReasonHungUp, ReasonExpired, ReasonConnLimit, ReasonRateLimit, ReasonServerLimit, ReasonHandshakeLimit, ReasonBackendRefused, ReasonBackendTimeout,
 	ReasonBackendDNS, ReasonBackendPolicy, ReasonBackendTLS, ReasonBackendClosed, ReasonBackendAnswer, ReasonNoBackend,
 	ReasonAllFull, ReasonDone, ReasonClientEOF, ReasonClientReset, ReasonBackendReset, ReasonIdle, ReasonLifetime,

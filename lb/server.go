@@ -148,7 +148,7 @@ func (s *Server) isClosing() bool {
 
 // start serves an accepted connection.
 func (s *Server) start(raw net.Conn) {
-	c := &conn{server: s, id: s.ids.Add(1), raw: raw, client: raw, start: time.Now(), remote: addrPort(raw.RemoteAddr())}
+	c := &conn{server: s, id: s.ids.Add(1), raw: raw, client: raw, start: time.Now(), remote: addrPort(raw.RemoteAddr()), local: addrPort(raw.LocalAddr())}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closing {

@@ -226,6 +226,8 @@ func explainIdentity(f Facts) (headline, sentence string) {
 		return "Refused: the frontend is deleted", "Create a new one."
 	case "disabled":
 		return "Refused: the client is disabled", "Ask the administrator."
+	case "no-proxy":
+		return "Refused: no PROXY header", "The load balancer in front has to send one (-proxy-from)."
 	case "conn-limit":
 		return "Refused: too many connections", "The limit is " + strconv.Itoa(f.Connections) + ". Close some or ask the administrator."
 	case "server-limit":

@@ -7,9 +7,11 @@ import (
 	"net/http"
 	"net/netip"
 	"sync"
+	"time"
 
 	"github.com/xdire/xlb/control"
 	"github.com/xdire/xlb/internal/source"
+	"github.com/xdire/xlb/lb"
 )
 
 // Shares of the control plane's connections.
@@ -23,17 +25,23 @@ const (
 // then on, as long as there is room for it there.
 type door struct {
 	net.Listener
-	gate    *source.Gate[*visitor]
-	clients *clientConns
+	gate      *source.Gate[*visitor]
+	clients   *clientConns
+	proxyFrom []netip.Prefix         // whose connections begin with a PROXY header
+	unknown   *source.Gate[*visitor] // of those, the ones whose header has not come
 }
 
 // visitor is a connection that came through the door.
 type visitor struct {
 	net.Conn
-	ticket  *source.Ticket[*visitor]
-	clients *clientConns
+	door *door
+
+	header  sync.Once // reads the PROXY header, where there has to be one
+	failed  error     // of reading it
+	proxied net.Addr  // what it tells; nil: nothing
 
 	mu     sync.Mutex
+	ticket *source.Ticket[*visitor]
 	client string // among whose connections it counts, empty while it is a stranger's
 	closed bool
 }
@@ -47,17 +55,86 @@ func (d *door) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &visitor{Conn: conn, clients: d.clients}
+	v := &visitor{Conn: conn, door: d}
 	from, err := netip.ParseAddrPort(conn.RemoteAddr().String())
 	if err != nil {
 		return conn, nil
 	}
-	var crowded *visitor
-	var someone bool
-	if v.ticket, crowded, someone = d.gate.Enter(from.Addr(), v); someone {
+	if lb.TrustsProxy(d.proxyFrom, from.Addr()) {
+		v.enter(d.unknown, from.Addr())
+		return v, nil
+	}
+	v.header.Do(func() {}) // none is wanted
+	v.enter(d.gate, from.Addr())
+	return v, nil
+}
+
+// enter takes a place in a gate, for the one that it has.
+func (v *visitor) enter(gate *source.Gate[*visitor], from netip.Addr) {
+	v.mu.Lock()
+	if v.ticket != nil {
+		v.ticket.Leave()
+	}
+	ticket, crowded, someone := gate.Enter(from, v)
+	v.ticket = ticket
+	if v.closed {
+		ticket.Leave()
+	}
+	v.mu.Unlock()
+	if someone {
 		crowded.Conn.Close() // whoever serves it sees the end
 	}
-	return v, nil
+}
+
+// headerTimeout bounds how long a PROXY header may take: the proxy sends it with the connection.
+const headerTimeout = 5 * time.Second
+
+// readHeader learns from a PROXY header who is there. It runs where the connection is served, as the first one that asks
+// for the address or for a byte: in Accept it would hold everybody up.
+func (v *visitor) readHeader() {
+	v.header.Do(func() {
+		v.Conn.SetReadDeadline(time.Now().Add(headerTimeout))
+		defer v.Conn.SetReadDeadline(time.Time{})
+		client, _, err := lb.ReadProxyHeader(v.Conn)
+		if err != nil {
+			v.failed = err
+			v.Conn.Close()
+			return
+		}
+		from, err := netip.ParseAddrPort(v.Conn.RemoteAddr().String())
+		if client.IsValid() {
+			v.proxied = net.TCPAddrFromAddrPort(client)
+			from = client
+		}
+		if err == nil {
+			v.enter(v.door.gate, from.Addr())
+		}
+	})
+}
+
+// Read implements net.Conn.
+func (v *visitor) Read(p []byte) (int, error) {
+	v.readHeader()
+	if v.failed != nil {
+		return 0, v.failed
+	}
+	return v.Conn.Read(p)
+}
+
+// RemoteAddr implements net.Conn.
+func (v *visitor) RemoteAddr() net.Addr {
+	v.readHeader()
+	if v.proxied != nil {
+		return v.proxied
+	}
+	return v.Conn.RemoteAddr()
+}
+
+// heard notes that the client has said something.
+func (v *visitor) heard() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.ticket.Heard()
 }
 
 // shed closes a connection of the source that has most, when files have run out.
@@ -71,11 +148,11 @@ func (d *door) shed() bool {
 
 // Close implements net.Conn.
 func (v *visitor) Close() error {
-	v.ticket.Leave()
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	v.ticket.Leave()
 	if v.client != "" && !v.closed {
-		v.clients.leave(v.client)
+		v.door.clients.leave(v.client)
 	}
 	v.closed = true
 	return v.Conn.Close()
@@ -85,7 +162,7 @@ func (v *visitor) Close() error {
 func (v *visitor) belongsTo(client string) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.client == "" && !v.closed && v.clients.enter(client) {
+	if v.client == "" && !v.closed && v.door.clients.enter(client) {
 		v.client = client
 		v.ticket.Leave()
 	}

@@ -62,7 +62,7 @@ func start(t *testing.T, options ...func(*control.Config)) *fixture {
 	f.config = cfg
 	f.control, err = control.New(t.Context(), cfg)
 	must(t, err)
-	f.server, err = New(Config{Control: f.control, Log: f.log.logger(), DrainTimeout: 5 * time.Second, Version: "test"})
+	f.server, err = New(Config{Control: f.control, Log: f.log.logger(), DrainTimeout: 5 * time.Second, Version: "test", ProxyFrom: cfg.ProxyFrom})
 	must(t, err)
 	f.run(engine)
 	pool := x509.NewCertPool()

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -44,6 +45,9 @@ type Config struct {
 	// Clients is how many connections there may be on which somebody has, and up to 64 of each client; one more is
 	// served as a stranger's and closed after the answer. Zero or negative: 1,024.
 	Clients int
+	// ProxyFrom are the networks from which connections begin with a PROXY header, which tells who the client is. Nil is
+	// nowhere.
+	ProxyFrom []netip.Prefix
 	// MetricsDetail is of what /metrics has series. Empty: MetricsOfFrontends.
 	MetricsDetail MetricsDetail
 	// Version marks the build. Empty: dev.
@@ -107,6 +111,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	srv.ConnContext = withVisitor
 	guarded := &door{
 		Listener: l, gate: source.NewGate[*visitor](s.cfg.Strangers, strangersPerSource), clients: &clientConns{most: s.cfg.Clients},
+		proxyFrom: s.cfg.ProxyFrom, unknown: source.NewGate[*visitor](s.cfg.Strangers, 0),
 	}
 	return s.serveUntil(ctx, srv, func() error { return srv.ServeTLS(guarded, "", "") })
 }
@@ -123,7 +128,7 @@ func (s *Server) tlsConfig() *tls.Config {
 	cfg := base.Clone()
 	cfg.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 		if v := visitorOf(hello.Conn); v != nil {
-			v.ticket.Heard()
+			v.heard()
 		}
 		speaks := func(protocol string) bool { return slices.Contains(base.NextProtos, protocol) }
 		browser := isBrowser(hello)

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"log/slog"
 	"net"
+	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -32,6 +33,8 @@ type Config struct {
 	Options store.Options
 	// Limits are those of a client for which none were set. All fields must be set.
 	Limits Limits
+	// ProxyFrom are the networks from which connections begin with a PROXY header. Nil is nowhere.
+	ProxyFrom []netip.Prefix
 	// MaxHandshakes is how many may be in flight. Zero: 1,024.
 	MaxHandshakes int
 	// MaxConnections is how many may be admitted, of all clients together. Zero: no bound.
@@ -96,7 +99,7 @@ func New(ctx context.Context, cfg Config) (*Live, error) {
 			// the algorithms of TLS 1.3 alone, and no program needs them.
 			MinVersion: tls.VersionTLS13, GetCertificate: cfg.GetCertificate, ClientAuth: tls.RequireAnyClientCert,
 		},
-		Admit: l.admit, Dialer: cfg.Dialer, Trace: l.trace, PlainText: lb.AnswerPostgres | lb.AnswerHTTP, MaxHandshakes: cfg.MaxHandshakes, MaxConnections: cfg.MaxConnections,
+		Admit: l.admit, Dialer: cfg.Dialer, Trace: l.trace, PlainText: lb.AnswerPostgres | lb.AnswerHTTP, MaxHandshakes: cfg.MaxHandshakes, MaxConnections: cfg.MaxConnections, ProxyFrom: cfg.ProxyFrom,
 	})
 	names, err := l.newNames(ctx)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/netip"
 	"os"
 	"strings"
 	"time"
@@ -37,7 +38,8 @@ type Config struct {
 	AuthRate                  int // failed log-ins per minute and source
 	Egress                    egress.Lists
 	EgressFile                string // empty: none
-	DestRate                  int    // new destinations of a client in an hour
+	ProxyFrom                 []netip.Prefix
+	DestRate                  int // new destinations of a client in an hour
 	DrainTimeout              time.Duration
 	LogLevel                  slog.Level
 	LogFormat                 string // text or json
@@ -64,6 +66,7 @@ func Parse(args []string) (Config, error) {
 	flags.Func("permit-dest", "special-purpose networks and addresses of this machine that routes may reach all the same", addRules(&cfg.Egress.Permit))
 	flags.StringVar(&cfg.EgressFile, "egress-file", "", "a file with more of these: allow, deny or permit and a network on each line; it is read again when it changes")
 	flags.IntVar(&cfg.DestRate, "dest-rate", 1000, "new destinations of a client in an hour, tried and saved, 0 = unbounded")
+	flags.Func("proxy-from", "networks (CIDR, comma separated) from which connections to both ports begin with a PROXY header, v1 or v2; it turns local mode off", addPrefixes(&cfg.ProxyFrom))
 	flags.DurationVar(&cfg.DrainTimeout, "drain-timeout", 30*time.Second, "how long live connections may finish when the server stops")
 	flags.TextVar(&cfg.LogLevel, "log-level", slog.LevelInfo, "debug, info, warn or error")
 	flags.StringVar(&cfg.LogFormat, "log-format", "text", "text or json")
@@ -126,6 +129,19 @@ func addTo(list *[]string) func(string) error {
 			if one = strings.TrimSpace(one); one != "" {
 				*list = append(*list, one)
 			}
+		}
+		return nil
+	}
+}
+
+func addPrefixes(list *[]netip.Prefix) func(string) error {
+	return func(text string) error {
+		for _, one := range strings.Split(text, ",") {
+			prefix, err := netip.ParsePrefix(strings.TrimSpace(one))
+			if err != nil {
+				return fmt.Errorf("%q is no network; write 10.0.0.0/8", one)
+			}
+			*list = append(*list, prefix.Masked())
 		}
 		return nil
 	}

@@ -106,6 +106,13 @@ func (g *Gate[T]) Enter(addr netip.Addr, who T) (t *Ticket[T], evicted T, someon
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	one, known := s.sources[from]
+	if !someone && known && g.ofSource > 0 && one.len() >= g.ofSource { // before who enters is among them: it is silent
+		first := one.oldest()
+		first.leave()
+		evicted = first.who
+		someone = true
+		one, known = s.sources[from]
+	}
 	if !known {
 		one = &crowd[T]{from: from}
 		s.sources[from] = one
@@ -116,11 +123,6 @@ func (g *Gate[T]) Enter(addr netip.Addr, who T) (t *Ticket[T], evicted T, someon
 		s.order.Fix(one)
 	} else {
 		s.order.Push(one)
-	}
-	if !someone && g.ofSource > 0 && one.len() > g.ofSource {
-		first := one.oldest()
-		first.leave()
-		return t, first.who, true
 	}
 	return t, evicted, someone
 }

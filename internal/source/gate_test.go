@@ -121,6 +121,20 @@ func TestGateKeepsItsPromises(t *testing.T) {
 	})
 }
 
+// Who enters is not the one that gives way, though it has said nothing yet.
+func TestNewcomerOfAFullSourceGetsIn(t *testing.T) {
+	for _, most := range []int{1, 2} {
+		g := NewGate[int](0, most)
+		for i := range most {
+			ticket, _, _ := g.Enter(addr("10.0.0.1"), 1+i)
+			ticket.Heard()
+		}
+		if _, evicted, someone := g.Enter(addr("10.0.0.1"), 9); !someone || evicted != 1 || g.Inside() != most {
+			t.Errorf("of %d: %d gave way (%v), want 1", most, evicted, someone)
+		}
+	}
+}
+
 // A source that has all it may makes room for itself, and for nobody else.
 func TestSourceMakesRoomForItself(t *testing.T) {
 	g := NewGate[int](0, 2)

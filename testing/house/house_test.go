@@ -88,7 +88,7 @@ var rules = map[string]rule{
 		others: []string{"github.com/danielgtaylor/huma/v2", "github.com/a-h/templ", "github.com/klauspost/compress"},
 	},
 	"web": {
-		ours: []string{"control", "handlers", "internal/source", "static"},
+		ours: []string{"control", "handlers", "internal/source", "lb", "static"},
 		others: []string{
 			"github.com/go-chi/chi/v5", "github.com/gorilla/sessions",
 			"github.com/danielgtaylor/huma/v2", "github.com/klauspost/compress",
