@@ -101,7 +101,8 @@ func serve(ctx context.Context, cfg config.Config) error {
 	if err != nil {
 		return err
 	}
-	server, err := web.New(web.Config{Control: c, Log: log, DrainTimeout: cfg.DrainTimeout, Version: version, MetricsDetail: web.MetricsDetail(cfg.MetricsDetail), ProxyFrom: cfg.ProxyFrom, Strangers: budget.Strangers, Clients: budget.Clients})
+	server, err := web.New(web.Config{Control: c, Log: log, DrainTimeout: cfg.DrainTimeout, Version: version, MetricsDetail: web.MetricsDetail(cfg.MetricsDetail), ProxyFrom: cfg.ProxyFrom, OpsHosts: cfg.OpsHosts, Pprof: cfg.OpsPprof,
+		Strangers: budget.Strangers, Clients: budget.Clients})
 	if err != nil {
 		return err
 	}

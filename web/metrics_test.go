@@ -29,7 +29,7 @@ type scrape map[string]float64
 
 func scrapeText(t *testing.T, h http.Handler, headers ...string) (string, http.Header) {
 	t.Helper()
-	req := httptest.NewRequest("GET", "/metrics", nil)
+	req := httptest.NewRequest("GET", "http://localhost/metrics", nil)
 	for i := 0; i < len(headers); i += 2 {
 		req.Header.Set(headers[i], headers[i+1])
 	}

@@ -2,26 +2,51 @@ package web
 
 import (
 	"context"
+	"net"
 	"net/http"
 	"net/http/pprof"
+	"net/netip"
+	"slices"
+	"strings"
 	"time"
 )
 
 // readyTimeout bounds one look at whether the store answers.
 const readyTimeout = 2 * time.Second
 
-// OpsHandler answers health checks, scrapes and profiles. It asks for no credentials: keep its port private.
+// OpsHandler answers health checks, scrapes and, where they are asked for, profiles. It asks for no credentials: keep its
+// port private.
 func (s *Server) OpsHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { writeText(w, http.StatusOK, "ok") })
 	mux.HandleFunc("GET /readyz", s.ready)
 	mux.Handle("GET /metrics", metricsOf(s.control.ReadMetrics, s.cfg))
-	mux.HandleFunc("/debug/pprof/", pprof.Index)
-	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
-	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
-	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
-	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
-	return mux
+	if s.cfg.Pprof {
+		mux.HandleFunc("/debug/pprof/", pprof.Index)
+		mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+		mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+		mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+		mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	}
+	return s.askedByName(mux)
+}
+
+// askedByName refuses requests for names that are not the operations port's. A page in a browser can make its own name
+// mean this machine (DNS rebinding), and would read the answers as its own.
+func (s *Server) askedByName(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host := r.Host
+		if name, _, err := net.SplitHostPort(host); err == nil {
+			host = name
+		}
+		host = strings.ToLower(strings.TrimSuffix(host, "."))
+		_, err := netip.ParseAddr(strings.Trim(host, "[]"))
+		if err != nil && host != "localhost" && !slices.Contains(s.cfg.OpsHosts, host) {
+			writeText(w, http.StatusMisdirectedRequest, "ask by an address, as localhost, or by a name of -ops-host")
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // ready tells whether new work may come.

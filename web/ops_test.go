@@ -29,7 +29,7 @@ func TestOperationsPort(t *testing.T) {
 		must(t, err)
 		return resp.StatusCode, string(text)
 	}
-	for path, status := range map[string]int{"/healthz": 200, "/readyz": 200, "/debug/pprof/": 200, "/debug/pprof/goroutine?debug=1": 200, "/metrics": 200, "/api/v1/ca.pem": 404, "/": 404} {
+	for path, status := range map[string]int{"/healthz": 200, "/readyz": 200, "/debug/pprof/": 404, "/debug/pprof/goroutine?debug=1": 404, "/metrics": 200, "/api/v1/ca.pem": 404, "/": 404} {
 		if got, text := get(path); got != status {
 			t.Errorf("%s: %d %s", path, got, text)
 		}
@@ -52,6 +52,27 @@ func TestOperationsPort(t *testing.T) {
 		must(t, err)
 	case <-time.After(15 * time.Second):
 		t.Error("ServeOps did not return")
+	}
+}
+
+// A page whose name means this machine reads nothing, and profiles are served where they are asked for.
+func TestOperationsPortIsAskedByName(t *testing.T) {
+	f := start(t)
+	server, err := New(Config{Control: f.control, OpsHosts: []string{"xlb.internal"}, Pprof: true})
+	must(t, err)
+	for host, want := range map[string]int{
+		"localhost": 200, "LOCALHOST:9091": 200, "127.0.0.1:9091": 200, "10.1.2.3": 200, "[::1]:9091": 200, "[::1]": 200, "xlb.internal:9091": 200, "XLB.internal.": 200,
+		"evil.example": 421, "evil.example:9091": 421, "127.0.0.1.evil.example": 421, "localhost.evil.example": 421, "": 421,
+	} {
+		for _, path := range []string{"/healthz", "/metrics", "/debug/pprof/cmdline"} {
+			req := httptest.NewRequest("GET", path, nil)
+			req.Host = host
+			rec := httptest.NewRecorder()
+			server.OpsHandler().ServeHTTP(rec, req)
+			if rec.Code != want {
+				t.Errorf("%s of %q: %d, want %d", path, host, rec.Code, want)
+			}
+		}
 	}
 }
 

@@ -48,6 +48,10 @@ type Config struct {
 	// ProxyFrom are the networks from which connections begin with a PROXY header, which tells who the client is. Nil is
 	// nowhere.
 	ProxyFrom []netip.Prefix
+	// OpsHosts are the names, in lower case, by which the operations port may be asked, beside addresses and localhost.
+	OpsHosts []string
+	// Pprof serves profiles on the operations port. They show what is in memory, and cost a processor.
+	Pprof bool
 	// MetricsDetail is of what /metrics has series. Empty: MetricsOfFrontends.
 	MetricsDetail MetricsDetail
 	// Version marks the build. Empty: dev.

@@ -43,6 +43,8 @@ type Config struct {
 	DrainTimeout              time.Duration
 	LogLevel                  slog.Level
 	LogFormat                 string // text or json
+	OpsHosts                  []string
+	OpsPprof                  bool
 	MetricsDetail             string // frontend, client or total
 	AcceptLoss                bool
 }
@@ -53,7 +55,7 @@ func Parse(args []string) (Config, error) {
 	flags := flag.NewFlagSet("xlb", flag.ContinueOnError)
 	flags.StringVar(&cfg.HTTPAddr, "http-addr", "localhost:8083", "where the control plane listens, https")
 	flags.StringVar(&cfg.LBAddr, "lb-addr", ":9090", "where the data plane listens, TLS 1.3")
-	flags.StringVar(&cfg.OpsAddr, "ops-addr", "", "where health and profiles are served, plain HTTP; keep it private (off when empty)")
+	flags.StringVar(&cfg.OpsAddr, "ops-addr", "", "where health and metrics are served, plain HTTP; keep it private (off when empty)")
 	flags.StringVar(&cfg.DataDir, "data-dir", "./data", "where the authority and the store are kept")
 	flags.StringVar(&cfg.Signup, "signup", "", "who may sign up: open, invite or closed (default: open while the control plane listens on loopback only, closed otherwise)")
 	flags.Func("hostname", "a name or address that clients connect to; repeat it for several", addTo(&cfg.Hostnames))
@@ -70,6 +72,8 @@ func Parse(args []string) (Config, error) {
 	flags.DurationVar(&cfg.DrainTimeout, "drain-timeout", 30*time.Second, "how long live connections may finish when the server stops")
 	flags.TextVar(&cfg.LogLevel, "log-level", slog.LevelInfo, "debug, info, warn or error")
 	flags.StringVar(&cfg.LogFormat, "log-format", "text", "text or json")
+	flags.Func("ops-host", "a name by which the operations port may be asked, beside addresses and localhost; repeat it for several", addTo(&cfg.OpsHosts))
+	flags.BoolVar(&cfg.OpsPprof, "ops-pprof", false, "serve profiles on the operations port")
 	flags.StringVar(&cfg.MetricsDetail, "metrics-detail", "frontend", "of what /metrics has series: frontend (and its routes), client or total")
 	flags.BoolVar(&cfg.AcceptLoss, "accept-loss", false, "start once on a store that has lost changes that were answered; the log says since when")
 	flags.Usage = func() {
@@ -126,7 +130,7 @@ func fromEnvironment(flags *flag.FlagSet) error {
 func addTo(list *[]string) func(string) error {
 	return func(text string) error {
 		for _, one := range strings.Split(text, ",") {
-			if one = strings.TrimSpace(one); one != "" {
+			if one = strings.ToLower(strings.TrimSpace(one)); one != "" {
 				*list = append(*list, one)
 			}
 		}

@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"time"
 
@@ -41,7 +42,7 @@ const restoreWhole = "restore the whole data directory from a backup, or begin w
 
 // Prepare makes the directory, and looks for a store that was lost. It comes before the store is opened.
 func Prepare(dir string) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := private(dir); err != nil {
 		return err
 	}
 	if missing(filepath.Join(Store(dir), "MANIFEST")) && !missing(MasterKey(dir)) {
@@ -92,6 +93,22 @@ func LoadAuthority(dir string, log *slog.Logger) (*pki.Authority, error) {
 	return authority, nil
 }
 
+// private makes a directory that is the owner's alone, or refuses one that everybody may enter: what somebody else can
+// read, or put another file in the place of, is no secret. A group is let in, as volumes of Kubernetes have one.
+func private(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	info, err := os.Stat(dir)
+	if err != nil {
+		return err
+	}
+	if runtime.GOOS != "windows" && info.Mode().Perm()&0o007 != 0 { // there the bits say nothing
+		return fmt.Errorf("everybody may enter the data directory %s (mode %04o); run: chmod o-rwx %s", dir, info.Mode().Perm(), dir)
+	}
+	return nil
+}
+
 // MakeAuthority writes a new authority, never over an existing one: that would end every identity.
 func MakeAuthority(dir string) error {
 	certPath, keyPath := Authority(dir)
@@ -100,7 +117,7 @@ func MakeAuthority(dir string) error {
 			return fmt.Errorf("%s exists already; a new authority would end every certificate it issued", path)
 		}
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := private(dir); err != nil {
 		return err
 	}
 	authority, err := pki.NewAuthority(time.Now())

@@ -106,7 +106,7 @@ func (f *field) startXLB(dir string, upstreams []string) (*balancer, error) {
 		return nil, fmt.Errorf("build xlb: %w\n%s", err, out)
 	}
 	data, control, address, ops := filepath.Join(dir, "data"), freePort(), freePort(), freePort()
-	cmd, err := f.start(binary, "-data-dir", data, "-http-addr", control, "-lb-addr", address, "-ops-addr", ops, "-log-level", "warn")
+	cmd, err := f.start(binary, "-data-dir", data, "-http-addr", control, "-lb-addr", address, "-ops-addr", ops, "-ops-pprof", "-log-level", "warn")
 	if err != nil {
 		return nil, err
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 func TestThreeUpstreamsShareTheRequestsOfTheBalancerClient(t *testing.T) {
-	s := start(t, t.TempDir())
+	s := start(t, dataDir(t))
 	c := s.signUp("testuser")
 	dir := c.bundle(c.frontend(web(t, "one"), web(t, "two"), web(t, "three")))
 	_, port, _ := net.SplitHostPort(s.lb)
@@ -29,7 +29,7 @@ func TestThreeUpstreamsShareTheRequestsOfTheBalancerClient(t *testing.T) {
 }
 
 func TestRoundRobinIsExactOneAfterTheOther(t *testing.T) {
-	s := start(t, t.TempDir())
+	s := start(t, dataDir(t))
 	c := s.signUp("testuser")
 	dir := c.bundle(c.frontend(greeter(t, "a"), greeter(t, "b"), greeter(t, "c")))
 	counts := map[string]int{}
@@ -46,7 +46,7 @@ func TestRoundRobinIsExactOneAfterTheOther(t *testing.T) {
 }
 
 func TestCertificatesReachOnlyTheirOwnUpstreams(t *testing.T) {
-	s := start(t, t.TempDir())
+	s := start(t, dataDir(t))
 	alice, bob := s.signUp("alice"), s.signUp("bob")
 	ofAlice, ofBob := alice.bundle(alice.frontend(greeter(t, "alice"))), bob.bundle(bob.frontend(greeter(t, "bob")))
 	for range 20 {
@@ -61,7 +61,7 @@ func TestCertificatesReachOnlyTheirOwnUpstreams(t *testing.T) {
 // Redis is the kind of program that XLB is for: it speaks first only when spoken to, and redis-cli
 // verifies the server against ca.pem. No -k, no --insecure anywhere.
 func TestRedisThroughRedisCLI(t *testing.T) {
-	s := start(t, t.TempDir())
+	s := start(t, dataDir(t))
 	redis := redisServer(t)
 	c := s.signUp("testuser")
 	dir := c.bundle(c.frontend(redis))
@@ -97,7 +97,7 @@ func redisServer(t *testing.T) string {
 // A tenant's certificate must not work as a server's: some clients, redis-cli and psql with verify-ca
 // among them, check no name.
 func TestTenantCertificateIsRefusedAsServerCertificate(t *testing.T) {
-	s := start(t, t.TempDir())
+	s := start(t, dataDir(t))
 	c := s.signUp("testuser")
 	dir := c.bundle(c.frontend(greeter(t, "x")))
 	out, err := runIn(t, dir, "openssl", "verify", "-CAfile", "ca.pem", "-purpose", "sslclient", "cert.pem")
@@ -111,7 +111,7 @@ func TestTenantCertificateIsRefusedAsServerCertificate(t *testing.T) {
 }
 
 func TestCurlAndOpensslReachTheRoute(t *testing.T) {
-	s := start(t, t.TempDir())
+	s := start(t, dataDir(t))
 	c := s.signUp("testuser")
 	dir := c.bundle(c.frontend(web(t, "one")))
 	_, port, _ := net.SplitHostPort(s.lb)
@@ -128,7 +128,7 @@ func TestCurlAndOpensslReachTheRoute(t *testing.T) {
 }
 
 func TestFrontendChangesAreLiveWhenTheAnswerArrives(t *testing.T) {
-	s := start(t, t.TempDir())
+	s := start(t, dataDir(t))
 	c := s.signUp("testuser")
 	id := c.frontend(greeter(t, "old"))
 	dir, path := c.bundle(id), "/api/v1/client/frontend/"+id
@@ -159,7 +159,7 @@ func TestFrontendChangesAreLiveWhenTheAnswerArrives(t *testing.T) {
 }
 
 func TestDeletingAFrontendClosesItsConnections(t *testing.T) {
-	s := start(t, t.TempDir())
+	s := start(t, dataDir(t))
 	c := s.signUp("testuser")
 	id := c.frontend(holder(t))
 	conn, err := s.dial(c.bundle(id))
@@ -184,7 +184,7 @@ func TestDeletingAFrontendClosesItsConnections(t *testing.T) {
 }
 
 func TestReadyzSaysDrainingUntilTheLastConnection(t *testing.T) {
-	s := start(t, t.TempDir())
+	s := start(t, dataDir(t))
 	c := s.signUp("testuser")
 	conn, err := s.dial(c.bundle(c.frontend(holder(t))))
 	if err != nil {
@@ -243,7 +243,7 @@ func holder(t *testing.T) string {
 }
 
 func TestRouteThatRefusesIsPassedOver(t *testing.T) {
-	s := start(t, t.TempDir())
+	s := start(t, dataDir(t))
 	c := s.signUp("testuser")
 	dir := c.bundle(c.frontend(freePort(t), greeter(t, "up")))
 	for range 10 {
@@ -254,7 +254,7 @@ func TestRouteThatRefusesIsPassedOver(t *testing.T) {
 }
 
 func TestBundleFilesMatch(t *testing.T) {
-	s := start(t, t.TempDir())
+	s := start(t, dataDir(t))
 	c := s.signUp("testuser")
 	id := c.frontend(greeter(t, "x"))
 	dir := c.bundle(id)

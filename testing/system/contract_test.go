@@ -12,7 +12,7 @@ import (
 // The calls that scripts rely on, as curl lines. %s is the server; the variables are what earlier
 // answers gave. A type is what encoding/json makes of the field.
 func TestContractCurlLines(t *testing.T) {
-	s := start(t, t.TempDir())
+	s := start(t, dataDir(t))
 	ca := filepath.Join(s.dir, "cacert.pem")
 	vars := map[string]string{}
 	curl := func(want int, line string) map[string]any {

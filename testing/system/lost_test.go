@@ -28,7 +28,7 @@ func wontStart(t *testing.T, dir string) string {
 // used is a data directory with a client in it, of a server that was stopped.
 func used(t *testing.T) string {
 	t.Helper()
-	s := start(t, t.TempDir())
+	s := start(t, dataDir(t))
 	s.signUp("testuser")
 	s.stop()
 	return s.dir
@@ -88,7 +88,7 @@ func TestLostPartsAreNotMadeAnew(t *testing.T) {
 
 // After make tls alone, and after a first start that was cut short, it starts.
 func TestBeginningsAreCompleted(t *testing.T) {
-	dir := t.TempDir()
+	dir := dataDir(t)
 	if out, err := runIn(t, dir, binaries.xlb, "tls", "-data-dir", dir); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
@@ -103,7 +103,7 @@ func TestBeginningsAreCompleted(t *testing.T) {
 
 // Damage to the write log of a server that was killed is no reason to forget what was revoked.
 func TestDamagedStoreIsNotOpened(t *testing.T) {
-	s := start(t, t.TempDir())
+	s := start(t, dataDir(t))
 	c := s.signUp("testuser")
 	for range 12 {
 		c.frontend("127.0.0.1:9")

@@ -35,7 +35,7 @@ func TestBundleWorksWithEveryLibrary(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := start(t, t.TempDir())
+	s := start(t, dataDir(t))
 	c := s.signUp("peers")
 	id := c.frontend(web(t, "one"))
 	for _, keyType := range []string{"rsa-3072", "ecdsa-p256", "ed25519"} {

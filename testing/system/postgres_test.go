@@ -71,7 +71,7 @@ func postgresUser(t *testing.T, data string) *syscall.SysProcAttr {
 
 // An unmodified psql asks for TLS in plain text first and verifies the server by name.
 func TestPostgresThroughPsql(t *testing.T) {
-	s := start(t, t.TempDir())
+	s := start(t, dataDir(t))
 	database := postgresServer(t)
 	c := s.signUp("testuser")
 	identity := c.bundle(c.frontend(database))
@@ -139,7 +139,7 @@ func postgresHello(conn net.Conn) error {
 // Newer drivers begin with TLS at once and name the protocol (sslnegotiation=direct); older ones ask
 // whether encryption by GSSAPI is to be had before they ask for TLS.
 func TestPostgresNegotiations(t *testing.T) {
-	s := start(t, t.TempDir())
+	s := start(t, dataDir(t))
 	database := postgresServer(t)
 	c := s.signUp("testuser")
 	dir := c.bundle(c.frontend(database))

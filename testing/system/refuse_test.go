@@ -25,7 +25,7 @@ import (
 // Every way to knock at the data plane without the right to enter: the client gets nothing, the log
 // says why, and the server goes on serving.
 func TestRefusalsAreNamedInTheLog(t *testing.T) {
-	s := start(t, t.TempDir())
+	s := start(t, dataDir(t))
 	c := s.signUp("testuser")
 	id := c.frontend(greeter(t, "up"))
 	good := c.bundle(id)
@@ -60,7 +60,7 @@ func TestRefusalsAreNamedInTheLog(t *testing.T) {
 
 // OpenSSL sends its alert in plain text where crypto/tls expects protected records.
 func TestProgramsWithoutTheAuthorityAreUntrusted(t *testing.T) {
-	s := start(t, t.TempDir())
+	s := start(t, dataDir(t))
 	c := s.signUp("testuser")
 	good := c.bundle(c.frontend(greeter(t, "up")))
 	_, port, _ := strings.Cut(s.lb, ":")
@@ -220,7 +220,7 @@ func distrust(t *testing.T, s *server, dir string) {
 }
 
 func TestPlainHTTPOnTheControlPortSaysWhatToDo(t *testing.T) {
-	s := start(t, t.TempDir())
+	s := start(t, dataDir(t))
 	conn, err := net.DialTimeout("tcp", s.http, 5*time.Second)
 	if err != nil {
 		t.Fatal(err)
@@ -235,7 +235,7 @@ func TestPlainHTTPOnTheControlPortSaysWhatToDo(t *testing.T) {
 }
 
 func TestAuthorityIsNeverOverwritten(t *testing.T) {
-	dir := t.TempDir()
+	dir := dataDir(t)
 	if out, err := exec.Command(binaries.xlb, "tls", "-data-dir", dir).CombinedOutput(); err != nil {
 		t.Fatalf("xlb tls: %v\n%s", err, out)
 	}
@@ -254,7 +254,7 @@ func TestAuthorityIsNeverOverwritten(t *testing.T) {
 }
 
 func TestSecondServerOnTheSameDataSaysSo(t *testing.T) {
-	s := start(t, t.TempDir())
+	s := start(t, dataDir(t))
 	out, err := exec.Command(binaries.xlb, "-data-dir", s.dir, "-http-addr", freePort(t), "-lb-addr", freePort(t)).CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "another xlb") {
 		t.Errorf("second server: %v\n%s", err, out)
@@ -264,7 +264,7 @@ func TestSecondServerOnTheSameDataSaysSo(t *testing.T) {
 // On an address that strangers reach, sign-up needs the set-up code, once; its client is the
 // administrator, and loopback routes are refused.
 func TestSetUpCodeLetsTheFirstClientIn(t *testing.T) {
-	s := &server{t: t, dir: t.TempDir(), lb: freePort(t), ops: freePort(t), log: &lockedBuffer{}}
+	s := &server{t: t, dir: dataDir(t), lb: freePort(t), ops: freePort(t), log: &lockedBuffer{}}
 	_, port, _ := net.SplitHostPort(freePort(t))
 	s.http = "0.0.0.0:" + port
 	s.run()

@@ -16,7 +16,7 @@ import (
 )
 
 func TestRestartKeepsEverything(t *testing.T) {
-	s := start(t, t.TempDir())
+	s := start(t, dataDir(t))
 	c := s.signUp("testuser")
 	id := c.frontend(greeter(t, "up"))
 	dir, before := c.bundle(id), s.call("GET", "/api/v1/client/frontend/"+id, c.auth, nil)
@@ -73,7 +73,7 @@ func (s *server) page(path string, cookie *http.Cookie) string {
 
 // kill -9 at any moment loses nothing that was answered with success.
 func TestKillLosesNothingThatWasAnswered(t *testing.T) {
-	s := start(t, t.TempDir())
+	s := start(t, dataDir(t))
 	type account struct{ uuid, key string }
 	var acked []account
 	for round := range 4 {
@@ -120,7 +120,7 @@ func TestKillLosesNothingThatWasAnswered(t *testing.T) {
 
 // A restart presents the same certificate, and a client whose clock is behind takes it.
 func TestServerCertificatesSurviveARestart(t *testing.T) {
-	s := start(t, t.TempDir())
+	s := start(t, dataDir(t))
 	leafAt := func(address string, behind time.Duration) *x509.Certificate {
 		t.Helper()
 		conn, err := tls.Dial("tcp", address, &tls.Config{
@@ -145,7 +145,7 @@ func TestServerCertificatesSurviveARestart(t *testing.T) {
 
 // SIGHUP changes nothing, the first SIGTERM drains, and the second ends at once.
 func TestSignals(t *testing.T) {
-	s := start(t, t.TempDir())
+	s := start(t, dataDir(t))
 	c := s.signUp("testuser")
 	live, err := s.dial(c.bundle(c.frontend(echoes(t))))
 	if err != nil {

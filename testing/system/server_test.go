@@ -294,6 +294,16 @@ func (s *server) readAll(dir string) (string, error) {
 	return string(text), err
 }
 
+// dataDir is an empty directory that others cannot read, which XLB demands of one that is there.
+func dataDir(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
 func freePort(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -47,7 +47,7 @@ func (s *server) limitFiles() (undo func()) {
 // When the store fails because files have run out, live connections go on, every call says why, and all goes
 // on by itself when there are files again.
 func TestStoreThatFailsComesBack(t *testing.T) {
-	s := start(t, t.TempDir())
+	s := start(t, dataDir(t))
 	c := s.signUp("testuser")
 	id := c.frontend(echoes(t))
 	live, err := s.dial(c.bundle(id))
