@@ -64,12 +64,12 @@ func routeWays(t *testing.T, run func(t *testing.T, over func(serve func(net.Con
 	t.Run("to tls", func(t *testing.T) {
 		run(t, func(serve func(net.Conn)) *Pool {
 			authority := newAuthority(t)
-			pair := authority.issue(t, "localhost")
+			pair := authority.Issue(t, "localhost")
 			addr := upstream(t, func(conn *net.TCPConn) {
 				secure := tls.Server(conn, &tls.Config{Certificates: []tls.Certificate{pair}})
 				serve(secure)
 			})
-			return NewPool(PoolConfig{Backends: []Backend{{Addr: addr, TLS: &BackendTLS{ServerName: "localhost", RootCAs: authority.pool()}}}})
+			return NewPool(PoolConfig{Backends: []Backend{{Addr: addr, TLS: &BackendTLS{ServerName: "localhost", RootCAs: authority.Pool()}}}})
 		})
 	})
 }
@@ -230,7 +230,7 @@ func TestStreamThatEndsWithinARecordIsReset(t *testing.T) {
 	}
 	t.Run("route", func(t *testing.T) {
 		authority := newAuthority(t)
-		pair := authority.issue(t, "localhost")
+		pair := authority.Issue(t, "localhost")
 		addr := upstream(t, func(conn *net.TCPConn) {
 			cut := &cutter{TCPConn: conn}
 			secure := tls.Server(cut, &tls.Config{Certificates: []tls.Certificate{pair}})
@@ -241,7 +241,7 @@ func TestStreamThatEndsWithinARecordIsReset(t *testing.T) {
 			conn.CloseWrite()
 			io.Copy(io.Discard, conn)
 		})
-		pool := NewPool(PoolConfig{Backends: []Backend{{Addr: addr, TLS: &BackendTLS{ServerName: "localhost", RootCAs: authority.pool()}}}})
+		pool := NewPool(PoolConfig{Backends: []Backend{{Addr: addr, TLS: &BackendTLS{ServerName: "localhost", RootCAs: authority.Pool()}}}})
 		r := newRig(t, Config{Admit: to(pool)})
 		client := r.dial(t)
 		mustWrite(t, client, "go")

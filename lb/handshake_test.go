@@ -56,7 +56,7 @@ func TestEveryFailedHandshakeHasItsReason(t *testing.T) {
 	t.Run("the client distrusts the server", func(t *testing.T) {
 		refuses(t, Config{}, ReasonUntrusted, func(r *rig) {
 			cfg := r.clientConfig(t, "x")
-			cfg.RootCAs = newAuthority(t).pool()
+			cfg.RootCAs = newAuthority(t).Pool()
 			if err := alertOf(t, r, cfg); err == nil {
 				t.Error("it trusts")
 			}

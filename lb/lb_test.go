@@ -2,88 +2,41 @@ package lb
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"io"
-	"math/big"
 	"net"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/xdire/xlb/lb/internal/nettest"
 	"go.uber.org/goleak"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// What tests of this package and of lb/health have in common.
+type authority = nettest.Authority
+
+var (
+	newKey       = nettest.NewKey
+	newAuthority = nettest.NewAuthority
+	listen       = nettest.Listen
+	upstream     = nettest.Upstream
+	echo         = nettest.Echo
+	greeter      = nettest.Greeter
+	closedPort   = nettest.ClosedPort
+	eventually   = nettest.Eventually
+)
+
 // patience bounds every wait of a test; it passes only when something hangs.
-const patience = 10 * time.Second
+const patience = nettest.Patience
 
 // Reasons of a program's own.
 const (
 	reasonRevoked Reason = "revoked"
 	reasonOff     Reason = "off"
 )
-
-// authority signs the certificates of a test.
-type authority struct {
-	key  *ecdsa.PrivateKey
-	cert *x509.Certificate
-}
-
-func newKey(t testing.TB) *ecdsa.PrivateKey {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return key
-}
-
-func newAuthority(t testing.TB) *authority {
-	t.Helper()
-	a := &authority{key: newKey(t)}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test authority"}, NotBefore: time.Now().Add(-time.Hour),
-		NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, a.key.Public(), a.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if a.cert, err = x509.ParseCertificate(der); err != nil {
-		t.Fatal(err)
-	}
-	return a
-}
-
-func (a *authority) issue(t testing.TB, name string) tls.Certificate {
-	t.Helper()
-	key := newKey(t)
-	serial, err := rand.Int(rand.Reader, big.NewInt(1<<62))
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: serial, Subject: pkix.Name{CommonName: name}, DNSNames: []string{name},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, key.Public(), a.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
-}
-
-func (a *authority) pool() *x509.CertPool {
-	pool := x509.NewCertPool()
-	pool.AddCert(a.cert)
-	return pool
-}
 
 // log keeps what Trace heard.
 type log struct {
@@ -135,8 +88,8 @@ func newRig(t testing.TB, cfg Config) *rig {
 	if r.secure {
 		r.authority = newAuthority(t)
 		cfg.TLS = cfg.TLS.Clone()
-		cfg.TLS.Certificates = []tls.Certificate{r.authority.issue(t, "localhost")}
-		cfg.TLS.ClientCAs = r.authority.pool()
+		cfg.TLS.Certificates = []tls.Certificate{r.authority.Issue(t, "localhost")}
+		cfg.TLS.ClientCAs = r.authority.Pool()
 	}
 	cfg.Trace = r.trace
 	if cfg.PlainText == 0 {
@@ -165,15 +118,6 @@ func (r *rig) serve(t testing.TB, l net.Listener) string {
 	return l.Addr().String()
 }
 
-func listen(t testing.TB) net.Listener {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return l
-}
-
 // to admits everybody to pool.
 func to(pool *Pool) func(tls.ConnectionState) (Admission, error) {
 	return func(tls.ConnectionState) (Admission, error) { return Admission{Pool: pool}, nil }
@@ -194,7 +138,7 @@ func (r *rig) dialPlain(t testing.TB) *net.TCPConn {
 // clientConfig is a client's that holds a certificate with the name.
 func (r *rig) clientConfig(t testing.TB, name string) *tls.Config {
 	t.Helper()
-	return &tls.Config{RootCAs: r.authority.pool(), ServerName: "localhost", Certificates: []tls.Certificate{r.authority.issue(t, name)}}
+	return &tls.Config{RootCAs: r.authority.Pool(), ServerName: "localhost", Certificates: []tls.Certificate{r.authority.Issue(t, name)}}
 }
 
 func (r *rig) dialTLS(t testing.TB, cfg *tls.Config) (*tls.Conn, error) {
@@ -220,49 +164,6 @@ func (r *rig) dial(t testing.TB) stream {
 		t.Fatal(err)
 	}
 	return conn
-}
-
-// upstream answers connections with serve, one goroutine each, and waits for them at the end.
-func upstream(t testing.TB, serve func(*net.TCPConn)) string {
-	t.Helper()
-	l := listen(t)
-	var running sync.WaitGroup
-	running.Go(func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			running.Go(func() {
-				defer conn.Close()
-				conn.SetDeadline(time.Now().Add(patience))
-				serve(conn.(*net.TCPConn))
-			})
-		}
-	})
-	t.Cleanup(func() {
-		l.Close()
-		running.Wait()
-	})
-	return l.Addr().String()
-}
-
-func echo(conn *net.TCPConn) {
-	io.Copy(conn, conn)
-	conn.CloseWrite()
-}
-
-// greeter sends its name and closes.
-func greeter(name string) func(*net.TCPConn) {
-	return func(conn *net.TCPConn) { io.WriteString(conn, name) }
-}
-
-// closedPort is an address where nothing listens.
-func closedPort(t testing.TB) string {
-	t.Helper()
-	l := listen(t)
-	l.Close()
-	return l.Addr().String()
 }
 
 func poolOf(addrs ...string) *Pool {
@@ -295,16 +196,6 @@ func mustRead(t testing.TB, conn net.Conn, want string) {
 	if _, err := io.ReadFull(conn, got); err != nil || string(got) != want {
 		t.Fatalf("read %q, %v; want %q", got, err, want)
 	}
-}
-
-func eventually(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
-		if ok() {
-			return
-		}
-	}
-	t.Fatalf("%s: never", what)
 }
 
 func shortContext(t testing.TB, d time.Duration) context.Context {

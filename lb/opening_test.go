@@ -32,7 +32,7 @@ func TestRouteGetsHeaderThenTLSThenTheStream(t *testing.T) {
 	bothWays(t, func(t *testing.T, with *tls.Config) {
 		headers := make(chan ProxyHeader, 2)
 		a := newAuthority(t)
-		pool := NewPool(PoolConfig{Backends: []Backend{{Addr: proxied(t, a, headers), TLS: &BackendTLS{RootCAs: a.pool()}, ProxyProtocol: 2}}})
+		pool := NewPool(PoolConfig{Backends: []Backend{{Addr: proxied(t, a, headers), TLS: &BackendTLS{RootCAs: a.Pool()}, ProxyProtocol: 2}}})
 		r := newRig(t, Config{TLS: with, Admit: admit(Admission{Pool: pool, ProxyFields: []TLV{{0xE5, []byte("me")}}})})
 		conn := r.dial(t)
 		sent := bytes.Repeat([]byte("0123456789"), 50_000)
@@ -55,7 +55,7 @@ func TestRouteGetsHeaderThenTLSThenTheStream(t *testing.T) {
 
 func TestRouteWithAWrongCertificateIsNotTrusted(t *testing.T) {
 	headers := make(chan ProxyHeader, 2)
-	pool := NewPool(PoolConfig{Backends: []Backend{{Addr: proxied(t, newAuthority(t), headers), TLS: &BackendTLS{RootCAs: newAuthority(t).pool()}, ProxyProtocol: 2}}})
+	pool := NewPool(PoolConfig{Backends: []Backend{{Addr: proxied(t, newAuthority(t), headers), TLS: &BackendTLS{RootCAs: newAuthority(t).Pool()}, ProxyProtocol: 2}}})
 	r := newRig(t, Config{Admit: to(pool)})
 	r.dial(t)
 	if e := r.next(t, Closed, 0); e.Reason != ReasonBackendTLS {

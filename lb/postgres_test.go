@@ -187,7 +187,7 @@ func pgServer(conn net.Conn) {
 
 // pgUpstream is a TLS port for Postgres clients that hold a certificate of the authority.
 func pgUpstream(t *testing.T, a *authority) string {
-	cfg := &tls.Config{Certificates: []tls.Certificate{a.issue(t, "localhost")}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: a.pool()}
+	cfg := &tls.Config{Certificates: []tls.Certificate{a.Issue(t, "localhost")}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: a.Pool()}
 	// The server's test certificates name no use, so they do for clients too.
 	return upstream(t, func(raw *net.TCPConn) {
 		under, err := sniffPostgres(raw)
@@ -217,13 +217,13 @@ func TestPsql(t *testing.T) {
 		}
 		return path
 	}
-	mine := a.issue(t, "me")
+	mine := a.Issue(t, "me")
 	key, err := x509.MarshalPKCS8PrivateKey(mine.PrivateKey)
 	if err != nil {
 		t.Fatal(err)
 	}
 	base := "host=localhost hostaddr=" + host + " port=" + port + " user=me dbname=x connect_timeout=5" +
-		" sslrootcert=" + write("ca.pem", "CERTIFICATE", a.cert.Raw) + " sslcert=" + write("cert.pem", "CERTIFICATE", mine.Certificate[0]) +
+		" sslrootcert=" + write("ca.pem", "CERTIFICATE", a.Cert.Raw) + " sslcert=" + write("cert.pem", "CERTIFICATE", mine.Certificate[0]) +
 		" sslkey=" + write("key.pem", "PRIVATE KEY", key)
 	for mode, want := range map[string]string{
 		"verify-full": "hello", "allow": "hello", // allow begins without TLS and is told to come back with it

@@ -28,7 +28,7 @@ func issueServer(t testing.TB, a *authority, change func(*x509.Certificate)) tls
 	if change != nil {
 		change(template)
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, key.Public(), a.key)
+	der, err := x509.CreateCertificate(rand.Reader, template, a.Cert, key.Public(), a.Key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +66,7 @@ func openTLS(t testing.TB, addr string, with *BackendTLS) (*tls.Conn, error) {
 
 func TestBackendTLSSaysWhatIsWrong(t *testing.T) {
 	a := newAuthority(t)
-	trust := func() *BackendTLS { return &BackendTLS{RootCAs: a.pool()} }
+	trust := func() *BackendTLS { return &BackendTLS{RootCAs: a.Pool()} }
 	serve := func(change func(*x509.Certificate), cfg *tls.Config) func() string {
 		return func() string {
 			cfg.Certificates = []tls.Certificate{issueServer(t, a, change)}
@@ -79,17 +79,17 @@ func TestBackendTLSSaysWhatIsWrong(t *testing.T) {
 		addr func() string
 	}{
 		{"", trust(), serve(nil, &tls.Config{})},
-		{"", &BackendTLS{RootCAs: a.pool(), ServerName: "backend.test"}, serve(nil, &tls.Config{})},
+		{"", &BackendTLS{RootCAs: a.Pool(), ServerName: "backend.test"}, serve(nil, &tls.Config{})},
 		{"", &BackendTLS{InsecureSkipVerify: true}, serve(nil, &tls.Config{})},
 		{"", trust(), serve(nil, &tls.Config{MaxVersion: tls.VersionTLS12})},
 		{"unknown authority", &BackendTLS{}, serve(nil, &tls.Config{})},
-		{"unknown authority", &BackendTLS{RootCAs: newAuthority(t).pool()}, serve(nil, &tls.Config{})},
-		{"name does not match", &BackendTLS{RootCAs: a.pool(), ServerName: "other.test"}, serve(nil, &tls.Config{})},
+		{"unknown authority", &BackendTLS{RootCAs: newAuthority(t).Pool()}, serve(nil, &tls.Config{})},
+		{"name does not match", &BackendTLS{RootCAs: a.Pool(), ServerName: "other.test"}, serve(nil, &tls.Config{})},
 		{"certificate has expired", trust(), serve(func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) }, &tls.Config{})},
 		{"certificate is not valid yet", trust(), serve(func(c *x509.Certificate) { c.NotBefore = time.Now().Add(time.Minute) }, &tls.Config{})},
 		{"certificate is not for servers", trust(), serve(func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} }, &tls.Config{})},
-		{"it answered: protocol version not supported", &BackendTLS{RootCAs: a.pool(), MinVersion: tls.VersionTLS13}, serve(nil, &tls.Config{MaxVersion: tls.VersionTLS12})},
-		{"it answered: no application protocol", &BackendTLS{RootCAs: a.pool(), NextProtos: []string{"h2"}}, serve(nil, &tls.Config{NextProtos: []string{"postgresql"}})},
+		{"it answered: protocol version not supported", &BackendTLS{RootCAs: a.Pool(), MinVersion: tls.VersionTLS13}, serve(nil, &tls.Config{MaxVersion: tls.VersionTLS12})},
+		{"it answered: no application protocol", &BackendTLS{RootCAs: a.Pool(), NextProtos: []string{"h2"}}, serve(nil, &tls.Config{NextProtos: []string{"postgresql"}})},
 		{"no TLS there", trust(), func() string { return upstream(t, greeter("220 smtp.test ready\r\n")) }},
 		{"closed during the handshake", trust(), func() string {
 			return upstream(t, func(conn *net.TCPConn) {
@@ -122,7 +122,7 @@ func TestBackendTLSHasItsTime(t *testing.T) {
 
 func TestBackendTLSResumesByAddressAndHalfCloses(t *testing.T) {
 	a := newAuthority(t)
-	with := &BackendTLS{RootCAs: a.pool(), ServerName: "backend.test"}
+	with := &BackendTLS{RootCAs: a.Pool(), ServerName: "backend.test"}
 	cfg := func() *tls.Config { return &tls.Config{Certificates: []tls.Certificate{issueServer(t, a, nil)}} }
 	addrs := []string{secureUpstream(t, cfg(), echoTLS), secureUpstream(t, cfg(), echoTLS)} // one name
 	for _, resumed := range []bool{false, true} {
@@ -144,19 +144,19 @@ func TestBackendTLSResumesByAddressAndHalfCloses(t *testing.T) {
 
 func TestBackendTLSShowsItsCertificate(t *testing.T) {
 	a := newAuthority(t)
-	mine := a.issue(t, "balancer")
-	cfg := &tls.Config{Certificates: []tls.Certificate{issueServer(t, a, nil)}, ClientAuth: tls.RequireAnyClientCert, ClientCAs: newAuthority(t).pool()}
+	mine := a.Issue(t, "balancer")
+	cfg := &tls.Config{Certificates: []tls.Certificate{issueServer(t, a, nil)}, ClientAuth: tls.RequireAnyClientCert, ClientCAs: newAuthority(t).Pool()}
 	addr := secureUpstream(t, cfg, func(conn *tls.Conn) {
 		io.WriteString(conn, conn.ConnectionState().PeerCertificates[0].Subject.CommonName)
 	})
-	conn, err := openTLS(t, addr, &BackendTLS{RootCAs: a.pool(), Certificate: &mine})
+	conn, err := openTLS(t, addr, &BackendTLS{RootCAs: a.Pool(), Certificate: &mine})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got := readAll(t, conn); got != "balancer" {
 		t.Errorf("it saw %q", got)
 	}
-	conn, err = openTLS(t, addr, &BackendTLS{RootCAs: a.pool()})
+	conn, err = openTLS(t, addr, &BackendTLS{RootCAs: a.Pool()})
 	if err != nil {
 		t.Fatal(err) // in TLS 1.3 it tells later
 	}
@@ -176,7 +176,7 @@ func TestPrefaceComesBeforeTLS(t *testing.T) {
 		defer conn.Close()
 		conn.Write(got)
 	})
-	conn, err := (&Dialer{}).Open(context.Background(), "tcp", addr, Opening{Preface: header, TLS: &BackendTLS{RootCAs: a.pool()}})
+	conn, err := (&Dialer{}).Open(context.Background(), "tcp", addr, Opening{Preface: header, TLS: &BackendTLS{RootCAs: a.Pool()}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -42,7 +42,7 @@ func TestTicketComesWithTheEnd(t *testing.T) {
 func opensslClient(t *testing.T, r *rig, lines []string, args ...string) string {
 	t.Helper()
 	dir := t.TempDir()
-	writePair(t, r.authority.issue(t, "openssl"), dir)
+	writePair(t, r.authority.Issue(t, "openssl"), dir)
 	args = append([]string{"s_client", "-connect", r.addr, "-cert", dir + "/cert.pem", "-key", dir + "/key.pem"}, args...)
 	cmd := exec.CommandContext(t.Context(), "openssl", args...)
 	in, err := cmd.StdinPipe()

@@ -49,7 +49,7 @@ func TestSocketOptionsReachBothSides(t *testing.T) {
 		a := newAuthority(t)
 		cfg := PoolConfig{Backends: []Backend{{Addr: upstream(t, echo)}}}
 		if secure {
-			cfg.Backends[0] = Backend{Addr: secureUpstream(t, &tls.Config{Certificates: []tls.Certificate{issueServer(t, a, nil)}}, echoTLS), TLS: &BackendTLS{RootCAs: a.pool()}}
+			cfg.Backends[0] = Backend{Addr: secureUpstream(t, &tls.Config{Certificates: []tls.Certificate{issueServer(t, a, nil)}}, echoTLS), TLS: &BackendTLS{RootCAs: a.Pool()}}
 		}
 		pool := NewPool(cfg)
 		r := newRig(t, Config{Admit: func(s tls.ConnectionState) (Admission, error) {

@@ -130,9 +130,9 @@ func TestProbeOverTLS(t *testing.T) {
 			io.WriteString(secure, "HTTP/1.1 204\r\n\r\n")
 		}
 	}
-	good := serving(&tls.Config{Certificates: []tls.Certificate{a.issue(t, "localhost")}})
-	old := serving(&tls.Config{Certificates: []tls.Certificate{a.issue(t, "localhost")}, MaxVersion: tls.VersionTLS12})
-	trusting := &tls.Config{RootCAs: a.pool()}
+	good := serving(&tls.Config{Certificates: []tls.Certificate{a.Issue(t, "localhost")}})
+	old := serving(&tls.Config{Certificates: []tls.Certificate{a.Issue(t, "localhost")}, MaxVersion: tls.VersionTLS12})
+	trusting := &tls.Config{RootCAs: a.Pool()}
 	for _, c := range []struct {
 		name   string
 		serve  func(*net.TCPConn)
@@ -143,11 +143,11 @@ func TestProbeOverTLS(t *testing.T) {
 		{"unverified", good, Check{Kind: TLS}, "", ""},
 		{"verified by the name of the route", good, Check{Kind: TLS, TLS: trusting}, "", ""},
 		{"HTTP", good, Check{Kind: HTTP, TLS: trusting}, "", ""},
-		{"unknown authority", good, Check{Kind: TLS, TLS: &tls.Config{RootCAs: newAuthority(t).pool()}}, ReasonTLS, "the certificate is of an unknown authority"},
-		{"another name", good, Check{Kind: TLS, TLS: &tls.Config{RootCAs: a.pool(), ServerName: "db"}}, ReasonTLS, "the certificate is for another name"},
-		{"expired", good, Check{Kind: TLS, TLS: &tls.Config{RootCAs: a.pool(), Time: func() time.Time { return time.Now().AddDate(1, 0, 0) }}},
+		{"unknown authority", good, Check{Kind: TLS, TLS: &tls.Config{RootCAs: newAuthority(t).Pool()}}, ReasonTLS, "the certificate is of an unknown authority"},
+		{"another name", good, Check{Kind: TLS, TLS: &tls.Config{RootCAs: a.Pool(), ServerName: "db"}}, ReasonTLS, "the certificate is for another name"},
+		{"expired", good, Check{Kind: TLS, TLS: &tls.Config{RootCAs: a.Pool(), Time: func() time.Time { return time.Now().AddDate(1, 0, 0) }}},
 			ReasonTLS, "the certificate has expired or is not valid yet"},
-		{"refused", old, Check{Kind: TLS, TLS: &tls.Config{RootCAs: a.pool(), MinVersion: tls.VersionTLS13}}, ReasonTLS, "the TLS handshake was refused: protocol version not supported"},
+		{"refused", old, Check{Kind: TLS, TLS: &tls.Config{RootCAs: a.Pool(), MinVersion: tls.VersionTLS13}}, ReasonTLS, "the TLS handshake was refused: protocol version not supported"},
 		{"no TLS", says("220 mail.example ESMTP\r\n"), Check{Kind: TLS}, ReasonTLS, "the answer is not TLS"},
 		{"silence", hangs, Check{Kind: TLS, Timeout: quickly}, ReasonTimeout, "no answer in 0.1 s"},
 		{"the end", closes, Check{Kind: TLS}, ReasonClosed, "closed without an answer"},

@@ -99,7 +99,7 @@ type target struct {
 	lane  *lane
 	index int       // in the lane's heap; -1 while it is being checked
 	due   time.Time // the zero time is before all others
-	again bool      // while being checked: the settings have changed or CheckNow was called
+	again bool      // while being checked: the settings have changed, so once more after that
 	stale bool      // while being checked: the settings have changed
 	gone  bool
 
@@ -134,7 +134,7 @@ func (c *Checker) Set(owner any, targets []Target) {
 			t.Check = wanted.Check
 			t.contrary = 0
 			t.stale = true
-			c.hurry(t, &t.lane.group.fresh)
+			c.hurry(t)
 		}
 		t.Report = wanted.Report
 		if before[wanted.Addr] == t {
@@ -172,26 +172,14 @@ func (c *Checker) drop(targets map[string]*target) {
 	}
 }
 
-// CheckNow checks a target before all others, and once more when it is being checked. It returns false when
-// there is no such target.
-func (c *Checker) CheckNow(owner any, addr string) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	t := c.owners[owner][addr]
-	if t != nil {
-		c.hurry(t, t.lane)
-	}
-	return t != nil
-}
-
-// hurry makes a target the next one of a lane.
-func (c *Checker) hurry(t *target, l *lane) {
+// hurry makes a target the next one of those that are new.
+func (c *Checker) hurry(t *target) {
 	busy := t.index < 0
 	if !busy {
 		t.lane.due.Remove(t)
 		c.settle(t.lane.group)
 	}
-	t.lane = l
+	t.lane = &t.lane.group.fresh
 	t.again = busy
 	if !busy {
 		c.schedule(t, time.Time{})

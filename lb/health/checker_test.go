@@ -382,34 +382,6 @@ func TestNewSettingsApplyAtOnce(t *testing.T) {
 	})
 }
 
-func TestCheckNow(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var order []string
-		var mu sync.Mutex
-		c, r := scripted(t, func(ctx context.Context, target Target) error {
-			mu.Lock()
-			order = append(order, target.Addr)
-			mu.Unlock()
-			return silentFor(ctx, 200*time.Millisecond)
-		})
-		c.cfg.Share = 3 // two of them take new targets
-		check := Check{Kind: TCP, Interval: time.Hour}
-		r.set(c, "pool", manyTargets(20, check))
-		time.Sleep(longestSpread) // all are due
-		if !c.CheckNow("pool", "t:19") || c.CheckNow("pool", "nobody:1") || c.CheckNow("nobody", "t:19") {
-			t.Error("CheckNow of what is there, or is not")
-		}
-		stop := runChecker(t, c)
-		time.Sleep(time.Second / 10)
-		c.CheckNow("pool", "t:19") // while it is being checked: once more after that
-		time.Sleep(time.Second)
-		stop()
-		if i := slices.Index(order, "t:19"); i > 1 || !slices.Contains(order[i+1:i+6], "t:19") { // two begin
-			t.Errorf("order %v", order)
-		}
-	})
-}
-
 func TestOwnFaultsSayNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var short atomic.Bool

@@ -33,6 +33,7 @@ var rules = map[string]rule{
 			"crypto/x509": "certificates are the handshake's",
 		},
 	},
+	"lb/internal/nettest": {},
 	"lb/health": {
 		ours: []string{"internal/heap"},
 		never: map[string]string{
