@@ -38,10 +38,11 @@ var (
 func APIConfig(version string) huma.Config {
 	cfg := huma.DefaultConfig("XLB", version)
 	cfg.CreateHooks = nil // no $schema field, no Link header
+	// What huma would serve by itself comes without our headers, our errors and our bound on sizes.
 	cfg.OpenAPIPath = ""
 	cfg.DocsPath = ""
 	cfg.SchemasPath = ""
-	cfg.RejectUnknownQueryParameters = true
+	cfg.RejectUnknownQueryParameters = true // a misspelt drain=60 would close connections at once
 	format := huma.Format{Marshal: huma.DefaultJSONFormat.Marshal, Unmarshal: unmarshalStrict}
 	cfg.Formats = map[string]huma.Format{jsonType: format, "json": format, mergePatchType: format}
 	cfg.Info.Description = "Create frontends, and the certificates whose streams are balanced over their routes."
@@ -66,6 +67,7 @@ type jsonAPI struct {
 // RegisterAPI adds all operations of the JSON API. log receives the failures that an answer hides.
 func RegisterAPI(api huma.API, c *control.Control, log *slog.Logger) {
 	a := &jsonAPI{API: api, control: c, log: log}
+	// In this order: who is not logged in is not told what is wrong with the body.
 	api.UseMiddleware(a.noStore, a.whoAsks, a.mediaType)
 	a.registerClient()
 	a.registerToken()
@@ -127,7 +129,8 @@ func wants(op *huma.Operation, scheme string) bool {
 	return false
 }
 
-// mediaType refuses bodies of a type that the operation does not list.
+// mediaType refuses bodies of a type that the operation does not list. huma would read any as JSON, and a form on another
+// site can send text/plain without the browser asking us first.
 func (a *jsonAPI) mediaType(ctx huma.Context, next func(huma.Context)) {
 	body := ctx.Operation().RequestBody
 	given := ctx.Header("Content-Type")
@@ -149,27 +152,28 @@ var (
 // unmarshalStrict reads exactly one JSON value whose objects name nothing twice: parsers differ in which
 // of the two they take.
 func unmarshalStrict(data []byte, v any) error {
+	// huma decodes each body twice, into any and into the type: once is enough to look for what comes twice.
 	if _, generic := v.(*any); generic {
 		if err := checkJSON(data); err != nil {
 			return err
 		}
 	}
 	if json.Unmarshal(data, v) != nil {
-		return errWrongType
+		return errWrongType // what json says names types of ours
 	}
 	return nil
 }
 
 func checkJSON(data []byte) error {
 	d := json.NewDecoder(bytes.NewReader(data))
-	d.UseNumber()
+	d.UseNumber() // a number that no float holds is refused later, by its field, and not here without one
 	if !json.Valid(data) {
 		return errNotJSON
 	}
 	return checkValue(d)
 }
 
-// maxDepth bounds how deep a body nests; ours have three levels.
+// maxDepth bounds how deep a body nests: each level costs memory before anything is known to be wrong. Ours have three.
 const maxDepth = 32
 
 // checkValue walks the tokens of valid JSON.

@@ -18,7 +18,8 @@ type issueInput struct {
 
 // issueBody is what a client may choose; all of it is optional.
 type issueBody struct {
-	KeyType     string `json:"keyType,omitempty" enum:"rsa-3072,rsa-2048,rsa-4096,ecdsa-p256,ed25519" doc:"Default: rsa-3072"`
+	KeyType string `json:"keyType,omitempty" enum:"rsa-3072,rsa-2048,rsa-4096,ecdsa-p256,ed25519" doc:"Default: rsa-3072"`
+	// KeyFormat is for Java, whose own reader takes PKCS#8 alone; the default stays what older scripts parse.
 	KeyFormat   string `json:"keyFormat,omitempty" enum:"pkcs1,pkcs8" doc:"How the private key is written. Default: pkcs1 for RSA keys, pkcs8 for others, which have no other. Java reads pkcs8 only"`
 	LifetimeSec int64  `json:"lifetimeSec,omitempty" minimum:"60" maximum:"34300800" doc:"Default: 90 days"`
 	Name        string `json:"name,omitempty" doc:"A label, need not be unique"`
@@ -26,6 +27,7 @@ type issueBody struct {
 	Renews      string `json:"renews,omitempty" doc:"The serial of a certificate of this frontend that the new one follows: what is left out is as in that one"`
 }
 
+// issuedBody has each file in base64, so that a shell can write it without unescaping line ends: jq -r .key | base64 -d.
 type issuedBody struct {
 	Key         string `json:"key,omitempty" doc:"Absent with a csr: base64 of the PEM private key (RSA as PKCS#1, others as PKCS#8). It is kept nowhere else."`
 	Certificate string `json:"certificate" doc:"base64 of the PEM certificate"`
@@ -157,7 +159,7 @@ func (a *jsonAPI) listCertificates(ctx context.Context, in *certificateListInput
 	if limit == 0 {
 		limit = maxPage
 	}
-	found, err := a.control.Certificates(ctx, in.UUID, in.After, limit+1)
+	found, err := a.control.Certificates(ctx, in.UUID, in.After, limit+1) // one more tells whether there is more
 	if err != nil {
 		return nil, err
 	}
@@ -185,7 +187,7 @@ func (a *jsonAPI) revokeCertificates(ctx context.Context, in *revokeBeforeInput)
 
 func revokedOutputOf(done control.Revoked, err error) (*revokedOutput, error) {
 	if err != nil {
-		return nil, inQuery(err)
+		return nil, inQuery(err) // DELETE has no body: what is wrong stands in the URL
 	}
 	return &revokedOutput{revokedBody{Revoked: done.Certificates, Closed: done.Closed, TookMs: done.Took.Milliseconds()}}, nil
 }

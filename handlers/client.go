@@ -12,7 +12,8 @@ import (
 	"github.com/xdire/xlb/control"
 )
 
-// timestamp is a moment as the API writes it.
+// timestamp is a moment as the API writes it: two numbers, which every language can read, and compare, without a parser.
+// It is part of the contract.
 type timestamp struct {
 	Seconds int64 `json:"seconds" doc:"Since 1970-01-01T00:00:00Z"`
 	Nanos   int   `json:"nanos"`
@@ -46,7 +47,8 @@ type clientOutput struct {
 	Body clientBody
 }
 
-// ClientPrecondition is needed to change a client.
+// ClientPrecondition is needed to change a client: there is one of it, and two people who share its key would overwrite
+// each other's changes.
 type ClientPrecondition struct {
 	IfMatch string `header:"If-Match" doc:"The ETag that was read; the client must still have it"`
 }

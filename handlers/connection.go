@@ -30,6 +30,7 @@ type connectionBody struct {
 	Resumed  bool      `json:"resumed" doc:"Whether its TLS session was resumed"`
 }
 
+// connectionListBody has the form of all lists, though its next is always null: a program that follows it works here too.
 type connectionListBody struct {
 	Items []connectionBody `json:"items" nullable:"false"`
 	Total int              `json:"total" doc:"How many q selects, with those beyond the limit"`
@@ -93,6 +94,7 @@ func (a *jsonAPI) closeConnection(ctx context.Context, in *connectionInput) (*st
 	return nil, a.control.CloseConnection(ctx, in.UUID, in.ID)
 }
 
+// closeConnections needs a filter: without one a slip would close everything, so that has to be asked for with all=true.
 func (a *jsonAPI) closeConnections(ctx context.Context, in *closeConnectionsInput) (*closeConnectionsOutput, error) {
 	began := time.Now()
 	closed, err := a.control.CloseConnections(ctx, in.UUID, control.ConnectionFilter{

@@ -101,6 +101,7 @@ func (a *jsonAPI) registerFrontend() {
 	register(a, op("get-frontend", http.MethodGet, one, "One frontend"), a.getFrontend)
 	register(a, op("patch-frontend", http.MethodPatch, one, "Change a frontend (RFC 7396): what is absent stays, null is the default"), a.patchFrontend)
 	register(a, op("delete-frontend", http.MethodDelete, one, "Delete a frontend and close its connections"), a.deleteFrontend)
+	// huma knows one type for each body. Both are taken: most programs send what they always send.
 	types := a.OpenAPI().Paths[one].Patch.RequestBody.Content
 	types[mergePatchType] = types[jsonType]
 }
@@ -153,6 +154,8 @@ func (a *jsonAPI) patchFrontend(ctx context.Context, in *patchFrontendInput) (*f
 	return &frontendOutput{ETag: etag(f), Body: frontendBodyOf(f)}, nil
 }
 
+// deleteFrontend compares If-Match before it deletes. A change in between goes with the frontend, as one just after
+// reading it would.
 func (a *jsonAPI) deleteFrontend(ctx context.Context, in *FrontendRequest) (*struct{}, error) {
 	if _, err := a.revision(ctx, *in); err != nil {
 		return nil, err
@@ -161,7 +164,7 @@ func (a *jsonAPI) deleteFrontend(ctx context.Context, in *FrontendRequest) (*str
 }
 
 // revision is the one that If-Match asks for, zero when it does not ask. It compares strongly
-// (RFC 9110, section 13.1.1).
+// (RFC 9110, section 13.1.1). A list is looked up here, because the transaction compares with one revision.
 func (a *jsonAPI) revision(ctx context.Context, in FrontendRequest) (uint64, error) {
 	wanted := strings.TrimSpace(in.IfMatch)
 	if wanted == "" || wanted == "*" {
@@ -187,6 +190,7 @@ func frontendBodyOf(f control.Frontend) frontendBody {
 		ClientID: f.ClientID, AccessKey: f.AccessKey, Routes: make([]routeBody, 0, len(f.Routes)),
 		CreatedAt: timestampOf(f.CreatedAt), UpdatedAt: timestampOf(f.UpdatedAt), spec: &f.FrontendSpec,
 	}
+	// A list even when it is empty: scripts go through it without looking.
 	for _, r := range f.Routes {
 		body.Routes = append(body.Routes, routeBodyOf(r))
 	}

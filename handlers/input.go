@@ -27,7 +27,7 @@ func (o *optional[T]) UnmarshalJSON(data []byte) error {
 // Schema is that of the value, or null.
 func (o optional[T]) Schema(r huma.Registry) *huma.Schema {
 	s := huma.SchemaFromType(r, reflect.TypeFor[T]())
-	s.Nullable = s.Type != ""
+	s.Nullable = s.Type != "" // one without a type, as of a strategy, lists null itself
 	return s
 }
 
@@ -35,7 +35,7 @@ func (o optional[T]) Schema(r huma.Registry) *huma.Schema {
 func (o optional[T]) into(field *T, otherwise T) {
 	switch {
 	case o.null:
-		*field = otherwise
+		*field = otherwise // RFC 7396 removes what is null; of what must be there, that leaves the default
 	case o.given:
 		*field = o.value
 	}
@@ -130,7 +130,7 @@ func (in frontendInput) into(spec *control.FrontendSpec) {
 	strategy := strategyNumber(spec.Strategy)
 	in.Strategy.into(&strategy, strategyNumber(initial.Strategy))
 	spec.Strategy = control.Strategy(strategy)
-	if in.Routes.given {
+	if in.Routes.given { // null too: that leaves none, and the rules ask for one
 		spec.Routes = nil
 		for _, r := range in.Routes.value {
 			spec.Routes = append(spec.Routes, r.route())
@@ -146,7 +146,7 @@ type strategyNumber int
 func (s *strategyNumber) UnmarshalJSON(data []byte) error {
 	var name string
 	if json.Unmarshal(data, &name) == nil && string(data) != "null" {
-		*s = strategyNumber(slices.Index(control.Strategies, name)) // -1 for a name that there is not
+		*s = strategyNumber(slices.Index(control.Strategies, name)) // -1 for a name that there is not: the rules list those that there are
 		return nil
 	}
 	return json.Unmarshal(data, (*int)(s))
@@ -162,6 +162,8 @@ const maxPage = 1000
 
 // Page selects a part of a list.
 type Page struct {
+	// After is the id or serial where the page before ended, not a number of items: what is added or removed meanwhile
+	// makes nothing come twice, or be left out.
 	After string `query:"after" pattern:"^[0-9a-fA-F-]{1,64}$" doc:"The next of the page before"`
 	Limit int    `query:"limit" minimum:"1" maximum:"1000" doc:"Most items in the answer"`
 }

@@ -120,7 +120,7 @@ func (p *Pages) page(h pageFunc) http.HandlerFunc {
 				return
 			}
 		}
-		if err := h(w, r); err != nil {
+		if err := h(w, r); err != nil { // nothing has been written: pages are made before they are sent
 			p.Fail(w, r, err)
 		}
 	}
@@ -194,7 +194,7 @@ func (p *Pages) Fail(w http.ResponseWriter, r *http.Request, err error) {
 		p.Error(w, r, http.StatusInternalServerError)
 		return
 	}
-	if problems[0].Kind == control.KindUnauthenticated {
+	if problems[0].Kind == control.KindUnauthenticated { // the session ended between identifying and the operation
 		http.Redirect(w, r, "/login?"+url.Values{"next": {r.URL.Path}}.Encode(), http.StatusSeeOther)
 		return
 	}

@@ -40,6 +40,7 @@ func (p *Pages) bundle(w http.ResponseWriter, r *http.Request, request control.I
 	if err != nil {
 		return err
 	}
+	// Never stored, on either side: whoever had the cache would have the key.
 	w.Header().Set("Content-Type", "application/zip")
 	w.Header().Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": file.Name}))
 	w.Header().Set("Cache-Control", "no-store")
@@ -60,6 +61,7 @@ func (p *Pages) certificate(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	// Of the list only its length is wanted: a serial finds the connections of one certificate.
 	open, err := p.Control.Connections(r.Context(), s.ID, control.ConnectionQuery{Text: c.Serial, Limit: 1})
 	if err != nil {
 		return err

@@ -189,7 +189,7 @@ func (p *Pages) saveSettings(w http.ResponseWriter, r *http.Request) error {
 	id := idOf(r)
 	revision, err := strconv.ParseUint(r.PostForm.Get("revision"), 10, 64)
 	if err != nil {
-		revision = 0
+		revision = 0 // a form without one, as a script may send, changes what is there now
 	}
 	var rows []int
 	_, err = p.Control.UpdateFrontend(r.Context(), id, control.Update{IfMatch: revision, Edit: func(spec *control.FrontendSpec) error {
@@ -212,7 +212,7 @@ func (p *Pages) saveSettings(w http.ResponseWriter, r *http.Request) error {
 	}
 	status := http.StatusUnprocessableEntity
 	if conflict {
-		status = http.StatusConflict
+		status = http.StatusConflict // and the page shows both, what was typed and what somebody saved meanwhile
 	}
 	errors := form.place(wrong, rows)
 	props := p.settingsProps(r, saved, form)
@@ -248,6 +248,7 @@ func (p *Pages) deleteFrontend(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	// Certificates end with it for good, so a click is not enough.
 	if strings.TrimSpace(r.PostForm.Get("name")) != props.FrontendName {
 		props.Error = views.NameDiffers
 		return p.show(w, r, http.StatusUnprocessableEntity, views.Delete(props))

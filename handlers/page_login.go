@@ -47,6 +47,8 @@ func (p *Pages) signup(w http.ResponseWriter, r *http.Request) error {
 	if err := p.Sessions.Start(w, r, client.ID); err != nil {
 		return err
 	}
+	// The next step is made for the new client. It comes in this answer and not after a redirect, because the key is
+	// shown this once and must stand in no URL and no session.
 	a := control.ActorFrom(r.Context())
 	a.ClientID = client.ID
 	r = r.WithContext(control.WithActor(r.Context(), a))
@@ -84,6 +86,7 @@ func (p *Pages) login(w http.ResponseWriter, r *http.Request) error {
 	if err != nil && len(problems) == 0 {
 		return err
 	}
+	// The id stays in the form, the key does not: it would be in the page, and in what the browser keeps of it.
 	if len(problems) > 0 {
 		setRetryAfter(w, problems[0])
 		return p.show(w, r, statusOf(problems[0]), views.Login(views.LoginProps{
@@ -93,6 +96,7 @@ func (p *Pages) login(w http.ResponseWriter, r *http.Request) error {
 	if err := p.Sessions.Start(w, r, client.ID); err != nil {
 		return err
 	}
+	// 303: what follows is a GET, and going back does not send the key again.
 	http.Redirect(w, r, next, http.StatusSeeOther)
 	return nil
 }

@@ -30,7 +30,7 @@ func readForm(r *http.Request) newForm {
 	capacities := r.PostForm["capacity"]
 	weights := r.PostForm["weight"]
 	roles := r.PostForm["role"]
-	for i, dest := range r.PostForm["route"] {
+	for i, dest := range r.PostForm["route"] { // the lists of a form have no holes: row i is the i-th of each
 		row := views.RouteRow{Dest: strings.TrimSpace(dest)}
 		if i < len(capacities) {
 			row.Capacity = strings.TrimSpace(capacities[i])
@@ -77,7 +77,7 @@ func (f newForm) spec(base control.FrontendSpec) (spec control.FrontendSpec, row
 	return base, rows
 }
 
-// routeLike is a route as it was, with what the form has of it.
+// routeLike is a route as it was, with what the form has of it: a form without a field for its state must not end a drain.
 func routeLike(known []control.Route, row views.RouteRow) control.Route {
 	route := control.Route{Dest: row.Dest}
 	for _, r := range known {
@@ -157,7 +157,7 @@ func (p *Pages) checkRoute(w http.ResponseWriter, r *http.Request) error {
 	default:
 		return err
 	}
-	if row.Error == "" {
+	if row.Error == "" { // the script puts it into an empty name; without scripts the server does the same on saving
 		w.Header().Set("X-Suggest-Name", control.SuggestName(row.Dest))
 	}
 	return p.show(w, r, http.StatusOK, views.RouteHint(row))

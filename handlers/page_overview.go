@@ -42,7 +42,7 @@ func (p *Pages) overview(w http.ResponseWriter, r *http.Request) error {
 // checklist says how far a new client has come: nil once a byte has flowed.
 func checklist(all []control.Status) *views.ChecklistProps {
 	c := &views.ChecklistProps{HasFrontend: len(all) > 0}
-	for _, s := range all {
+	for _, s := range all { // one that works is enough: who has made a second frontend knows how
 		c.HasCertificate = c.HasCertificate || s.Certificates > 0
 		if !s.IsNew() {
 			return nil
@@ -74,6 +74,7 @@ func totals(all []control.Status, rows []views.Frontend, now time.Time) views.Ov
 			t.Attention = append(t.Attention, attentionRow(s, a, now))
 		}
 	}
+	// Stable: a list that changes its order while somebody reads it is worse than one in no order.
 	slices.SortStableFunc(t.Attention, func(a, b views.Attention) int {
 		switch {
 		case a.Bad == b.Bad:

@@ -38,7 +38,7 @@ func (p *Pages) revoke(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	code := fmt.Sprintf("revoked-%d-%d", done.Closed, done.Took.Milliseconds())
-	if drain > 0 {
+	if drain > 0 { // nothing is closed yet, so there is no number to tell
 		code = "revoked-drain"
 	}
 	http.Redirect(w, r, "/frontends/"+id+"?done="+code, http.StatusSeeOther)
@@ -60,7 +60,7 @@ func (p *Pages) askBefore(w http.ResponseWriter, r *http.Request, text string) e
 	}
 	status := http.StatusOK
 	if text == "" {
-		props.Text = time.Now().UTC().Add(time.Second).Format(time.RFC3339)
+		props.Text = time.Now().UTC().Add(time.Second).Format(time.RFC3339) // whole seconds: what was issued in this one is before it
 	} else if props.Before, err = time.Parse(time.RFC3339, text); err != nil {
 		props.Error = views.NotAMoment
 		status = http.StatusUnprocessableEntity

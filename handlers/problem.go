@@ -23,13 +23,14 @@ const (
 )
 
 const (
-	// maxProblems bounds how many wrong values one answer lists.
+	// maxProblems bounds how many wrong values one answer lists: a body of 1 MB has room for a hundred thousand.
 	maxProblems = 20
 	// maxLocation bounds the name of a wrong value, which may come from the request.
 	maxLocation = 200
 )
 
-// Problem is how the API says no (RFC 9457). It never repeats a value of the request.
+// Problem is how the API says no (RFC 9457). It never repeats a value of the request: that may be a key in the wrong
+// field, and answers end up in logs.
 type Problem struct {
 	Type      string          `json:"type,omitempty" doc:"Kind of problem; absent: the status says it all"`
 	Title     string          `json:"title" doc:"The status in words"`
@@ -106,7 +107,8 @@ func humaProblem(requestID string, status int, message string, errs []error) *Pr
 	return p
 }
 
-// missingField lets a missing field be named as the location, as every other wrong field is.
+// missingField lets a missing field be named as the location, as every other wrong field is. huma names the object that
+// lacks it, and the field only in its sentence; a test tells when that sentence changes.
 func missingField(location, message string) (string, string) {
 	rest, ok := strings.CutPrefix(message, "expected required property ")
 	name, required := strings.CutSuffix(rest, " to be present")
@@ -143,7 +145,7 @@ func problemOf(ctx context.Context, log *slog.Logger, err error) *Problem {
 	requestID := control.ActorFrom(ctx).RequestID
 	problems := control.Problems(err)
 	if len(problems) == 0 || problems[0].Kind == control.KindInternal {
-		if ctx.Err() == nil {
+		if ctx.Err() == nil { // a caller that has gone is no failure of ours
 			log.ErrorContext(ctx, "request failed", "request", requestID, "error", err)
 		}
 		return newProblem(requestID, http.StatusInternalServerError, details[http.StatusInternalServerError])
@@ -156,7 +158,7 @@ func problemOf(ctx context.Context, log *slog.Logger, err error) *Problem {
 	if first.Kind == control.KindUnauthenticated {
 		p.header.Set("WWW-Authenticate", bearerChallenge)
 	}
-	if first.Kind == control.KindInvalid {
+	if first.Kind == control.KindInvalid { // each value has its own sentence below
 		p.Detail = details[http.StatusUnprocessableEntity]
 	}
 	part := "body."
@@ -188,7 +190,7 @@ func statusOf(e *control.Error) int {
 		return http.StatusUnprocessableEntity
 	case control.KindUnauthenticated:
 		return http.StatusUnauthorized
-	case control.KindForbidden, control.KindLimit:
+	case control.KindForbidden, control.KindLimit: // a quota does not come back by waiting, as 429 would say
 		return http.StatusForbidden
 	case control.KindNotFound:
 		return http.StatusNotFound
@@ -215,7 +217,7 @@ func retryAfter(e *control.Error) string {
 	if wait <= 0 {
 		return ""
 	}
-	return strconv.Itoa(int((wait + time.Second - 1) / time.Second))
+	return strconv.Itoa(int((wait + time.Second - 1) / time.Second)) // rounded up: a caller that obeys is not refused again
 }
 
 // setRetryAfter tells the caller when to try again, where the error says.
@@ -245,7 +247,7 @@ func writeProblem(w http.ResponseWriter, p *Problem) {
 	w.Header().Set("Content-Type", p.ContentType(""))
 	w.Header().Set("Cache-Control", "no-store")
 	body, err := json.Marshal(p)
-	if err != nil {
+	if err != nil { // a text that is no UTF-8 is mended by json, so nothing is left that could be wrong
 		body = fmt.Appendf(nil, `{"title":"Internal Server Error","status":%d}`, p.Status)
 	}
 	w.WriteHeader(p.Status)

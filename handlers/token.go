@@ -14,7 +14,7 @@ type login struct{ id, key string }
 
 type loginKey struct{}
 
-// loginOf reads an Authorization header, as net/http does.
+// loginOf reads an Authorization header. net/http does that only for a request of its own, so one is made around it.
 func loginOf(authorization string) (login, bool) {
 	r := http.Request{Header: http.Header{"Authorization": {authorization}}}
 	id, key, ok := r.BasicAuth()
@@ -23,6 +23,7 @@ func loginOf(authorization string) (login, bool) {
 
 type tokenOutput struct {
 	Body struct {
+		// With a capital T, unlike every other field: it is part of the contract.
 		Token string `json:"Token" doc:"JWT, RS256, good for an hour"`
 	}
 }

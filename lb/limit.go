@@ -97,19 +97,19 @@ type bucket struct {
 
 	mu     sync.Mutex
 	tokens float64
-	at     time.Time // when tokens was right; zero: never, the bucket is full
+	asOf   time.Time // when tokens was right; zero: never, the bucket is full
 }
 
 func (b *bucket) set(perSecond int64) { b.perSecond.Store(perSecond) }
 
 // refill brings tokens up to date. The caller holds the lock.
 func (b *bucket) refill(rate float64, now time.Time) {
-	if b.at.IsZero() {
+	if b.asOf.IsZero() {
 		b.tokens = rate
-	} else if passed := now.Sub(b.at).Seconds(); passed > 0 {
+	} else if passed := now.Sub(b.asOf).Seconds(); passed > 0 {
 		b.tokens = min(rate, b.tokens+passed*rate)
 	}
-	b.at = now
+	b.asOf = now
 }
 
 // take takes n tokens if they are there.

@@ -137,7 +137,7 @@ func (s *Server) recoverPanics(next http.Handler) http.Handler {
 			if p == nil {
 				return
 			}
-			if p == http.ErrAbortHandler {
+			if p == http.ErrAbortHandler { // how a handler says that the connection is to be cut
 				panic(p)
 			}
 			s.log.ErrorContext(r.Context(), "panic", "path", r.URL.Path, "request", control.ActorFrom(r.Context()).RequestID,
@@ -162,6 +162,7 @@ func (s *Server) deadlines(next http.Handler) http.Handler {
 		default:
 			until = time.Now().Add(requestTimeout)
 		}
+		// Both, for each request: the server's own time-outs are for whole connections, and HTTP/2 has many requests on one.
 		out := http.NewResponseController(w)
 		out.SetReadDeadline(until)
 		out.SetWriteDeadline(until)
@@ -180,6 +181,7 @@ func (s *Server) sameOrigin(next http.Handler) http.Handler {
 
 func (s *Server) limitBody(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// A length that is told is refused before a byte is read; one that is not comes to an end in the reader.
 		if r.ContentLength > maxBody {
 			w.Header().Set("Connection", "close") // the rest is not worth reading
 			s.refuse(w, r, http.StatusRequestEntityTooLarge, "")
@@ -223,6 +225,7 @@ func (s *Server) refuseWith(w http.ResponseWriter, r *http.Request, err error) {
 
 // whoIs returns nobody for a request without credentials. On pages an ended session is nobody too.
 func (s *Server) whoIs(r *http.Request) (control.Actor, error) {
+	// A cookie on the API is not looked at: it comes with whatever another site makes a browser send.
 	if isAPI(r) {
 		scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 		if !strings.EqualFold(scheme, "Bearer") {
@@ -230,7 +233,7 @@ func (s *Server) whoIs(r *http.Request) (control.Actor, error) {
 		}
 		return s.control.TokenActor(r.Context(), strings.TrimSpace(token))
 	}
-	if strings.HasPrefix(r.URL.Path, static.Prefix) {
+	if strings.HasPrefix(r.URL.Path, static.Prefix) { // everybody's, and the same for all: no look at the store for a font
 		return control.Actor{}, nil
 	}
 	id := s.session.id(r)
@@ -239,7 +242,7 @@ func (s *Server) whoIs(r *http.Request) (control.Actor, error) {
 	}
 	a, err := s.control.SessionActor(r.Context(), id)
 	if err != nil {
-		return control.Actor{}, nil
+		return control.Actor{}, nil // the page leads to the log-in, where an error page would lead nowhere
 	}
 	return a, nil
 }

@@ -18,6 +18,7 @@ const readyTimeout = 2 * time.Second
 // port private.
 func (s *Server) OpsHandler() http.Handler {
 	mux := http.NewServeMux()
+	// It says that the process answers, and asks nothing else: a restart mends no store and no route.
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { writeText(w, http.StatusOK, "ok") })
 	mux.HandleFunc("GET /readyz", s.ready)
 	mux.Handle("GET /metrics", metricsOf(s.control.ReadMetrics, s.cfg))

@@ -24,12 +24,14 @@ type cookieSessions struct {
 
 func newCookieSessions(c *control.Control) *cookieSessions {
 	store := sessions.NewCookieStore(c.CookieKeys()...)
+	// Lax, not Strict: a link in a mail or a chat leads to a page and not to the log-in. Nothing changes on GET.
 	store.Options = &sessions.Options{Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode}
 	store.MaxAge(int(control.SessionLife / time.Second))
 	return &cookieSessions{control: c, store: store}
 }
 
-// Start logs the browser in as a client, always under a new id, and ends the session it had.
+// Start logs the browser in as a client, always under a new id, and ends the session it had: an id that somebody else
+// has put into the browser before the log-in must not be one that is logged in after it.
 func (s *cookieSessions) Start(w http.ResponseWriter, r *http.Request, clientID string) error {
 	id, err := s.control.StartSession(r.Context(), clientID, r.UserAgent())
 	if err != nil {
@@ -64,7 +66,7 @@ func (s *cookieSessions) End(w http.ResponseWriter, r *http.Request) error {
 func (s *cookieSessions) id(r *http.Request) string {
 	session, err := s.store.New(r, sessionCookie)
 	if err != nil {
-		return ""
+		return "" // damaged, or of another server under the same name: nobody's, and no error of the reader's
 	}
 	id, _ := session.Values[sessionID].(string)
 	return id

@@ -19,14 +19,14 @@ func (s *Server) serveStatic(w http.ResponseWriter, r *http.Request) {
 	h.Set("Content-Type", asset.ContentType)
 	h.Set("Cache-Control", "public, max-age=31536000, immutable")
 	h.Set("ETag", asset.ETag)
-	h.Set("Vary", "Accept-Encoding")
+	h.Set("Vary", "Accept-Encoding") // a cache in between must not give what is compressed to who cannot read it
 	if strings.Contains(r.Header.Get("If-None-Match"), asset.ETag) {
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}
 	body := asset.Data
 	if len(asset.Gzip) > 0 && acceptsGzip(r) {
-		body = asset.Gzip
+		body = asset.Gzip // made once, at the start: files change with the build only
 		h.Set("Content-Encoding", "gzip")
 	}
 	h.Set("Content-Length", strconv.Itoa(len(body)))

@@ -33,7 +33,8 @@ func (h *holdings) shardOf(clientID string) *holdingShard {
 	return &h.shards[maphash.String(h.seed, clientID)%uint64(len(h.shards))]
 }
 
-// with calls fn with what a client has, under a lock: fn must be quick. What is empty afterwards is forgotten.
+// with calls fn with what a client has, under a lock: fn must be quick. What is empty afterwards is forgotten, so that
+// clients who come and go leave nothing.
 func (h *holdings) with(clientID string, fn func(*holding)) {
 	s := h.shardOf(clientID)
 	s.mu.Lock()

@@ -65,7 +65,9 @@ func (l *Live) load(ctx context.Context) error {
 	return nil
 }
 
-// replace makes the index equal to the snapshot: what is not in it any more is removed.
+// replace makes the index equal to the snapshot: what is not in it any more is removed. What is new comes first, because
+// a certificate whose frontend is not there yet opens nothing, while one that is removed too late is found out when it is
+// used.
 func (l *Live) replace(s store.Snapshot) {
 	clients := map[string]bool{}
 	frontends := map[string]bool{}
@@ -99,7 +101,8 @@ func (l *Live) replace(s store.Snapshot) {
 	}
 }
 
-// Follow applies every change of the store as it arrives, until ctx ends.
+// Follow applies every change of the store as it arrives, until ctx ends. One goroutine does, in the order of the
+// revisions: that is what makes an operation of another server count here as one of our own does.
 func (l *Live) Follow(ctx context.Context) error {
 	defer l.watcher.Stop()
 	for {
@@ -110,7 +113,7 @@ func (l *Live) Follow(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("follow the store: %w", err)
 		}
-		if change.Resync {
+		if change.Resync { // the store could not keep all changes for us: we were too slow, or away
 			if err := l.resync(ctx); err != nil {
 				return err
 			}
@@ -157,6 +160,7 @@ func (l *Live) putClient(r store.Client) {
 	}
 	state.limits = newClientLimits(l.cfg.Limits.with(r.Limits), before)
 	l.clients.set(r.UUID, state)
+	// After it is in the index, so that a connection which is just being admitted is either refused or found here.
 	if state.Disabled {
 		l.drop(clientKey(r.UUID), ReasonDisabled)
 	}
@@ -178,6 +182,7 @@ func (l *Live) putFrontend(r store.Frontend) {
 	}
 	state := &frontend{record: r}
 	state.addresses, state.failing = l.expand(r)
+	// The pool stays, and with it its connections, health and counts: only what has changed of it is changed.
 	if old, known := l.frontends.get(r.UUID); known {
 		state.pool = old.pool
 		state.limit = old.limit
@@ -228,7 +233,7 @@ func (l *Live) putCertificate(r store.Certificate) {
 	state.keys = []string{clientKey(r.ClientID), frontendKey(r.FrontendID), serialKey(r.Authority, r.Serial)}
 	if state.Revoked {
 		state.RevokedAt = *r.RevokedAt
-		l.revocations.Add(1)
+		l.revocations.Add(1) // again when it is read again: that costs one signature of a list too many
 	}
 	key := CertificateKey{r.Authority, r.Serial}
 	if old, known := l.certificates.get(key); known {

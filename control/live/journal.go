@@ -147,13 +147,13 @@ func (r *ring) add(a Attempt) {
 	r.oldest = (r.oldest + 1) % r.most
 }
 
-// at is the i-th newest entry, from 0.
-func (r *ring) at(i int) *Attempt {
+// nth is the i-th newest entry, from 0.
+func (r *ring) nth(i int) *Attempt {
 	n := len(r.entries)
 	return &r.entries[(r.oldest+n-1-i)%n]
 }
 
-func (r *ring) last() *Attempt { return r.at(0) }
+func (r *ring) last() *Attempt { return r.nth(0) }
 
 func (a Attempt) same(b Attempt) bool {
 	return a.Code == b.Code && a.Serial == b.Serial && a.FrontendID == b.FrontendID && a.Route == b.Route &&
@@ -162,7 +162,7 @@ func (a Attempt) same(b Attempt) bool {
 
 func (r *ring) newest(into []Attempt, most int, wanted func(Attempt) bool) []Attempt {
 	for i := 0; i < len(r.entries) && most > 0; i++ {
-		if one := r.at(i); wanted(*one) {
+		if one := r.nth(i); wanted(*one) {
 			into = append(into, *one)
 			most--
 		}

@@ -90,6 +90,7 @@ type Live struct {
 func New(ctx context.Context, cfg Config) (*Live, error) {
 	l := &Live{
 		cfg: cfg, log: cfg.Log, store: cfg.Store, verifier: cfg.Verifier, bus: newBus(), journal: newJournal(),
+		// A few hundred frontends may see their first byte at once; one that finds no room is told with its next connection.
 		firsts: make(chan string, 256), holdings: newHoldings(), moved: make(chan struct{}),
 		checker: health.NewChecker(health.Config{Dial: cfg.Dialer.DialContext}),
 	}

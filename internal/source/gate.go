@@ -76,13 +76,13 @@ func (c *crowd[T]) oldest() *Ticket[T] {
 
 // Ticket is a place in a gate.
 type Ticket[T any] struct {
-	who   T
-	since uint64
-	gate  *Gate[T]
-	shard *gateShard[T] // whose lock guards the rest
-	crowd *crowd[T]
-	list  *list.List
-	at    *list.Element // nil once it has left
+	who     T
+	since   uint64
+	gate    *Gate[T]
+	shard   *gateShard[T] // whose lock guards the rest
+	crowd   *crowd[T]
+	list    *list.List
+	element *list.Element // nil once it has left
 }
 
 // NewGate returns a gate for most in all and ofSource of each source; 0 and negative are no bound.
@@ -118,7 +118,7 @@ func (g *Gate[T]) Enter(addr netip.Addr, who T) (t *Ticket[T], evicted T, someon
 		s.sources[from] = one
 	}
 	t = &Ticket[T]{who: who, since: g.entered.Add(1), gate: g, shard: s, crowd: one, list: &one.silent}
-	t.at = t.list.PushBack(t)
+	t.element = t.list.PushBack(t)
 	if known {
 		s.order.Fix(one)
 	} else {
@@ -131,12 +131,12 @@ func (g *Gate[T]) Enter(addr netip.Addr, who T) (t *Ticket[T], evicted T, someon
 func (t *Ticket[T]) Heard() {
 	t.shard.mu.Lock()
 	defer t.shard.mu.Unlock()
-	if t.at == nil || t.list == &t.crowd.heard {
+	if t.element == nil || t.list == &t.crowd.heard {
 		return
 	}
-	t.list.Remove(t.at)
+	t.list.Remove(t.element)
 	t.list = &t.crowd.heard
-	t.at = t.list.PushBack(t)
+	t.element = t.list.PushBack(t)
 	t.shard.order.Fix(t.crowd)
 }
 
@@ -180,8 +180,8 @@ func (s *gateShard[T]) evict() (who T, someone bool) {
 
 // leave gives the place back. The caller holds the shard's lock.
 func (t *Ticket[T]) leave() {
-	t.list.Remove(t.at)
-	t.at = nil
+	t.list.Remove(t.element)
+	t.element = nil
 	t.gate.inside.Add(-1)
 	s := t.shard
 	if t.crowd.len() > 0 {
@@ -196,7 +196,7 @@ func (t *Ticket[T]) leave() {
 func (t *Ticket[T]) Leave() {
 	t.shard.mu.Lock()
 	defer t.shard.mu.Unlock()
-	if t.at != nil {
+	if t.element != nil {
 		t.leave()
 	}
 }
