@@ -1,7 +1,6 @@
 package abuse
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -15,10 +14,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
 	"time"
+
+	"github.com/xdire/xlb/testing/process"
 )
 
 // size is the short version of a number, or the full one.
@@ -52,48 +51,7 @@ type server struct {
 	*testing.T
 	http, lb, ops string // host:port
 	authority     *x509.CertPool
-	cmd           *exec.Cmd
-	log           lockedBuffer
-}
-
-type lockedBuffer struct {
-	mu  sync.Mutex
-	b   bytes.Buffer
-	all int // bytes, those that are not kept too
-}
-
-// Write implements io.Writer.
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.all += len(p)
-	if l.b.Len() > 1<<20 {
-		return len(p), nil // attacks make many lines
-	}
-	return l.b.Write(p)
-}
-
-// size is how many bytes were written.
-func (l *lockedBuffer) size() int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.all
-}
-
-// String is what was written.
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
-func freePort(t *testing.T) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
+	process       *process.Process
 }
 
 // start runs XLB and ends it with the test. The control plane serves loopback only, so it is in local mode.
@@ -105,38 +63,18 @@ func start(t *testing.T, args ...string) *server {
 // startWith runs it under a shell command such as "ulimit -n 256;".
 func startWith(t *testing.T, before string, args ...string) *server {
 	t.Helper()
-	s := &server{T: t, http: freePort(t), lb: freePort(t), ops: freePort(t)}
+	s := &server{T: t, http: process.FreePort(t), lb: process.FreePort(t), ops: process.FreePort(t)}
 	dir := filepath.Join(t.TempDir(), "data")
 	args = append([]string{binary, "-data-dir", dir, "-http-addr", s.http, "-lb-addr", s.lb, "-ops-addr", s.ops, "-signup-rate", "0", "-dest-rate", "0", "-drain-timeout", "1s"}, args...)
-	s.cmd = exec.Command("sh", "-c", before+` exec "$@"`, "sh", args[0])
-	s.cmd.Args = append(s.cmd.Args, args[1:]...)
-	s.cmd.Stdout = &s.log
-	s.cmd.Stderr = &s.log
-	if err := s.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	cmd := exec.Command("sh", append([]string{"-c", before + ` exec "$@"`, "sh"}, args...)...)
+	s.process = process.Start(t, cmd, &process.Log{})
 	t.Cleanup(func() {
-		s.cmd.Process.Signal(syscall.SIGTERM)
-		end := time.AfterFunc(20*time.Second, func() { s.cmd.Process.Kill() })
-		defer end.Stop()
-		s.cmd.Wait()
 		if t.Failed() {
-			text := s.log.String()
+			text := s.process.Log.String()
 			t.Logf("the end of the log:\n%s", text[max(0, len(text)-2000):])
 		}
 	})
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		resp, err := http.Get("http://" + s.ops + "/readyz")
-		if err == nil {
-			resp.Body.Close()
-			if resp.StatusCode == http.StatusOK {
-				break
-			}
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("xlb was not ready in 30 s\n%s", s.log.String())
-		}
-	}
+	s.process.Ready("http://" + s.ops + "/readyz")
 	pem, err := os.ReadFile(filepath.Join(dir, "cacert.pem"))
 	if err != nil {
 		t.Fatal(err)

@@ -34,6 +34,6 @@ func TestExpensiveKeys(t *testing.T) {
 			t.Errorf("%s took %v, want at most %v", tc.keyType, took, tc.most)
 		}
 	}
-	s.cmd.Process.Kill() // the rest takes a minute
+	s.process.Kill() // the rest takes a minute
 	running.Wait()
 }

@@ -11,7 +11,7 @@ import (
 // Strangers from many sources, as fast as they can, write a log that stays small.
 func TestLogOfStrangers(t *testing.T) {
 	s := start(t)
-	before := s.log.size()
+	before := s.process.Log.Size()
 	stop := time.Now().Add(time.Duration(size(2, 20)) * time.Second)
 	var running sync.WaitGroup
 	var tries atomic.Int64
@@ -38,7 +38,7 @@ func TestLogOfStrangers(t *testing.T) {
 		})
 	}
 	running.Wait()
-	grown := s.log.size() - before
+	grown := s.process.Log.Size() - before
 	t.Logf("%d requests and handshakes of strangers wrote %d bytes of log", tries.Load(), grown)
 	if most := size(2, 20) * 50_000; grown > most {
 		t.Errorf("the log grew by %d bytes, want at most %d", grown, most)

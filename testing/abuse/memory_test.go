@@ -18,7 +18,7 @@ import (
 // resident is the memory that the server holds, in bytes.
 func (s *server) resident() int64 {
 	s.Helper()
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.process.Cmd.Process.Pid))
 	if err != nil {
 		s.Skip("this system does not tell what a process holds")
 	}
@@ -33,7 +33,7 @@ func (s *server) resident() int64 {
 // cpu is how much of the processor the server has used, to a hundredth of a second.
 func (s *server) cpu() time.Duration {
 	s.Helper()
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.cmd.Process.Pid))
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.process.Cmd.Process.Pid))
 	if err != nil {
 		s.Skip("this system does not tell what a process uses")
 	}

@@ -101,8 +101,9 @@ var rules = map[string]rule{
 		others: []string{"golang.org/x/sync"},
 	},
 	"testing/balancer-client": {},
-	"testing/system":          {},
-	"testing/abuse":           {},
+	"testing/system":          {ours: []string{"testing/process"}},
+	"testing/abuse":           {ours: []string{"testing/process"}},
+	"testing/process":         {},
 	"testing/house":           {},
 }
 

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/xdire/xlb/pki"
+	"github.com/xdire/xlb/testing/process"
 )
 
 // Every way to knock at the data plane without the right to enter: the client gets nothing, the log
@@ -264,7 +265,7 @@ func TestSecondServerOnTheSameDataSaysSo(t *testing.T) {
 // On an address that strangers reach, sign-up needs the set-up code, once; its client is the
 // administrator, and loopback routes are refused.
 func TestSetUpCodeLetsTheFirstClientIn(t *testing.T) {
-	s := &server{t: t, dir: dataDir(t), lb: freePort(t), ops: freePort(t), log: &lockedBuffer{}}
+	s := &server{t: t, dir: dataDir(t), lb: freePort(t), ops: freePort(t), log: &process.Log{}}
 	_, port, _ := net.SplitHostPort(freePort(t))
 	s.http = "0.0.0.0:" + port
 	s.run()

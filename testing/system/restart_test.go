@@ -160,7 +160,7 @@ func TestSignals(t *testing.T) {
 	if err := echo(); err != nil {
 		t.Fatal(err)
 	}
-	s.cmd.Process.Signal(syscall.SIGHUP)
+	s.process.Cmd.Process.Signal(syscall.SIGHUP)
 	time.Sleep(200 * time.Millisecond)
 	if err := echo(); err != nil {
 		t.Fatalf("after SIGHUP: %v", err)
@@ -170,10 +170,10 @@ func TestSignals(t *testing.T) {
 	if err := echo(); err != nil {
 		t.Fatalf("while it drains: %v", err)
 	}
-	s.cmd.Process.Signal(syscall.SIGTERM)
+	s.process.Cmd.Process.Signal(syscall.SIGTERM)
 	select {
-	case <-s.exited:
-		s.over = s.cmd
+	case <-s.process.Exited():
+		s.process.Ended()
 	case <-time.After(3 * time.Second): // the drain would take 5
 		t.Error("the second SIGTERM is ignored")
 		s.kill()

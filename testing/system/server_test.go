@@ -1,7 +1,6 @@
 package system
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -15,10 +14,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
 	"time"
+
+	"github.com/xdire/xlb/testing/process"
 )
 
 // binaries are built once for the whole package.
@@ -47,10 +46,8 @@ type server struct {
 	dir          string // data directory
 	http, lb     string // host:port
 	ops          string
-	log          *lockedBuffer
-	cmd          *exec.Cmd
-	asked, over  *exec.Cmd // the one that was asked to end, and the one that is known to have ended
-	exited       chan error
+	log          *process.Log
+	process      *process.Process // the one that runs, or ran last
 	client       *http.Client
 	authorityPEM []byte
 }
@@ -58,7 +55,7 @@ type server struct {
 // start runs XLB over a data directory on ports of its own and waits until it is ready.
 func start(t *testing.T, dir string, args ...string) *server {
 	t.Helper()
-	s := &server{t: t, dir: dir, http: freePort(t), lb: freePort(t), ops: freePort(t), log: &lockedBuffer{}}
+	s := &server{t: t, dir: dir, http: freePort(t), lb: freePort(t), ops: freePort(t), log: &process.Log{}}
 	s.run(args...)
 	return s
 }
@@ -68,37 +65,9 @@ func (s *server) run(args ...string) {
 	s.t.Helper()
 	args = append([]string{"-data-dir", s.dir, "-http-addr", s.http, "-lb-addr", s.lb, "-ops-addr", s.ops,
 		"-signup-rate", "0", "-drain-timeout", "5s"}, args...)
-	s.cmd = exec.Command(binaries.xlb, args...)
-	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
-	if err := s.cmd.Start(); err != nil {
-		s.t.Fatal(err)
-	}
-	s.exited = make(chan error, 1)
-	go func(cmd *exec.Cmd, exited chan error) { exited <- cmd.Wait() }(s.cmd, s.exited)
-	s.t.Cleanup(s.stop)
-	s.waitReady()
-}
-
-func (s *server) waitReady() {
-	s.t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
-	for time.Now().Before(deadline) {
-		resp, err := http.Get("http://" + s.ops + "/readyz")
-		if err == nil {
-			resp.Body.Close()
-			if resp.StatusCode == http.StatusOK {
-				s.trust()
-				return
-			}
-		}
-		select {
-		case err := <-s.exited:
-			s.exited <- err
-			s.t.Fatalf("xlb ended at start: %v\n%s", err, s.log)
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
-	s.t.Fatalf("xlb was not ready in 30 s\n%s", s.log)
+	s.process = process.Start(s.t, exec.Command(binaries.xlb, args...), s.log)
+	s.process.Ready("http://" + s.ops + "/readyz")
+	s.trust()
 }
 
 // trust makes a client that trusts this server's authority and nothing else.
@@ -119,41 +88,9 @@ func (s *server) roots() *x509.CertPool {
 	return pool
 }
 
-// terminate asks the process to end, once: the second signal would end it at once.
-func (s *server) terminate() {
-	if s.asked != s.cmd {
-		s.asked = s.cmd
-		s.cmd.Process.Signal(syscall.SIGTERM)
-	}
-}
-
-// stop asks the process to end and waits for it. It may be called again.
-func (s *server) stop() {
-	if s.over == s.cmd {
-		return
-	}
-	s.terminate()
-	select {
-	case err := <-s.exited:
-		s.over = s.cmd
-		if err != nil && !s.t.Failed() {
-			s.t.Errorf("xlb ended with %v\n%s", err, s.log)
-		}
-	case <-time.After(20 * time.Second):
-		s.cmd.Process.Kill()
-		s.t.Errorf("xlb did not end in 20 s\n%s", s.log)
-	}
-	if strings.Contains(s.log.String(), "DATA RACE") {
-		s.t.Errorf("data race:\n%s", s.log)
-	}
-}
-
-// kill ends the process as a power cut would.
-func (s *server) kill() {
-	s.cmd.Process.Kill()
-	<-s.exited
-	s.over = s.cmd
-}
+func (s *server) terminate() { s.process.Terminate() }
+func (s *server) stop()      { s.process.Stop() }
+func (s *server) kill()      { s.process.Kill() }
 
 // answer is a response with its body read.
 type answer struct {
@@ -304,15 +241,7 @@ func dataDir(t *testing.T) string {
 	return dir
 }
 
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
+func freePort(t *testing.T) string { return process.FreePort(t) }
 
 // greeter accepts on loopback, sends its name and closes.
 func greeter(t *testing.T, name string) string {
@@ -390,22 +319,4 @@ func eventually(t *testing.T, what string, cond func() bool) {
 		}
 	}
 	t.Fatalf("not in 10 s: %s", what)
-}
-
-// lockedBuffer is a log that is written and read at once.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }

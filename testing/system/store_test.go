@@ -28,20 +28,20 @@ func (s *server) ready() (int, string) {
 // limitFiles lets the process have no more files than it has, until undo.
 func (s *server) limitFiles() (undo func()) {
 	s.t.Helper()
-	open, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", s.cmd.Process.Pid))
+	open, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", s.process.Cmd.Process.Pid))
 	if err != nil {
 		s.t.Skipf("no /proc here: %v", err)
 	}
 	var before unix.Rlimit
 	few := unix.Rlimit{Cur: uint64(len(open))}
-	if err := unix.Prlimit(s.cmd.Process.Pid, unix.RLIMIT_NOFILE, nil, &before); err != nil {
+	if err := unix.Prlimit(s.process.Cmd.Process.Pid, unix.RLIMIT_NOFILE, nil, &before); err != nil {
 		s.t.Fatal(err)
 	}
 	few.Max = before.Max
-	if err := unix.Prlimit(s.cmd.Process.Pid, unix.RLIMIT_NOFILE, &few, nil); err != nil {
+	if err := unix.Prlimit(s.process.Cmd.Process.Pid, unix.RLIMIT_NOFILE, &few, nil); err != nil {
 		s.t.Fatal(err)
 	}
-	return func() { unix.Prlimit(s.cmd.Process.Pid, unix.RLIMIT_NOFILE, &before, nil) }
+	return func() { unix.Prlimit(s.process.Cmd.Process.Pid, unix.RLIMIT_NOFILE, &before, nil) }
 }
 
 // When the store fails because files have run out, live connections go on, every call says why, and all goes
