@@ -10,17 +10,17 @@ func TestRatesBoundEachKeyAndRecover(t *testing.T) {
 	r, now := newPerMinute(60), time.Unix(1_000_000, 0)
 	for i := range 60 {
 		if wait := r.take("a", now); wait != 0 {
-			t.Fatalf("event %d has to wait %v", i, wait)
+			t.Fatalf("event %d has to wait %v, want 0", i, wait)
 		}
 	}
 	if wait := r.take("a", now); wait != time.Second {
 		t.Errorf("one too many has to wait %v, want 1 s", wait)
 	}
 	if wait := r.take("b", now); wait != 0 {
-		t.Errorf("another key has to wait %v", wait)
+		t.Errorf("another key has to wait %v, want 0", wait)
 	}
 	if wait := r.take("a", now.Add(time.Second)); wait != 0 {
-		t.Errorf("after a second it still has to wait %v", wait)
+		t.Errorf("after a second it still has to wait %v, want 0", wait)
 	}
 }
 
@@ -55,7 +55,7 @@ func TestFullTableForgetsTheQuietest(t *testing.T) {
 	}
 	for i := range 2 * maxRateKeys {
 		if wait := r.take(fmt.Sprint(i), now); wait != 0 {
-			t.Fatalf("stranger %d has to wait %v", i, wait)
+			t.Fatalf("stranger %d has to wait %v, want 0", i, wait)
 		}
 		if i%1000 == 0 && r.take("loud", now) == 0 {
 			t.Fatalf("the loud one is forgotten after %d strangers", i)

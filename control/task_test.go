@@ -30,7 +30,7 @@ func TestTaskThatPanicsBeginsAgain(t *testing.T) {
 				t.Errorf("%s: %d runs, %v", c.name, runs, err)
 			}
 			if said := strings.Count(log.String(), "task=sweep"); said != min(c.panics, maxPanics) {
-				t.Errorf("%s: the log says so %d times", c.name, said)
+				t.Errorf("%s: the log says so %d times, want %d", c.name, said, min(c.panics, maxPanics))
 			}
 		})
 	}

@@ -110,21 +110,21 @@ func TestEjectionsGetLongerAndAreMadeUpFor(t *testing.T) {
 	}
 	// The time of the ejection itself does not count as calm.
 	if got := e.countAt(e.backends["a"], now); got != 12 {
-		t.Errorf("%d", got)
+		t.Errorf("%d, want 12", got)
 	}
 	now = now.Add(10*30*time.Second + time.Second)
 	if got := e.countAt(e.backends["a"], now); got != 2 {
-		t.Errorf("%d", got)
+		t.Errorf("%d, want 2", got)
 	}
 	if _, lasts := failConnects(t, e, "a", 5, now); lasts != 90*time.Second {
-		t.Errorf("the third one lasts %v", lasts)
+		t.Errorf("the third one lasts %v, want %v", lasts, 90*time.Second)
 	}
 	e.works("a", now)
 	if got := e.countAt(e.backends["a"], now.Add(time.Hour)); got != 0 {
-		t.Errorf("after an hour: %d", got)
+		t.Errorf("after an hour: %d, want 0", got)
 	}
 	if _, lasts := failConnects(t, e, "a", 5, now.Add(time.Hour)); lasts != 30*time.Second {
-		t.Errorf("after an hour: %v", lasts)
+		t.Errorf("after an hour: %v, want %v", lasts, 30*time.Second)
 	}
 }
 
@@ -138,7 +138,7 @@ func TestCalmIsWithoutFailures(t *testing.T) {
 		e.works("a", atSecond(s+1))
 	}
 	if got := e.countAt(e.backends["a"], atSecond(200)); got != 1 {
-		t.Errorf("%d", got)
+		t.Errorf("%d, want 1", got)
 	}
 }
 
@@ -154,7 +154,7 @@ func TestHalfOfTheAddressesStay(t *testing.T) {
 			}
 		}
 		if got != c.want {
-			t.Errorf("%+v: %d ejected", c, got)
+			t.Errorf("%+v: %d ejected, want %d", c, got, c.want)
 		}
 	}
 	// What could not be ejected is, with its next failure, when there is room.

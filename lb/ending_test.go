@@ -163,7 +163,7 @@ func TestResetThatAWriteHasFoundStaysOne(t *testing.T) {
 					t.Errorf("the route saw %v, want a reset", err)
 				}
 				if e := r.next(t, Closed, 0); e.Reason != ReasonClientReset {
-					t.Errorf("reason %s", e.Reason)
+					t.Errorf("reason %s, want %v", e.Reason, ReasonClientReset)
 				}
 			}
 		})
@@ -197,7 +197,7 @@ func TestResetIsNotHeldBackForEver(t *testing.T) {
 				t.Errorf("%d bytes unacknowledged of %d", unacked, len(data))
 			}
 			if want := map[string]Reason{"route": ReasonBackendReset, "client": ReasonClientReset}[side]; e.Reason != want {
-				t.Errorf("reason %s", e.Reason)
+				t.Errorf("reason %s, want %v", e.Reason, want)
 			}
 		})
 	}

@@ -71,7 +71,7 @@ func TestEveryFailedHandshakeHasItsReason(t *testing.T) {
 			}
 		})
 		if e.Detail != "TLS 1.2" {
-			t.Errorf("detail %q", e.Detail)
+			t.Errorf("detail %q, want %q", e.Detail, "TLS 1.2")
 		}
 	})
 	t.Run("key of another certificate", func(t *testing.T) {
@@ -115,7 +115,7 @@ func TestEveryFailedHandshakeHasItsReason(t *testing.T) {
 			}
 		})
 		if e.Detail != "HTTP" {
-			t.Errorf("detail %q", e.Detail)
+			t.Errorf("detail %q, want %q", e.Detail, "HTTP")
 		}
 	})
 	t.Run("other bytes", func(t *testing.T) {
@@ -202,7 +202,7 @@ func TestResumedSessionsAreAdmittedAgain(t *testing.T) {
 			mustWrite(t, conn, "x")
 			mustRead(t, conn, "x")
 			if resumed := conn.ConnectionState().DidResume; resumed != (i > 0) {
-				t.Errorf("%q, connection %d: resumed %v", protos, i, resumed)
+				t.Errorf("%q, connection %d: resumed %v, want %v", protos, i, resumed, (i > 0))
 			}
 			conn.Close()
 			if e := r.next(t, Accepted, i); e.Resumed != (i > 0) || e.Leaf == nil {

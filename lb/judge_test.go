@@ -181,11 +181,11 @@ func TestPoolChecksAndProbesItsBackends(t *testing.T) {
 	p := NewPool(cfg)
 	eventually(t, "the verdicts", func() bool { return slices.Equal(healths(p), []HealthState{Up, Down, Unknown}) })
 	if got := len(heard.take()); got != 2 {
-		t.Errorf("heard %d times", got)
+		t.Errorf("heard %d times, want 2", got)
 	}
 	p.fail(2, 1, errRefused)
 	if got := healths(p)[2]; got != Ejected {
-		t.Fatalf("it is %v", got)
+		t.Fatalf("it is %v, want %v", got, Ejected)
 	}
 	eventually(t, "the probe", func() bool { return healths(p)[2] == Up })
 	if n := probed.Load(); n != 1 {
@@ -232,7 +232,7 @@ func TestCloseOnDownClosesWhatWasThere(t *testing.T) {
 		t.Errorf("the client saw %v", err)
 	}
 	if e := r.next(t, Closed, 0); e.Reason != ReasonKilled {
-		t.Errorf("reason %s", e.Reason)
+		t.Errorf("reason %s, want %v", e.Reason, ReasonKilled)
 	}
 	l, err := net.Listen("tcp", addr)
 	if err != nil {

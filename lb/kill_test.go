@@ -56,7 +56,7 @@ func TestKillReachesOneThatWaits(t *testing.T) {
 		t.Error("not killed")
 	}
 	if e := r.next(t, Closed, 0); e.Reason != ReasonKilled {
-		t.Errorf("reason %s", e.Reason)
+		t.Errorf("reason %s, want %v", e.Reason, ReasonKilled)
 	}
 	mustWrite(t, first, "still")
 	mustRead(t, first, "still")

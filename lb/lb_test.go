@@ -112,7 +112,7 @@ func (r *rig) serve(t testing.TB, l net.Listener) string {
 	t.Cleanup(func() {
 		r.Close()
 		if err := <-served; err != ErrServerClosed {
-			t.Errorf("Serve: %v", err)
+			t.Errorf("Serve: %v, want %v", err, ErrServerClosed)
 		}
 	})
 	return l.Addr().String()

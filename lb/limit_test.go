@@ -24,7 +24,7 @@ func TestConnectionsPerSecondAreBounded(t *testing.T) {
 	}
 	r.dial(t)
 	if e := r.next(t, Closed, 0); e.Reason != ReasonRateLimit {
-		t.Errorf("the fourth in a second ended with %q", e.Reason)
+		t.Errorf("the fourth in a second ended with %q, want %q", e.Reason, ReasonRateLimit)
 	}
 	if n := limit.InUse(); n != 3 {
 		t.Errorf("%d in use, want 3", n)
@@ -141,7 +141,7 @@ func TestConnectionsHaveTimesOfTheirOwn(t *testing.T) {
 			mustWrite(t, conn, "x")
 			mustRead(t, conn, "x")
 			if e := r.next(t, Closed, 0); e.Reason != tc.reason {
-				t.Errorf("ended with %q", e.Reason)
+				t.Errorf("ended with %q, want %q", e.Reason, tc.reason)
 			}
 		})
 	}

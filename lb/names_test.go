@@ -171,7 +171,7 @@ func runNames(t testing.TB, cfg NamesConfig) (*Names, chan string) {
 	t.Cleanup(func() {
 		cancel()
 		if err := <-ended; err != context.Canceled {
-			t.Errorf("Run: %v", err)
+			t.Errorf("Run: %v, want %v", err, context.Canceled)
 		}
 	})
 	return n, changed
@@ -399,7 +399,7 @@ func TestNamesRecallAndSayThatTheyFail(t *testing.T) {
 		Resolver: resolver, Interval: 5 * time.Millisecond,
 		Recall: func(host string) ([]netip.Addr, time.Time) {
 			if host != "db.test" {
-				t.Errorf("asked for %q", host)
+				t.Errorf("asked for %q, want %q", host, "db.test")
 			}
 			return []netip.Addr{netip.MustParseAddr("10.0.0.7")}, then
 		},

@@ -59,6 +59,6 @@ func TestRouteWithAWrongCertificateIsNotTrusted(t *testing.T) {
 	r := newRig(t, Config{Admit: to(pool)})
 	r.dial(t)
 	if e := r.next(t, Closed, 0); e.Reason != ReasonBackendTLS {
-		t.Errorf("ended with %q, %v", e.Reason, e.Err)
+		t.Errorf("ended with %q, %v, want %q", e.Reason, e.Err, ReasonBackendTLS)
 	}
 }

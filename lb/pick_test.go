@@ -25,10 +25,10 @@ func TestQueueIsFairWithEveryStrategy(t *testing.T) {
 				pool.release(pool.backends[i%2])
 				synctest.Wait()
 				if name := <-got; name != pool.backends[i%2].addr {
-					t.Errorf("strategy %d: the %d. got %q", s, i, name)
+					t.Errorf("strategy %d: the %d. got %q, want %q", s, i, name, pool.backends[i%2].addr)
 				}
 				if left := pool.Stats().Waiting; left != len(waiting)-1-i {
-					t.Errorf("strategy %d: %d wait after %d were served", s, left, i+1)
+					t.Errorf("strategy %d: %d wait after %d were served, want %d", s, left, i+1, len(waiting)-1-i)
 				}
 			}
 		})
@@ -60,11 +60,11 @@ func TestTurnsSurviveUpdates(t *testing.T) {
 	take(t, pool, pickKey{})
 	pool.Update(PoolConfig{Backends: []Backend{{Addr: "d"}, {Addr: "x"}, {Addr: "b"}, {Addr: "c"}}})
 	if b := take(t, pool, pickKey{}); b.addr != "b" {
-		t.Errorf("the turn was b's, %s got it", b.addr)
+		t.Errorf("the turn was b's, %s got it, want b", b.addr)
 	}
 	pool.Update(PoolConfig{Backends: []Backend{{Addr: "a"}, {Addr: "b"}, {Addr: "d"}}})
 	if b := take(t, pool, pickKey{}); b.addr != "d" {
-		t.Errorf("c had the turn and is gone, %s got it instead of d", b.addr)
+		t.Errorf("c had the turn and is gone, %s got it instead of d, want d", b.addr)
 	}
 }
 

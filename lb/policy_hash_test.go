@@ -140,7 +140,7 @@ func TestServerGivesTheHashItsKey(t *testing.T) {
 		want := take(t, NewPool(cfg), key).addr
 		for range 5 {
 			if got := ask(t, r); got != string(rune('a'+slices.Index(addrs, want))) {
-				t.Errorf("strategy %d: %q answered, the key is that of %s", s, got, want)
+				t.Errorf("strategy %d: %q answered, the key is that of %s, want %q", s, got, want, string(rune('a'+slices.Index(addrs, want))))
 			}
 		}
 	}

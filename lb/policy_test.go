@@ -139,7 +139,7 @@ func TestWeightedRoundRobinIsInterleaved(t *testing.T) {
 		order += take(t, pool, pickKey{}).addr
 	}
 	if order != "00010020001002" {
-		t.Errorf("order %s", order)
+		t.Errorf("order %s, want 00010020001002", order)
 	}
 }
 
@@ -166,7 +166,7 @@ func TestMissedTurnsAreNotMadeUpFor(t *testing.T) {
 	full := take(t, pool, pickKey{})
 	for range 100 {
 		if b := take(t, pool, pickKey{}); b.addr != "1" {
-			t.Fatalf("picked %s, which is full", b.addr)
+			t.Fatalf("picked %s, which is full, want 1", b.addr)
 		}
 	}
 	pool.release(full)
@@ -325,7 +325,7 @@ func TestEveryStrategyGoesOnWhenADialFails(t *testing.T) {
 		r := newRig(t, Config{Admit: to(NewPool(PoolConfig{Strategy: s, Backends: []Backend{{Addr: down, Weight: 9}, {Addr: up}}}))})
 		for range 4 {
 			if got := ask(t, r); got != "up" {
-				t.Errorf("strategy %d: %q", s, got)
+				t.Errorf("strategy %d: %q, want %q", s, got, "up")
 			}
 		}
 	}

@@ -97,7 +97,7 @@ func TestNextRouteWhenADialFails(t *testing.T) {
 	r := newRig(t, Config{Admit: to(pool)})
 	for range 6 {
 		if got := ask(t, r); got != "up" {
-			t.Errorf("got %q", got)
+			t.Errorf("got %q, want %q", got, "up")
 		}
 	}
 	s := pool.Stats()
@@ -116,7 +116,7 @@ func TestBackupAnswersWhenADialFails(t *testing.T) {
 		r := newRig(t, Config{Admit: to(pool)})
 		for range 4 {
 			if got := ask(t, r); got != "up" {
-				t.Errorf("strategy %d: %q", s, got)
+				t.Errorf("strategy %d: %q, want %q", s, got, "up")
 			}
 		}
 	}
@@ -147,7 +147,7 @@ func TestSilentRouteLeavesTimeForTheNext(t *testing.T) {
 	r := newRig(t, Config{Admit: to(pool)})
 	for i := range 4 {
 		if got := ask(t, r); got != "up" {
-			t.Errorf("got %q", got)
+			t.Errorf("got %q, want %q", got, "up")
 		}
 		if e := r.next(t, Closed, i); e.Duration > 900*time.Millisecond {
 			t.Errorf("after %v", e.Duration)
@@ -190,7 +190,7 @@ func TestConnectionThatNoRouteTakesIsClosedWithTheReason(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			r := newRig(t, Config{Admit: to(poolOf(c.addrs...)), Dialer: c.dialer})
 			if got := ask(t, r); got != "" {
-				t.Errorf("got %q", got)
+				t.Errorf("got %q, want %q", got, "")
 			}
 			if e := r.next(t, Closed, 0); e.Reason != c.want {
 				t.Errorf("reason %s (%v), want %s", e.Reason, e.Err, c.want)
@@ -253,7 +253,7 @@ func TestDialTimeoutAndBudget(t *testing.T) {
 	started := time.Now()
 	_, err := d.DialContext(t.Context(), "tcp", silent)
 	if reason := ReasonOf(err); reason != ReasonBackendTimeout {
-		t.Errorf("reason %s: %v", reason, err)
+		t.Errorf("reason %s: %v, want %v", reason, err, ReasonBackendTimeout)
 	}
 	if took := time.Since(started); took > 2*time.Second {
 		t.Errorf("took %v", took)
@@ -307,7 +307,7 @@ func TestQueueEndsWithTheBudgetAndIsBounded(t *testing.T) {
 	for i := range 3 {
 		e := r.next(t, Closed, i)
 		if e.Reason != ReasonAllFull {
-			t.Errorf("reason %s", e.Reason)
+			t.Errorf("reason %s, want %v", e.Reason, ReasonAllFull)
 		}
 		if e.Wait < 100*time.Millisecond {
 			quick++
@@ -335,7 +335,7 @@ func TestUpdateConcernsOnlyNewConnections(t *testing.T) {
 		mustRead(t, conn, "b")
 	}
 	if got := ask(t, r); got != "new" {
-		t.Errorf("got %q", got)
+		t.Errorf("got %q, want %q", got, "new")
 	}
 	// A byte is counted just after it was passed on.
 	eventually(t, "removed backends still count", func() bool { s := pool.Stats(); return s.Active >= 2 && s.BytesIn == 4 })

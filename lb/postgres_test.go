@@ -91,7 +91,7 @@ func TestPostgresHello(t *testing.T) {
 				}
 			}
 			if conn.out.String() != test.out {
-				t.Errorf("%s, %s: answered %q", test.name, how, conn.out.String())
+				t.Errorf("%s, %s: answered %q, want %q", test.name, how, conn.out.String(), test.out)
 			}
 		}
 	}
@@ -278,7 +278,7 @@ func TestPlainTextIsAnsweredOnlyOnDemand(t *testing.T) {
 			t.Errorf("%s was answered %q", name, answer)
 		}
 		if e := r.next(t, Refused, 0); e.Reason != ReasonNotTLS {
-			t.Errorf("%s: reason %s", name, e.Reason)
+			t.Errorf("%s: reason %s, want %v", name, e.Reason, ReasonNotTLS)
 		}
 	}
 }

@@ -154,7 +154,7 @@ func TestBackendTLSShowsItsCertificate(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := readAll(t, conn); got != "balancer" {
-		t.Errorf("it saw %q", got)
+		t.Errorf("it saw %q, want %q", got, "balancer")
 	}
 	conn, err = openTLS(t, addr, &BackendTLS{RootCAs: a.Pool()})
 	if err != nil {
@@ -182,7 +182,7 @@ func TestPrefaceComesBeforeTLS(t *testing.T) {
 	}
 	defer conn.Close()
 	if got := readAll(t, conn); got != string(header) {
-		t.Errorf("%x", got)
+		t.Errorf("%x, want %x", got, string(header))
 	}
 	plain, err := (&Dialer{}).Open(context.Background(), "tcp", upstream(t, echo), Opening{Preface: header})
 	if err != nil {

@@ -27,7 +27,7 @@ func TestTicketComesWithTheEnd(t *testing.T) {
 			t.Fatal(err)
 		}
 		if resumed := conn.ConnectionState().DidResume; resumed != (i > 0) {
-			t.Errorf("connection %d: resumed is %v", i, resumed)
+			t.Errorf("connection %d: resumed is %v, want %v", i, resumed, (i > 0))
 		}
 		conn.Write([]byte("x"))
 		conn.CloseWrite()

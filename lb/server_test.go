@@ -31,21 +31,21 @@ func TestDropClosesWhatTheKeyNames(t *testing.T) {
 		r := newRig(t, Config{TLS: with, Admit: keyed(poolOf(upstream(t, echo)), "serial:1", "client:7")})
 		conns := []stream{open(t, r), open(t, r), open(t, r)}
 		if n := r.Drop("serial:2", reasonRevoked); n != 0 {
-			t.Errorf("dropped %d of another key", n)
+			t.Errorf("dropped %d of another key, want 0", n)
 		}
 		if n := r.Drop("serial:1", reasonRevoked); n != 3 {
-			t.Errorf("dropped %d", n)
+			t.Errorf("dropped %d, want 3", n)
 		}
 		for i, conn := range conns {
 			if _, err := conn.Read(make([]byte, 1)); err == nil || isTimeout(err) {
 				t.Errorf("connection %d: %v", i, err)
 			}
 			if e := r.next(t, Closed, i); e.Reason != reasonRevoked {
-				t.Errorf("reason %s", e.Reason)
+				t.Errorf("reason %s, want %v", e.Reason, reasonRevoked)
 			}
 		}
 		if n := r.Drop("client:7", reasonRevoked); n != 0 {
-			t.Errorf("dropped %d again", n)
+			t.Errorf("dropped %d again, want 0", n)
 		}
 	})
 }
@@ -57,7 +57,7 @@ func TestDropReachesThoseWhoWait(t *testing.T) {
 	r.dial(t)
 	eventually(t, "it waits", func() bool { return pool.Stats().Waiting == 1 })
 	if n := r.Drop("k", reasonOff); n != 2 {
-		t.Errorf("dropped %d", n)
+		t.Errorf("dropped %d, want 2", n)
 	}
 	eventually(t, "nobody waits", func() bool { s := pool.Stats(); return s.Waiting == 0 && s.Active == 0 })
 }
@@ -66,7 +66,7 @@ func TestDropAfterGivesTime(t *testing.T) {
 	r := newRig(t, Config{Admit: keyed(poolOf(upstream(t, echo)), "k"), CloseTimeout: 80 * time.Millisecond})
 	conn := open(t, r)
 	if n := r.DropAfter("k", 150*time.Millisecond, reasonRevoked); n != 1 {
-		t.Errorf("%d", n)
+		t.Errorf("%d, want 1", n)
 	}
 	mustWrite(t, conn, "still")
 	mustRead(t, conn, "still")
@@ -82,7 +82,7 @@ func TestConnectionEndsWhenItsAdmissionDoes(t *testing.T) {
 	}})
 	open(t, r)
 	if e := r.next(t, Closed, 0); e.Reason != ReasonExpired {
-		t.Errorf("reason %s", e.Reason)
+		t.Errorf("reason %s, want %v", e.Reason, ReasonExpired)
 	}
 }
 
@@ -95,13 +95,13 @@ func TestLimitsAreSharedAndGivenBack(t *testing.T) {
 	first := open(t, r)
 	open(t, r)
 	if got := ask(t, r); got != "" {
-		t.Errorf("got %q", got)
+		t.Errorf("got %q, want %q", got, "")
 	}
 	if e := r.next(t, Closed, 0); e.Reason != ReasonConnLimit {
-		t.Errorf("reason %s", e.Reason)
+		t.Errorf("reason %s, want %v", e.Reason, ReasonConnLimit)
 	}
 	if shared.InUse() != 2 {
-		t.Errorf("%d in use", shared.InUse())
+		t.Errorf("%d in use, want 2", shared.InUse())
 	}
 	first.Close()
 	eventually(t, "room", func() bool { return shared.InUse() == 1 })
@@ -128,7 +128,7 @@ func TestShutdownLetsStreamsFinish(t *testing.T) {
 			t.Error(err)
 		}
 		if e := r.next(t, Closed, 0); e.Reason != ReasonDone {
-			t.Errorf("reason %s", e.Reason)
+			t.Errorf("reason %s, want %v", e.Reason, ReasonDone)
 		}
 	})
 }
@@ -140,10 +140,10 @@ func TestShutdownCutsAtTheDeadline(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 	if e := r.next(t, Closed, 0); e.Reason != ReasonShutdown {
-		t.Errorf("reason %s", e.Reason)
+		t.Errorf("reason %s, want %v", e.Reason, ReasonShutdown)
 	}
 	if err := r.Serve(listen(t)); err != ErrServerClosed {
-		t.Errorf("Serve after Shutdown: %v", err)
+		t.Errorf("Serve after Shutdown: %v, want %v", err, ErrServerClosed)
 	}
 }
 
@@ -155,7 +155,7 @@ func TestCloseEndsHandshakesAndWaits(t *testing.T) {
 		t.Error(err)
 	}
 	if e := r.next(t, Refused, 0); e.Reason != ReasonShutdown {
-		t.Errorf("reason %s", e.Reason)
+		t.Errorf("reason %s, want %v", e.Reason, ReasonShutdown)
 	}
 }
 

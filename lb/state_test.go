@@ -379,12 +379,12 @@ func TestHealthServesTheQueue(t *testing.T) {
 		}
 		pool.SetHealth("b", Health{State: Up})
 		if got := <-first; got != "b" {
-			t.Errorf("the first got %q", got)
+			t.Errorf("the first got %q, want %q", got, "b")
 		}
 		pool.SetHealth("a", Health{State: Down})
 		pool.SetHealth("b", Health{State: Down})
 		if got := <-second; got != string(ReasonNoBackend) {
-			t.Errorf("the second got %q", got)
+			t.Errorf("the second got %q, want %q", got, string(ReasonNoBackend))
 		}
 		if s := pool.Stats(); s.Waiting != 0 || s.OldestWait != 0 {
 			t.Errorf("stats %+v", s)

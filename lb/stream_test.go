@@ -69,10 +69,10 @@ func TestClientHalfClose(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := readAll(t, conn); got != "QUESTION" {
-			t.Errorf("got %q", got)
+			t.Errorf("got %q, want %q", got, "QUESTION")
 		}
 		if e := r.next(t, Closed, 0); e.Reason != ReasonDone {
-			t.Errorf("reason %s", e.Reason)
+			t.Errorf("reason %s, want %v", e.Reason, ReasonDone)
 		}
 	})
 }
@@ -90,15 +90,15 @@ func TestRouteHalfClose(t *testing.T) {
 		r := newRig(t, Config{TLS: with, Admit: to(poolOf(addr))})
 		conn := r.dial(t)
 		if got := readAll(t, conn); got != "hello" { // close_notify, not a broken stream
-			t.Errorf("got %q", got)
+			t.Errorf("got %q, want %q", got, "hello")
 		}
 		mustWrite(t, conn, "after the end")
 		conn.CloseWrite()
 		if all := <-got; all != "after the end" {
-			t.Errorf("the route got %q", all)
+			t.Errorf("the route got %q, want %q", all, "after the end")
 		}
 		if e := r.next(t, Closed, 0); e.Reason != ReasonDone {
-			t.Errorf("reason %s", e.Reason)
+			t.Errorf("reason %s, want %v", e.Reason, ReasonDone)
 		}
 	})
 }
@@ -129,7 +129,7 @@ func TestIdleStreamIsClosedAndABusyOneIsNot(t *testing.T) {
 	mustWrite(t, busy, "y")
 	mustRead(t, busy, "y")
 	if e := r.next(t, Closed, 0); e.Reason != ReasonIdle {
-		t.Errorf("reason %s", e.Reason)
+		t.Errorf("reason %s, want %v", e.Reason, ReasonIdle)
 	}
 }
 
@@ -146,7 +146,7 @@ func TestClientEOFWithoutCloseNotifyIsNamed(t *testing.T) {
 	mustRead(t, conn, "x")
 	raw.CloseWrite()
 	if e := r.next(t, Closed, 0); e.Reason != ReasonClientEOF {
-		t.Errorf("reason %s", e.Reason)
+		t.Errorf("reason %s, want %v", e.Reason, ReasonClientEOF)
 	}
 }
 
@@ -164,7 +164,7 @@ func TestResetsOfEitherSideCloseTheOther(t *testing.T) {
 		conn.SetLinger(0)
 		conn.Close()
 		if e := r.next(t, Closed, 0); e.Reason != ReasonClientReset {
-			t.Errorf("reason %s", e.Reason)
+			t.Errorf("reason %s, want %v", e.Reason, ReasonClientReset)
 		}
 		if err := <-ended; !isReset(err) {
 			t.Errorf("the route saw %v and may take the stream for complete", err)
@@ -182,7 +182,7 @@ func TestResetsOfEitherSideCloseTheOther(t *testing.T) {
 			t.Errorf("the client saw %v", err)
 		}
 		if e := r.next(t, Closed, 0); e.Reason != ReasonBackendReset {
-			t.Errorf("reason %s", e.Reason)
+			t.Errorf("reason %s, want %v", e.Reason, ReasonBackendReset)
 		}
 	})
 }
@@ -214,11 +214,11 @@ func TestRouteThatClosesWithoutAByteIsNamed(t *testing.T) {
 	r := newRig(t, Config{Admit: to(poolOf(addr))})
 	conn := r.dial(t)
 	if got := readAll(t, conn); got != "" {
-		t.Errorf("got %q", got)
+		t.Errorf("got %q, want %q", got, "")
 	}
 	conn.Close()
 	if e := r.next(t, Closed, 0); e.Reason != ReasonBackendClosed {
-		t.Errorf("reason %s", e.Reason)
+		t.Errorf("reason %s, want %v", e.Reason, ReasonBackendClosed)
 	}
 }
 
@@ -228,7 +228,7 @@ func TestPeerThatDoesNotReadIsClosed(t *testing.T) {
 	r := newRig(t, Config{Admit: to(poolOf(addr)), IdleTimeout: 200 * time.Millisecond})
 	r.dial(t)
 	if e := r.next(t, Closed, 0); e.Reason != ReasonIdle {
-		t.Errorf("reason %s", e.Reason)
+		t.Errorf("reason %s, want %v", e.Reason, ReasonIdle)
 	}
 }
 

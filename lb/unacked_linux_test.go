@@ -37,7 +37,7 @@ func TestUnacknowledgedDataEndsTheConnection(t *testing.T) {
 		}
 		if tc.ends {
 			if e := r.next(t, Closed, 0); e.Reason != ReasonBackendReset {
-				t.Errorf("reason %s: %v", e.Reason, e.Err)
+				t.Errorf("reason %s: %v, want %v", e.Reason, e.Err, ReasonBackendReset)
 			}
 		}
 	}

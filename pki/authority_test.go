@@ -25,7 +25,7 @@ func TestAuthorityIsAsPromised(t *testing.T) {
 		t.Errorf("subject %s, issuer %s", cert.Subject, cert.Issuer)
 	}
 	if life := cert.NotAfter.Sub(cert.NotBefore); life != authorityLife+backdate {
-		t.Errorf("lives %v", life)
+		t.Errorf("lives %v, want %v", life, authorityLife+backdate)
 	}
 	if !cert.IsCA || !cert.MaxPathLenZero || cert.KeyUsage != x509.KeyUsageCertSign|x509.KeyUsageCRLSign || len(cert.SubjectKeyId) == 0 {
 		t.Errorf("CA %v, path %v, usage %v, SKI %x", cert.IsCA, cert.MaxPathLenZero, cert.KeyUsage, cert.SubjectKeyId)

@@ -94,7 +94,7 @@ func TestPoolHandsOutKeysMadeAheadEachOnce(t *testing.T) {
 			seen[KeyID(must[crypto.Signer](t)(p.Get(t.Context(), fmt.Sprint(i))).Public())] = true
 		}
 		if len(seen) != 3 {
-			t.Errorf("%d different keys of 3", len(seen))
+			t.Errorf("%d different keys of 3, want 3", len(seen))
 		}
 		p.turn.Pass()
 		synctest.Wait()
@@ -157,7 +157,7 @@ func TestPoolHonoursTheDeadline(t *testing.T) {
 				t.Errorf("got %v, %v", key, err)
 			}
 			if took := time.Since(start); took != 5*time.Second {
-				t.Errorf("waited %v", took)
+				t.Errorf("waited %v, want %v", took, 5*time.Second)
 			}
 			cancel()
 		}
@@ -187,7 +187,7 @@ func TestPoolIsNotRefilledWhileBusy(t *testing.T) {
 		running(t, p)
 		time.Sleep(time.Minute)
 		if len(p.ready) != 0 {
-			t.Errorf("%d made ahead while busy", len(p.ready))
+			t.Errorf("%d made ahead while busy, want 0", len(p.ready))
 		}
 		must[crypto.Signer](t)(p.Get(t.Context(), "me")) // who asks gets one all the same
 		busy.Store(false)

@@ -56,7 +56,7 @@ func TestHashFollowsContent(t *testing.T) {
 func TestFont(t *testing.T) {
 	without := mustBuild(sample())
 	if a := without.byName["inter.woff2"]; a.URL != "" {
-		t.Errorf("a font that is not there has the address %s", a.URL)
+		t.Errorf("a font that is not there has the address %s, want %q", a.URL, "")
 	}
 	if strings.Contains(string(without.byName["app.css"].Data), "@font-face") {
 		t.Error("the style sheet names a font that is not there")
@@ -117,7 +117,7 @@ func TestURLAndLookupAgree(t *testing.T) {
 		}
 	}
 	if url := URL("nothing.css"); url != "" {
-		t.Errorf("nothing.css is at %s", url)
+		t.Errorf("nothing.css is at %s, want %q", url, "")
 	}
 }
 
@@ -193,7 +193,7 @@ func TestScriptsKeepThePolicy(t *testing.T) {
 	each(t, "js/*.js", func(name, text string) {
 		for what, rule := range rules {
 			if at := rule.FindString(text); at != "" {
-				t.Errorf("%s %s: %s", name, what, at)
+				t.Errorf("%s %s: %s, want %q", name, what, at, "")
 			}
 		}
 		if strings.Count(text, "`")%2 != 0 {

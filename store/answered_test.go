@@ -29,7 +29,7 @@ func logOf(t *testing.T, dir string) string {
 	t.Helper()
 	logs, _ := filepath.Glob(filepath.Join(dir, "*.mem"))
 	if len(logs) != 1 {
-		t.Fatalf("there are %d logs", len(logs))
+		t.Fatalf("there are %d logs, want 1", len(logs))
 	}
 	return logs[0]
 }

@@ -114,7 +114,7 @@ func TestCertificatesAreListedByClientOrFrontendInPages(t *testing.T) {
 		{"c", "f1/01", "", 0, ""},
 	} {
 		if got := serials(found[[]Certificate](t)(s.Certificates(t.Context(), c.client, c.frontend, c.after, c.limit))); got != c.want {
-			t.Errorf("%+v: got %q", c, got)
+			t.Errorf("%+v: got %q, want %q", c, got, c.want)
 		}
 	}
 }
@@ -219,7 +219,7 @@ func TestCertificateFollowsOnlyAGoodOne(t *testing.T) {
 		}
 	}
 	if got := serials(found[[]Certificate](t)(s.Certificates(t.Context(), "c", "", "", 0))); got != "01 02 11" {
-		t.Errorf("stored %s", got)
+		t.Errorf("stored %s, want 01 02 11", got)
 	}
 }
 

@@ -53,7 +53,7 @@ func TestUpdateIsAllOrNothing(t *testing.T) {
 		t.Errorf("a failed update wrote: %v", err)
 	}
 	if rev := b.Revision(); rev != 0 {
-		t.Errorf("a failed update took revision %d", rev)
+		t.Errorf("a failed update took revision %d, want 0", rev)
 	}
 }
 
@@ -153,7 +153,7 @@ func TestValuesAreTheCallersOwn(t *testing.T) {
 		return nil
 	})
 	if got, _, _ := get1(t, b, "k"); got != "good" {
-		t.Errorf("stored %q", got)
+		t.Errorf("stored %q, want %q", got, "good")
 	}
 }
 
@@ -369,7 +369,7 @@ func TestUpdateGivesUpWhileItWaits(t *testing.T) {
 	}
 	<-b.queue.turn
 	if rev := set1(t, b, "b", ""); rev != 1 {
-		t.Errorf("revision %d: the update that gave up was written", rev)
+		t.Errorf("revision %d: the update that gave up was written, want 1", rev)
 	}
 	if _, _, err := get1(t, b, "a"); !errors.Is(err, ErrNotFound) {
 		t.Errorf("a: %v", err)

@@ -151,7 +151,7 @@ func (m *model) abort(t *rapid.T) {
 		}
 		return stop
 	}); err != stop {
-		t.Fatalf("got %v", err)
+		t.Fatalf("got %v, want %v", err, stop)
 	}
 }
 

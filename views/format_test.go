@@ -80,13 +80,13 @@ func TestTimes(t *testing.T) {
 func TestShapes(t *testing.T) {
 	t.Parallel()
 	if got := polyline([]float64{0, 5, 10}, 100, 23); got != "0,21.5 50,11.5 100,1.5" {
-		t.Errorf("polyline: %q", got)
+		t.Errorf("polyline: %q, want %q", got, "0,21.5 50,11.5 100,1.5")
 	}
 	if got := area([]float64{0, 10}, 100, 23); got != "0,21.5 100,1.5 100,23 0,23" {
-		t.Errorf("area: %q", got)
+		t.Errorf("area: %q, want %q", got, "0,21.5 100,1.5 100,23 0,23")
 	}
 	if got := polyline([]float64{math.NaN(), math.Inf(1), 0}, 100, 23); got != "0,21.5 50,21.5 100,21.5" {
-		t.Errorf("polyline of nonsense: %q", got)
+		t.Errorf("polyline of nonsense: %q, want %q", got, "0,21.5 50,21.5 100,21.5")
 	}
 	if polyline([]float64{1}, 100, 23) != "" || area(nil, 100, 23) != "" {
 		t.Error("one sample is no line")

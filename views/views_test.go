@@ -215,7 +215,7 @@ func checkPage(t *testing.T, all []*html.Node) {
 	}
 	for _, one := range []string{"h1", "main", "title"} {
 		if seen[one] != 1 {
-			t.Errorf("%d elements %s", seen[one], one)
+			t.Errorf("%d elements %s, want 1", seen[one], one)
 		}
 	}
 }

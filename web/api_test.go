@@ -70,7 +70,7 @@ func TestContract(t *testing.T) {
 		t.Errorf("delete: %d %s", a.status, a.body)
 	}
 	if a := c.call("GET", path, ""); a.status != 404 {
-		t.Errorf("after the delete: %d %s", a.status, a.body)
+		t.Errorf("after the delete: %d %s, want 404", a.status, a.body)
 	}
 	for what, secret := range map[string]string{"key": v["key"].(string), "token": token} {
 		if strings.Contains(f.log.String(), secret) {
@@ -107,7 +107,7 @@ func TestPatchMerges(t *testing.T) {
 				t.Errorf("%s as %s: %d, %s is %s, want %s", step.patch, contentType, a.status, step.field, got, step.want)
 			}
 			if got := a.header.Get("Content-Type"); got != "application/json" {
-				t.Errorf("answered as %q", got)
+				t.Errorf("answered as %q, want %q", got, "application/json")
 			}
 		}
 	}
@@ -128,7 +128,7 @@ func TestIfMatchGuardsChanges(t *testing.T) {
 	for _, stale := range []string{first, "W/" + current, "nonsense", `"0"`} {
 		for _, method := range []string{"PATCH", "DELETE"} {
 			if a := c.call(method, path, `{"active":true}`, "If-Match", stale); a.status != 412 {
-				t.Errorf("%s with If-Match %s: %d %s", method, stale, a.status, a.body)
+				t.Errorf("%s with If-Match %s: %d %s, want 412", method, stale, a.status, a.body)
 			}
 		}
 	}
@@ -136,12 +136,12 @@ func TestIfMatchGuardsChanges(t *testing.T) {
 		good = strings.Replace(good, "CURRENT", current, 1)
 		a := c.call("PATCH", path, `{}`, "If-Match", good)
 		if a.status != 200 {
-			t.Errorf("with If-Match %s: %d %s", good, a.status, a.body)
+			t.Errorf("with If-Match %s: %d %s, want 200", good, a.status, a.body)
 		}
 		current = a.header.Get("ETag")
 	}
 	if a := c.call("DELETE", path, "", "If-Match", current); a.status != 204 {
-		t.Errorf("delete with the current ETag: %d %s", a.status, a.body)
+		t.Errorf("delete with the current ETag: %d %s, want 204", a.status, a.body)
 	}
 }
 
@@ -157,7 +157,7 @@ func TestCertificateAsChosen(t *testing.T) {
 	} {
 		a := c.call("POST", path+"/tls", tc.body)
 		if a.status != 200 {
-			t.Fatalf("%s: %d %s", tc.body, a.status, a.body)
+			t.Fatalf("%s: %d %s, want 200", tc.body, a.status, a.body)
 		}
 		v := a.object(t)
 		key, err := base64.StdEncoding.DecodeString(v["key"].(string))
@@ -167,7 +167,7 @@ func TestCertificateAsChosen(t *testing.T) {
 		pair, err := tls.X509KeyPair(cert, key)
 		must(t, err)
 		if block, _ := pem.Decode(key); block.Type != tc.block {
-			t.Errorf("%s: key is %q", tc.body, block.Type)
+			t.Errorf("%s: key is %q, want %q", tc.body, block.Type, tc.block)
 		}
 		records := c.call("GET", path+"/certificates", "").object(t)["items"].([]any)
 		var found map[string]any
@@ -210,7 +210,7 @@ func TestOptionsAreKeptAndChecked(t *testing.T) {
 		"check":{"kind":"http","intervalSec":9,"path":"/healthz","statusHigh":204},
 		"routes":[{"dest":"10.0.0.1:80","weight":3,"backup":true,"state":"drain"}]}`
 	if a := c.call("PATCH", path, all); a.status != 200 {
-		t.Fatalf("%d %s", a.status, a.body)
+		t.Fatalf("%d %s, want 200", a.status, a.body)
 	}
 	c.call("PATCH", path, `{"check":{"fall":5},"keepAliveSec":null}`) // merges into what is there
 	got := c.call("GET", path, "").object(t)
@@ -256,7 +256,7 @@ func TestListsPage(t *testing.T) {
 	}
 	for _, query := range []string{"limit=0", "limit=-1", "limit=1001", "limit=x", "after=%2F", "limits=2"} {
 		if a := c.call("GET", "/api/v1/client/frontend?"+query, ""); a.status != 422 {
-			t.Errorf("?%s: %d %s", query, a.status, a.body)
+			t.Errorf("?%s: %d %s, want 422", query, a.status, a.body)
 		}
 	}
 }
@@ -271,7 +271,7 @@ func TestEveryAPIRouteIsDocumentedAndClosed(t *testing.T) {
 	f := start(t)
 	document := f.do("GET", "/api/v1/openapi.json", nil).object(t)
 	if document["openapi"] != "3.1.0" {
-		t.Errorf("openapi is %v", document["openapi"])
+		t.Errorf("openapi is %v, want 3.1.0", document["openapi"])
 	}
 	paths, walked := document["paths"].(map[string]any), 0
 	err := chi.Walk(f.server.Handler().(chi.Routes), func(method, route string, _ http.Handler, _ ...func(http.Handler) http.Handler) error {

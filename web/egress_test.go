@@ -22,7 +22,7 @@ func TestForwardedRequestsAreNotLocal(t *testing.T) {
 	} {
 		with := append([]string{"Content-Type", "application/json"}, headers...)
 		if a := f.do("POST", "/api/v1/client", strings.NewReader(`{"name":"stranger"}`), with...); a.status != 403 {
-			t.Errorf("%v: a sign-up: %d %s", headers, a.status, a.body)
+			t.Errorf("%v: a sign-up: %d %s, want 403", headers, a.status, a.body)
 		}
 		if a := f.do("GET", "/signup", nil, headers...); !strings.Contains(a.body, "closed") {
 			t.Errorf("%v: the page takes sign-ups", headers)
@@ -34,12 +34,12 @@ func TestForwardedRequestsAreNotLocal(t *testing.T) {
 			t.Errorf("%v: a check of this machine: %d %s", headers, a.status, a.body)
 		}
 		if a := c.call("POST", "/api/v1/client/frontend", `{"routes":[{"dest":"10.0.0.1:80"}]}`, headers...); a.status != 201 {
-			t.Errorf("%v: a route elsewhere: %d %s", headers, a.status, a.body)
+			t.Errorf("%v: a route elsewhere: %d %s, want 201", headers, a.status, a.body)
 		}
 	}
 	for _, host := range []string{"localhost:8083", "127.0.0.1", "[::1]:8083", "LOCALHOST.", "xlb.localhost"} {
 		if a := c.call("POST", "/api/v1/client/frontend", route, "Host", host); a.status != 201 {
-			t.Errorf("asked for %s: %d %s", host, a.status, a.body)
+			t.Errorf("asked for %s: %d %s, want 201", host, a.status, a.body)
 		}
 	}
 }
@@ -91,7 +91,7 @@ func TestNewDestinationsHaveARate(t *testing.T) {
 		}
 	}
 	if a := other.call("POST", "/api/v1/client/frontend", routes(1, 20)); a.status != 201 {
-		t.Errorf("another client: %d %s", a.status, a.body)
+		t.Errorf("another client: %d %s, want 201", a.status, a.body)
 	}
 	cookie := f.cookieOf(c)
 	tried := 0

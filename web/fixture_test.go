@@ -150,7 +150,7 @@ func (f *fixture) signUp(name string) *tenant {
 	f.Helper()
 	a := f.do("POST", "/api/v1/client", strings.NewReader(`{"name":"`+name+`"}`), "Content-Type", "application/json")
 	if a.status != http.StatusCreated {
-		f.Fatalf("sign up: %d %s", a.status, a.body)
+		f.Fatalf("sign up: %d %s, want %d", a.status, a.body, http.StatusCreated)
 	}
 	v := a.object(f.T)
 	c := &tenant{fixture: f, uuid: v["uuid"].(string), key: v["key"].(string)}
@@ -175,7 +175,7 @@ func (c *tenant) frontend(dests ...string) string {
 	}
 	a := c.call("POST", "/api/v1/client/frontend", `{"routes":[`+strings.Join(routes, ",")+`]}`)
 	if a.status != http.StatusCreated {
-		c.Fatalf("create frontend: %d %s", a.status, a.body)
+		c.Fatalf("create frontend: %d %s, want %d", a.status, a.body, http.StatusCreated)
 	}
 	return a.object(c.T)["uuid"].(string)
 }
@@ -232,7 +232,7 @@ func (f *fixture) administrator() *tenant {
 	t := f.T
 	a := f.do("POST", "/api/v1/client", strings.NewReader(`{"name":"root","code":"let-me-in"}`), "Content-Type", "application/json")
 	if a.status != 201 {
-		t.Fatalf("%d %s", a.status, a.body)
+		t.Fatalf("%d %s, want 201", a.status, a.body)
 	}
 	v := a.object(t)
 	root := &tenant{fixture: f, uuid: v["uuid"].(string), key: v["key"].(string)}
@@ -250,7 +250,7 @@ func (f *fixture) settings(frontend string, cookie []string, changes map[string]
 	f.Helper()
 	page := f.do("GET", "/frontends/"+frontend+"/settings", nil, cookie...)
 	if page.status != 200 {
-		f.Fatalf("settings: %d", page.status)
+		f.Fatalf("settings: %d, want 200", page.status)
 	}
 	form := url.Values{}
 	for _, field := range inputsOf(f.T, page.body) {

@@ -27,10 +27,10 @@ func TestHeadIsGetWithoutTheBody(t *testing.T) {
 		t.Error("HEAD has issued a certificate")
 	}
 	if a := c.call("HEAD", "/api/v1/nothing", ""); a.status != 404 {
-		t.Errorf("HEAD of nothing: %d", a.status)
+		t.Errorf("HEAD of nothing: %d, want 404", a.status)
 	}
 	if a := c.do("HEAD", path, nil); a.status != 401 {
-		t.Errorf("HEAD by nobody: %d", a.status)
+		t.Errorf("HEAD by nobody: %d, want 401", a.status)
 	}
 }
 
@@ -46,7 +46,7 @@ func TestOptionsListsTheMethods(t *testing.T) {
 		}
 	}
 	if a := f.do("OPTIONS", "/api/v1/nothing", nil); a.status != 404 {
-		t.Errorf("of nothing: %d", a.status)
+		t.Errorf("of nothing: %d, want 404", a.status)
 	}
 }
 
@@ -64,10 +64,10 @@ func TestKnownAnswersAreLeftOut(t *testing.T) {
 	}
 	c.call("PATCH", path, `{"name":"other"}`)
 	if a := c.call("GET", path, "", "If-None-Match", tag); a.status != 200 {
-		t.Errorf("after a change: %d", a.status)
+		t.Errorf("after a change: %d, want 200", a.status)
 	}
 	if a := c.call("PATCH", path, `{"name":"third"}`, "If-None-Match", "*"); a.status != 200 {
-		t.Errorf("a change: %d", a.status)
+		t.Errorf("a change: %d, want 200", a.status)
 	}
 }
 

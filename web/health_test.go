@@ -40,7 +40,7 @@ func TestChecksTakeRoutesOutAndBackIn(t *testing.T) {
 	id := c.frontend(dest, other)
 	a := c.call("PATCH", "/api/v1/client/frontend/"+id, `{"check":{"kind":"tcp","intervalSec":1,"timeoutSec":1,"rise":1,"fall":1}}`)
 	if a.status != 200 {
-		t.Fatalf("%d %s", a.status, a.body)
+		t.Fatalf("%d %s, want 200", a.status, a.body)
 	}
 	c.becomes(id, dest, "up")
 	c.becomes(id, other, "up")
@@ -49,12 +49,12 @@ func TestChecksTakeRoutesOutAndBackIn(t *testing.T) {
 		t.Errorf("down: %v", down)
 	}
 	if state, _ := c.routes(id); state != "degraded" {
-		t.Errorf("the frontend is %s", state)
+		t.Errorf("the frontend is %s, want degraded", state)
 	}
 	again()
 	c.becomes(id, dest, "up")
 	if a := c.call("PATCH", "/api/v1/client/frontend/"+id, `{"check":{"kind":"none"}}`); a.status != 200 {
-		t.Fatalf("%d %s", a.status, a.body)
+		t.Fatalf("%d %s, want 200", a.status, a.body)
 	}
 	c.becomes(id, dest, "unknown")
 }
@@ -71,7 +71,7 @@ func TestConnectionsOfARouteThatGoesDown(t *testing.T) {
 		id := c.frontend(dest, echoes(t))
 		body := fmt.Sprintf(`{"closeOnDown":%v,"check":{"kind":"tcp","intervalSec":1,"timeoutSec":1,"rise":1,"fall":1}}`, closes)
 		if a := c.call("PATCH", "/api/v1/client/frontend/"+id, body); a.status != 200 {
-			t.Fatalf("%d %s", a.status, a.body)
+			t.Fatalf("%d %s, want 200", a.status, a.body)
 		}
 		cert, _ := c.identity(id, "program")
 		c.becomes(id, dest, "up")
@@ -101,7 +101,7 @@ func TestFailedConnectsEjectARoute(t *testing.T) {
 	id := c.frontend(dest, echoes(t))
 	cert, _ := c.identity(id, "program")
 	if a := c.call("PATCH", "/api/v1/client/frontend/"+id, `{"ejectAfter":2}`); a.status != 200 {
-		t.Fatalf("%d %s", a.status, a.body)
+		t.Fatalf("%d %s, want 200", a.status, a.body)
 	}
 	stop()
 	for range 4 {
@@ -140,7 +140,7 @@ func TestEarlyEndsEjectARoute(t *testing.T) {
 		t.Fatalf("by default: %v", all[dead])
 	}
 	if a := c.call("PATCH", "/api/v1/client/frontend/"+id, `{"ejectOn":"early-close","ejectAfter":3}`); a.status != 200 {
-		t.Fatalf("%d %s", a.status, a.body)
+		t.Fatalf("%d %s, want 200", a.status, a.body)
 	}
 	for range 6 {
 		serves()
@@ -166,7 +166,7 @@ func TestRoutesAreDrainedByTheirOwner(t *testing.T) {
 		t.Helper()
 		body := `{"drainTimeoutSec":60,"routes":[{"dest":"` + one + `","state":"` + state + `"},{"dest":"` + two + `"}]}`
 		if a := c.call("PATCH", "/api/v1/client/frontend/"+id, body); a.status != 200 {
-			t.Fatalf("%d %s", a.status, a.body)
+			t.Fatalf("%d %s, want 200", a.status, a.body)
 		}
 	}
 	patch("drain")
@@ -208,7 +208,7 @@ func TestRemovedRouteDrains(t *testing.T) {
 	cert, _ := c.identity(id, "program")
 	p := f.connect(address, cert)
 	if a := c.call("PATCH", "/api/v1/client/frontend/"+id, `{"drainTimeoutSec":1,"routes":[{"dest":"`+two+`"}]}`); a.status != 200 {
-		t.Fatalf("%d %s", a.status, a.body)
+		t.Fatalf("%d %s, want 200", a.status, a.body)
 	}
 	removed := c.call("GET", "/api/v1/client/frontend/"+id+"/status", "").object(t)["removed"].([]any)
 	if len(removed) != 1 {
@@ -238,7 +238,7 @@ func TestSwitchingOffDropsOrDrains(t *testing.T) {
 	patch := func(query, body string) {
 		t.Helper()
 		if a := c.call("PATCH", "/api/v1/client/frontend/"+id+query, body); a.status != 200 {
-			t.Fatalf("%d %s", a.status, a.body)
+			t.Fatalf("%d %s, want 200", a.status, a.body)
 		}
 	}
 	p := f.connect(address, cert)

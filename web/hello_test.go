@@ -23,7 +23,7 @@ func TestAuthoritiesAreNamedToBrowsers(t *testing.T) {
 			t.Fatal(err)
 		}
 		if named := one != nil && one.ClientCAs.Equal(f.control.ClientAuthorities()); named != tc.named {
-			t.Errorf("%s: named %v", name, named)
+			t.Errorf("%s: named %v, want %v", name, named, tc.named)
 		}
 	}
 }

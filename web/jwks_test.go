@@ -30,7 +30,7 @@ func TestPublishedKeysCheckTokens(t *testing.T) {
 	key := &rsa.PublicKey{N: number(set.Keys[0].N), E: int(number(set.Keys[0].E).Int64())}
 	token, err := jwt.Parse(c.token, func(token *jwt.Token) (any, error) {
 		if token.Header["kid"] != set.Keys[0].Kid {
-			t.Errorf("kid %v", token.Header["kid"])
+			t.Errorf("kid %v, want %v", token.Header["kid"], set.Keys[0].Kid)
 		}
 		return key, nil
 	}, jwt.WithAudience("xlb-api"), jwt.WithIssuer("xlb-authority"))

@@ -28,7 +28,7 @@ func TestSignUpsAreBoundedPerAddress(t *testing.T) {
 	}
 	for i := range 3 {
 		if a := signUp(); a.status != 201 {
-			t.Fatalf("sign-up %d: %d %s", i, a.status, a.body)
+			t.Fatalf("sign-up %d: %d %s, want 201", i, a.status, a.body)
 		}
 	}
 	wantTooMany(t, signUp())
@@ -49,17 +49,17 @@ func TestFailedLogInsAreBounded(t *testing.T) {
 	c := f.signUp("testuser")
 	for i := range 5 {
 		if a := f.do("POST", "/api/v1/client/auth", nil, "Authorization", basicOf(c.uuid, wrong)); a.status != 401 {
-			t.Fatalf("try %d: %d %s", i, a.status, a.body)
+			t.Fatalf("try %d: %d %s, want 401", i, a.status, a.body)
 		}
 	}
 	for range 30 {
 		wantTooMany(t, f.do("POST", "/api/v1/client/auth", nil, "Authorization", basicOf(c.uuid, wrong)))
 	}
 	if a := f.do("POST", "/api/v1/client/auth", nil, "Authorization", basicOf(c.uuid, c.key)); a.status != 200 {
-		t.Errorf("the right key: %d %s", a.status, a.body)
+		t.Errorf("the right key: %d %s, want 200", a.status, a.body)
 	}
 	if a := c.call("GET", "/api/v1/client", ""); a.status != 200 {
-		t.Errorf("its token: %d %s", a.status, a.body)
+		t.Errorf("its token: %d %s, want 200", a.status, a.body)
 	}
 }
 
@@ -68,11 +68,11 @@ func TestBadTokensLockNobodyOut(t *testing.T) {
 	c := f.signUp("testuser")
 	for range 30 {
 		if a := f.do("GET", "/api/v1/client", nil, "Authorization", "Bearer "+c.token[:len(c.token)-3]); a.status != 401 {
-			t.Fatalf("a bad token: %d", a.status)
+			t.Fatalf("a bad token: %d, want 401", a.status)
 		}
 	}
 	if a := f.do("POST", "/api/v1/client/auth", nil, "Authorization", basicOf(c.uuid, c.key)); a.status != 200 {
-		t.Errorf("the client's own log-in: %d %s", a.status, a.body)
+		t.Errorf("the client's own log-in: %d %s, want 200", a.status, a.body)
 	}
 }
 
@@ -90,7 +90,7 @@ func TestRequestsAreBoundedPerClient(t *testing.T) {
 		t.Error("20 requests at once are all served, the bound is 4 a second")
 	}
 	if a := other.call("GET", "/api/v1/client", ""); a.status != 200 {
-		t.Errorf("another client: %d %s", a.status, a.body)
+		t.Errorf("another client: %d %s, want 200", a.status, a.body)
 	}
 }
 
@@ -110,14 +110,14 @@ func TestPagesCountAgainstTheRate(t *testing.T) {
 			t.Fatalf("refused with %v %s", a.header, a.body)
 		}
 		if style := f.do("GET", static.URL("app.css"), nil, "Cookie", cookie); style.status != 200 {
-			t.Fatalf("the style sheet: %d", style.status)
+			t.Fatalf("the style sheet: %d, want 200", style.status)
 		}
 	}
 	if refused == 0 {
 		t.Error("20 pages at once are all served, the bound is 4 a second")
 	}
 	if a := f.do("GET", "/", nil, "Cookie", others); a.status != 200 {
-		t.Errorf("another client: %d", a.status)
+		t.Errorf("another client: %d, want 200", a.status)
 	}
 }
 
@@ -162,7 +162,7 @@ func TestCertificateQuotaHoldsUnderConcurrency(t *testing.T) {
 	all, err := f.store.Certificates(t.Context(), c.uuid, "", "", 0)
 	must(t, err)
 	if len(all) != most {
-		t.Errorf("the store has %d", len(all))
+		t.Errorf("the store has %d, want %d", len(all), most)
 	}
 	wantStatus(t, c.call("DELETE", "/api/v1/client/frontend/"+id+"/certificates/"+all[0].Serial, ""), 200)
 	wantStatus(t, c.call("POST", "/api/v1/client/frontend/"+id+"/tls", `{"keyType":"ecdsa-p256"}`), 200) // room again

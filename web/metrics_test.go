@@ -36,7 +36,7 @@ func scrapeText(t *testing.T, h http.Handler, headers ...string) (string, http.H
 	rec := httptest.NewRecorder()
 	h.ServeHTTP(rec, req)
 	if rec.Code != http.StatusOK {
-		t.Fatalf("scrape: %d %s", rec.Code, rec.Body)
+		t.Fatalf("scrape: %d %s, want %d", rec.Code, rec.Body, http.StatusOK)
 	}
 	return rec.Body.String(), rec.Header()
 }
@@ -136,7 +136,7 @@ func makeBusy(t *testing.T) *busy {
 	ended.Close()
 	revoked, revokedSerial := b.identity(b.frontend, "lost")
 	if a := b.call("DELETE", "/api/v1/client/frontend/"+b.frontend+"/certificates/"+revokedSerial, ""); a.status != 200 {
-		t.Fatalf("revoke: %d %s", a.status, a.body)
+		t.Fatalf("revoke: %d %s, want 200", a.status, a.body)
 	}
 	f.wantTurnedAway(address, revoked)
 	b.off = b.call("POST", "/api/v1/client/frontend", `{"active":false,"routes":[{"dest":"`+b.live+`"}]}`).object(t)["uuid"].(string)
@@ -299,7 +299,7 @@ func wantAllDescribed(t *testing.T, got scrape) {
 func (b *busy) wantNoSeriesAfterRemoval() {
 	b.Helper()
 	if a := b.call("PATCH", "/api/v1/client/frontend/"+b.frontend, `{"routes":[{"dest":"`+b.live+`"}]}`); a.status != 200 {
-		b.Fatalf("remove a route: %d %s", a.status, a.body)
+		b.Fatalf("remove a route: %d %s, want 200", a.status, a.body)
 	}
 	for s := range b.eventually(scrape{b.ofRoute("connections_total", b.live): 2}) {
 		if strings.Contains(s, `route="`+b.dead+`"`) {
@@ -311,7 +311,7 @@ func (b *busy) wantNoSeriesAfterRemoval() {
 func (b *busy) wantNoSeriesAfterDeletion() {
 	b.Helper()
 	if a := b.call("DELETE", "/api/v1/client/frontend/"+b.frontend, ""); a.status != 204 {
-		b.Fatalf("delete: %d %s", a.status, a.body)
+		b.Fatalf("delete: %d %s, want 204", a.status, a.body)
 	}
 	got := b.eventually(scrape{"xlb_frontends": 1, "xlb_connections_active": 0})
 	for s := range got {
@@ -320,7 +320,7 @@ func (b *busy) wantNoSeriesAfterDeletion() {
 		}
 	}
 	if n := got[series("handshakes_refused_total", "owner=known", "reason=revoked")]; n != 1 {
-		b.Errorf("the server's own counter fell to %v with the frontend", n)
+		b.Errorf("the server's own counter fell to %v with the frontend, want 1", n)
 	}
 }
 
@@ -404,7 +404,7 @@ func TestScrapesParse(t *testing.T) {
 			families, err := parser.TextToMetricFamilies(strings.NewReader(text))
 			must(t, err)
 			if got := families["xlb_frontend_info"].Metric[1].Label[2].GetValue(); got != "a \"quoted\" \\ name\nof two lines ?" {
-				t.Errorf("the name is read as %q", got)
+				t.Errorf("the name is read as %q, want %q", got, "a \"quoted\" \\ name\nof two lines ?")
 			}
 		} else if !strings.HasSuffix(text, "\n# EOF\n") || !strings.Contains(text, "\n# TYPE xlb_frontend_bytes counter\nxlb_frontend_bytes_total{") {
 			t.Error("the text is no OpenMetrics")
@@ -485,7 +485,7 @@ func TestScrapesComeOneAtATime(t *testing.T) {
 	}
 	close(leave)
 	if status := <-statuses; status != http.StatusOK {
-		t.Errorf("the first got %d", status)
+		t.Errorf("the first got %d, want %d", status, http.StatusOK)
 	}
 }
 

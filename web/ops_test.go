@@ -31,7 +31,7 @@ func TestOperationsPort(t *testing.T) {
 	}
 	for path, status := range map[string]int{"/healthz": 200, "/readyz": 200, "/debug/pprof/": 404, "/debug/pprof/goroutine?debug=1": 404, "/metrics": 200, "/api/v1/ca.pem": 404, "/": 404} {
 		if got, text := get(path); got != status {
-			t.Errorf("%s: %d %s", path, got, text)
+			t.Errorf("%s: %d %s, want %d", path, got, text, status)
 		}
 	}
 	must(t, f.stop())
@@ -44,7 +44,7 @@ func TestOperationsPort(t *testing.T) {
 		}
 	}
 	if status, _ := get("/healthz"); status != 200 {
-		t.Errorf("healthz while draining: %d", status)
+		t.Errorf("healthz while draining: %d, want 200", status)
 	}
 	stop()
 	select {

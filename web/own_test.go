@@ -46,7 +46,7 @@ func TestClientDeletesItself(t *testing.T) {
 	p, cookie := f.connect(address, cert), f.cookieOf(c)
 	wantProblem(t, c.call("DELETE", "/api/v1/client", ""), 428, "")
 	if a := c.call("DELETE", "/api/v1/client", "", "If-Match", c.call("GET", "/api/v1/client", "").header.Get("ETag")); a.status != 204 {
-		t.Fatalf("%d %s", a.status, a.body)
+		t.Fatalf("%d %s, want 204", a.status, a.body)
 	}
 	if _, err := f.echo(address, clientOf(cert)); err == nil {
 		t.Error("its certificate still opens the door")
@@ -54,10 +54,10 @@ func TestClientDeletesItself(t *testing.T) {
 	p.ends(t)
 	wantProblem(t, c.call("GET", "/api/v1/client/frontend", ""), 401, "")
 	if a := f.tokenFor(c.uuid, c.key); a.status != 401 {
-		t.Errorf("its key: %d", a.status)
+		t.Errorf("its key: %d, want 401", a.status)
 	}
 	if a := f.do("GET", "/", nil, "Cookie", cookie); a.status != 303 {
-		t.Errorf("its browser: %d", a.status)
+		t.Errorf("its browser: %d, want 303", a.status)
 	}
 	if !bystander.works() {
 		t.Error("another client's connection was closed")
@@ -75,7 +75,7 @@ func TestKeyIsRotated(t *testing.T) {
 	}
 	for _, key := range []string{first, second} {
 		if got := f.tokenFor(c.uuid, key); got.status != 200 {
-			t.Errorf("in the grace period: %d", got.status)
+			t.Errorf("in the grace period: %d, want 200", got.status)
 		}
 	}
 	third := c.call("POST", "/api/v1/client/key", "").object(t)["key"].(string) // no grace
@@ -94,11 +94,11 @@ func TestTokensAreRevoked(t *testing.T) {
 	f := start(t)
 	c, other := f.signUp("testuser"), f.signUp("other")
 	if a := c.call("DELETE", "/api/v1/client/tokens", ""); a.status != 204 {
-		t.Fatalf("%d %s", a.status, a.body)
+		t.Fatalf("%d %s, want 204", a.status, a.body)
 	}
 	wantProblem(t, c.call("GET", "/api/v1/client", ""), 401, "")
 	if a := other.call("GET", "/api/v1/client", ""); a.status != 200 {
-		t.Errorf("another client's token: %d", a.status)
+		t.Errorf("another client's token: %d, want 200", a.status)
 	}
 }
 
@@ -121,14 +121,14 @@ func TestAdministrator(t *testing.T) {
 		wantProblem(t, f.do(call.method, call.path, strings.NewReader(call.body), "Content-Type", "application/json"), 401, "")
 	}
 	if a := root.call("PATCH", one, `{"disabled":true}`); a.status != 200 {
-		t.Fatalf("%d %s", a.status, a.body)
+		t.Fatalf("%d %s, want 200", a.status, a.body)
 	}
 	p.ends(t)
 	if _, err := f.echo(address, clientOf(cert)); err == nil {
 		t.Error("a disabled client was let in")
 	}
 	if a := f.tokenFor(c.uuid, c.key); a.status != 403 {
-		t.Errorf("a disabled client's key: %d", a.status)
+		t.Errorf("a disabled client's key: %d, want 403", a.status)
 	}
 	wantProblem(t, root.call("PATCH", "/api/v1/admin/clients/"+root.uuid, `{"disabled":true}`), 422, "body.disabled")
 	root.call("PATCH", one, `{"disabled":false}`)
@@ -138,7 +138,7 @@ func TestAdministrator(t *testing.T) {
 		t.Errorf("the old key %d, the new one %d", old.status, fresh.status)
 	}
 	if a := root.call("DELETE", one, ""); a.status != 204 {
-		t.Errorf("%d %s", a.status, a.body)
+		t.Errorf("%d %s, want 204", a.status, a.body)
 	}
 	if _, err := f.echo(address, clientOf(cert)); err == nil {
 		t.Error("a deleted client was let in")
@@ -279,11 +279,11 @@ func TestInvites(t *testing.T) {
 		}
 	}
 	if in != 1 {
-		t.Errorf("%d got in with one invite", in)
+		t.Errorf("%d got in with one invite, want 1", in)
 	}
 	back := root.call("POST", "/api/v1/admin/invites", "").object(t)
 	if a := root.call("DELETE", "/api/v1/admin/invites/"+back["id"].(string), ""); a.status != 204 {
-		t.Errorf("%d %s", a.status, a.body)
+		t.Errorf("%d %s, want 204", a.status, a.body)
 	}
 	wantProblem(t, signUp(back["code"].(string)), 403, "body.code")
 	if a := f.do("GET", "/signup", nil); !strings.Contains(a.body, "Invite code") {
@@ -291,7 +291,7 @@ func TestInvites(t *testing.T) {
 	}
 	third := root.call("POST", "/api/v1/admin/invites", "").object(t)["code"].(string)
 	if a := f.postForm("/signup", "name=page&code="+third); a.status != 201 {
-		t.Errorf("by the page: %d", a.status)
+		t.Errorf("by the page: %d, want 201", a.status)
 	}
 	if strings.Contains(f.log.String(), third) {
 		t.Error("a code is in the log")
@@ -322,7 +322,7 @@ func TestLimitsOfAClient(t *testing.T) {
 	}
 	held := f.connect(address, cert)
 	if a := set(`{"frontends":1,"routesPerFrontend":1,"certificates":1,"connections":1}`); a.status != 200 {
-		t.Fatalf("%d %s", a.status, a.body)
+		t.Fatalf("%d %s, want 200", a.status, a.body)
 	}
 	if got := limits(); got["connections"] != [2]float64{1, 1} || got["frontends"] != [2]float64{1, 1} {
 		t.Errorf("%v", got)
@@ -330,7 +330,7 @@ func TestLimitsOfAClient(t *testing.T) {
 	wantProblem(t, c.call("POST", "/api/v1/client/frontend", `{"routes":[{"dest":"10.0.0.1:80"}]}`), 403, "")
 	wantProblem(t, c.call("POST", "/api/v1/client/frontend/"+id+"/tls", `{"keyType":"ecdsa-p256"}`), 403, "")
 	if a := c.call("PATCH", "/api/v1/client/frontend/"+id, `{"routes":[{"dest":"10.0.0.1:80"},{"dest":"10.0.0.2:80"}]}`); a.status != 422 {
-		t.Errorf("two routes: %d", a.status)
+		t.Errorf("two routes: %d, want 422", a.status)
 	}
 	if _, err := f.echo(address, clientOf(cert)); err == nil {
 		t.Error("a second connection was let in")
@@ -339,7 +339,7 @@ func TestLimitsOfAClient(t *testing.T) {
 		t.Error("what was there before the limit was closed")
 	}
 	if a := set(`{"connections":null,"certificates":0}`); a.status != 200 {
-		t.Fatalf("%d %s", a.status, a.body)
+		t.Fatalf("%d %s, want 200", a.status, a.body)
 	}
 	if got := limits(); got["connections"][1] != 10_000 || got["certificates"][1] != 0 || got["frontends"][1] != 1 {
 		t.Errorf("%v", got)
@@ -358,7 +358,7 @@ func TestLimitsOfAClient(t *testing.T) {
 	wantProblem(t, set(`{"connections":-1}`), 422, "body.limits.connections")
 	wantProblem(t, set(`{"conections":1}`), 422, "body.limits.conections")
 	if a := set(`{"requestsPerSec":2}`); a.status != 200 {
-		t.Fatalf("%d %s", a.status, a.body)
+		t.Fatalf("%d %s, want 200", a.status, a.body)
 	}
 	for range 10 {
 		if a := c.call("GET", "/api/v1/client", ""); a.status == 429 {

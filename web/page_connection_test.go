@@ -45,7 +45,7 @@ func TestConnectionsPageClosesOneWithoutScripts(t *testing.T) {
 		t.Errorf("closed twice: %d to %s", again.status, again.header.Get("Location"))
 	}
 	if a := w.postForm(page, form, "Cookie", cookie, "Sec-Fetch-Site", "cross-site"); a.status != 403 {
-		t.Errorf("from another site: %d", a.status)
+		t.Errorf("from another site: %d, want 403", a.status)
 	}
 }
 
@@ -72,10 +72,10 @@ func TestConnectionsPageOfAnotherClientIsNotThere(t *testing.T) {
 		t.Errorf("the page: %d", a.status)
 	}
 	if a := w.do("GET", "/events?view=connections&id="+w.id, nil, "Cookie", cookie); a.status != 404 {
-		t.Errorf("the stream: %d", a.status)
+		t.Errorf("the stream: %d, want 404", a.status)
 	}
 	if a := w.postForm(page, "id="+id, "Cookie", cookie); a.status != 404 {
-		t.Errorf("close: %d", a.status)
+		t.Errorf("close: %d, want 404", a.status)
 	}
 	if a := w.postForm("/frontends/"+other.frontend("10.0.0.1:80")+"/connections", "id="+id, "Cookie", cookie); !strings.Contains(a.header.Get("Location"), "done=ended") {
 		t.Errorf("close under a frontend of one's own: %d %v", a.status, a.header)
@@ -117,7 +117,7 @@ func TestConnectionsPageIsLive(t *testing.T) {
 	until("event: connection-table")
 	until("4 connections, newest first.")
 	if a := w.call("DELETE", w.path()+"/"+w.idOf(w.programs[0]), ""); a.status != 204 {
-		t.Fatalf("close: %d %s", a.status, a.body)
+		t.Fatalf("close: %d %s, want 204", a.status, a.body)
 	}
 	until("3 connections, newest first.")
 }

@@ -18,7 +18,7 @@ func TestListsComeInPages(t *testing.T) {
 	cookie := f.cookieOf(c)
 	for i := range 60 {
 		if a := c.call("POST", "/api/v1/client/frontend", fmt.Sprintf(`{"name":"shop-%02d","routes":[{"dest":"10.0.0.1:80"}]}`, i)); a.status != 201 {
-			t.Fatalf("create: %d %s", a.status, a.body)
+			t.Fatalf("create: %d %s, want 201", a.status, a.body)
 		}
 	}
 	var dests []string

@@ -75,7 +75,7 @@ func TestSettingsWithoutScripts(t *testing.T) {
 		"strategy": "4", "proxyProtocol": "2", "routeTls.mode": "verify",
 	})
 	if a := f.postForm(path, form.Encode(), cookie...); a.status != 303 {
-		t.Fatalf("%d %s", a.status, a.body)
+		t.Fatalf("%d %s, want 303", a.status, a.body)
 	}
 	v := c.call("GET", "/api/v1/client/frontend/"+id, "").object(t)
 	check, route := v["check"].(map[string]any), v["routes"].([]any)[0].(map[string]any)
@@ -120,7 +120,7 @@ func TestSettingsConflict(t *testing.T) {
 		}
 	}
 	if a := f.postForm(path, again.Encode(), cookie...); a.status != 303 {
-		t.Fatalf("%d %s", a.status, a.body)
+		t.Fatalf("%d %s, want 303", a.status, a.body)
 	}
 	if v := c.call("GET", "/api/v1/client/frontend/"+id, "").object(t); v["idleTimeoutSec"] != 90.0 || v["keepAliveSec"] != 60.0 {
 		t.Errorf("%v", v)
@@ -139,7 +139,7 @@ func TestRouteVerbs(t *testing.T) {
 		{"drain", "draining", "Draining"}, {"maintenance", "maintenance", "Maintenance"}, {"ready", "unknown", "Unknown"},
 	} {
 		if a := post(cookie, "10.0.0.2:80", step.verb); a.status != 303 {
-			t.Fatalf("%s: %d %s", step.verb, a.status, a.body)
+			t.Fatalf("%s: %d %s, want 303", step.verb, a.status, a.body)
 		}
 		_, all := c.routes(id)
 		if all["10.0.0.2:80"]["state"] != step.state || all["10.0.0.1:80"]["state"] != "unknown" {

@@ -32,7 +32,7 @@ func TestSessionCookie(t *testing.T) {
 	}
 	old := sessionCookie + "=" + cookie.Value
 	if a := f.do("GET", "/account", nil, "Cookie", old); a.status != 200 {
-		t.Fatalf("logged in: %d %s", a.status, a.body)
+		t.Fatalf("logged in: %d %s, want 200", a.status, a.body)
 	}
 
 	// Whoever planted a session id before the log-in has nothing after it.
@@ -42,12 +42,12 @@ func TestSessionCookie(t *testing.T) {
 		t.Fatalf("the second log-in kept the session: %v", again.header)
 	}
 	if a := f.do("GET", "/account", nil, "Cookie", old); a.status != http.StatusSeeOther {
-		t.Errorf("the session of before the log-in: %d", a.status)
+		t.Errorf("the session of before the log-in: %d, want %d", a.status, http.StatusSeeOther)
 	}
 	current := sessionCookie + "=" + fresh.Value
 	for _, damaged := range []string{current[:len(current)-2], current + "AA", sessionCookie + "=x", sessionCookie + "="} {
 		if a := f.do("GET", "/account", nil, "Cookie", damaged); a.status != http.StatusSeeOther {
-			t.Errorf("a damaged cookie: %d", a.status)
+			t.Errorf("a damaged cookie: %d, want %d", a.status, http.StatusSeeOther)
 		}
 	}
 	out := f.postForm("/logout", "", "Cookie", current)
@@ -55,7 +55,7 @@ func TestSessionCookie(t *testing.T) {
 		t.Errorf("log-out: %d %v", out.status, out.header)
 	}
 	if a := f.do("GET", "/account", nil, "Cookie", current); a.status != http.StatusSeeOther {
-		t.Errorf("the cookie works after the log-out: %d", a.status)
+		t.Errorf("the cookie works after the log-out: %d, want %d", a.status, http.StatusSeeOther)
 	}
 }
 
@@ -64,10 +64,10 @@ func TestIdentitiesStayOnTheirSide(t *testing.T) {
 	c := f.signUp("testuser")
 	cookie := sessionCookie + "=" + sessionOf(f.logIn(c)).Value
 	if a := f.do("GET", "/api/v1/client", nil, "Cookie", cookie); a.status != 401 {
-		t.Errorf("a cookie on the API: %d %s", a.status, a.body)
+		t.Errorf("a cookie on the API: %d %s, want 401", a.status, a.body)
 	}
 	if a := f.do("GET", "/account", nil, "Authorization", "Bearer "+c.token); a.status != http.StatusSeeOther {
-		t.Errorf("a token on a page: %d", a.status)
+		t.Errorf("a token on a page: %d, want %d", a.status, http.StatusSeeOther)
 	}
 }
 
@@ -87,7 +87,7 @@ func TestCrossSitePostsAreRefused(t *testing.T) {
 		wantProblem(t, a, 403, "")
 	}
 	if a := f.logIn(c, "Sec-Fetch-Site", "", "Origin", f.url); a.status != http.StatusSeeOther {
-		t.Errorf("the own origin: %d", a.status)
+		t.Errorf("the own origin: %d, want %d", a.status, http.StatusSeeOther)
 	}
 }
 
@@ -100,7 +100,7 @@ func TestHeadIsGetWithoutABody(t *testing.T) {
 		}
 	}
 	if a := f.do("HEAD", "/events", nil, "Cookie", cookie); a.status != 405 {
-		t.Errorf("HEAD /events: %d", a.status)
+		t.Errorf("HEAD /events: %d, want 405", a.status)
 	}
 }
 
@@ -120,7 +120,7 @@ func TestStrangersAreSentToTheLogIn(t *testing.T) {
 			}
 		case path == "/events":
 			if a.status != 401 {
-				t.Errorf("%s: %d", path, a.status)
+				t.Errorf("%s: %d, want 401", path, a.status)
 			}
 		case a.status != http.StatusSeeOther || a.header.Get("Location") != want:
 			t.Errorf("%s %s: %d to %s, want %s", page.Method, path, a.status, a.header.Get("Location"), want)
@@ -151,7 +151,7 @@ func TestEveryAnswerHasTheSecurityHeaders(t *testing.T) {
 		}
 		for name, value := range want {
 			if got := a.header.Get(name); got != value {
-				t.Errorf("%s: %s is %q", path, name, got)
+				t.Errorf("%s: %s is %q, want %q", path, name, got, value)
 			}
 		}
 		if a.header.Get("Permissions-Policy") == "" {
@@ -195,7 +195,7 @@ func TestStaticFiles(t *testing.T) {
 	}
 	for _, missing := range []string{"/static/", "/static/app.css", "/static/../main.go", path + "x"} {
 		if a := f.do("GET", missing, nil); a.status != 404 {
-			t.Errorf("%s: %d", missing, a.status)
+			t.Errorf("%s: %d, want 404", missing, a.status)
 		}
 	}
 }

@@ -74,7 +74,7 @@ func (c *tenant) identityFor(frontend, body string) (tls.Certificate, string) {
 func pairOf(t *testing.T, a answer) (tls.Certificate, string) {
 	t.Helper()
 	if a.status != 200 {
-		t.Fatalf("issue: %d %s", a.status, a.body)
+		t.Fatalf("issue: %d %s, want 200", a.status, a.body)
 	}
 	v := a.object(t)
 	var pems [2][]byte
@@ -134,7 +134,7 @@ func (c *tenant) connections(frontend, query string) (bySource map[string]map[st
 	c.Helper()
 	a := c.call("GET", "/api/v1/client/frontend/"+frontend+"/connections"+query, "")
 	if a.status != 200 {
-		c.Fatalf("list connections: %d %s", a.status, a.body)
+		c.Fatalf("list connections: %d %s, want 200", a.status, a.body)
 	}
 	v := a.object(c.T)
 	bySource = map[string]map[string]any{}
@@ -193,7 +193,7 @@ func (c *tenant) routes(frontend string) (state string, byDest map[string]map[st
 	c.Helper()
 	a := c.call("GET", "/api/v1/client/frontend/"+frontend+"/status", "")
 	if a.status != 200 {
-		c.Fatalf("status: %d %s", a.status, a.body)
+		c.Fatalf("status: %d %s, want 200", a.status, a.body)
 	}
 	v := a.object(c.T)
 	byDest = map[string]map[string]any{}
@@ -282,7 +282,7 @@ func (c *tenant) revoke(frontend, serial, query string) map[string]any {
 	c.Helper()
 	a := c.call("DELETE", "/api/v1/client/frontend/"+frontend+"/certificates/"+serial+query, "")
 	if a.status != 200 {
-		c.Fatalf("revoke: %d %s", a.status, a.body)
+		c.Fatalf("revoke: %d %s, want 200", a.status, a.body)
 	}
 	return a.object(c.T)
 }

@@ -44,13 +44,13 @@ func TestClientsBehindAProxy(t *testing.T) {
 	}
 	f.from("203.0.113.8:4711")
 	if a := f.join("another", ""); a.status != 201 {
-		t.Errorf("from another address: %d %s", a.status, a.body)
+		t.Errorf("from another address: %d %s, want 201", a.status, a.body)
 	}
 	if !strings.Contains(f.log.String(), "action=client.create via=api") || !strings.Contains(f.log.String(), "address=203.0.113.7") {
 		t.Error("the log has not the client's address")
 	}
 	if a := c.call("POST", "/api/v1/client/frontend", `{"routes":[{"dest":"127.0.0.1:80"}]}`); a.status != 422 {
-		t.Errorf("a route to this machine: %d", a.status)
+		t.Errorf("a route to this machine: %d, want 422", a.status)
 	}
 	for what, first := range map[string]string{"no header": "", "text": "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"} {
 		raw, err := net.DialTimeout("tcp", strings.TrimPrefix(f.url, "https://"), dialTime)

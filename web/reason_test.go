@@ -35,7 +35,7 @@ func (w *ways) made(route, options string) (id string, cert tls.Certificate, ser
 	w.Helper()
 	a := w.call("POST", "/api/v1/client/frontend", `{"routes":[`+route+`]`+options+`}`)
 	if a.status != 201 {
-		w.Fatalf("create frontend: %d %s", a.status, a.body)
+		w.Fatalf("create frontend: %d %s, want 201", a.status, a.body)
 	}
 	id = a.object(w.T)["uuid"].(string)
 	cert, serial = w.identity(id, "program")
@@ -205,7 +205,7 @@ var ends = []struct {
 	{"killed", func(w *ways) []string {
 		p, id := w.open("")
 		if a := w.call("DELETE", "/api/v1/client/frontend/"+id+"/connections?all=true", ""); a.status != 200 {
-			w.Fatalf("%d %s", a.status, a.body)
+			w.Fatalf("%d %s, want 200", a.status, a.body)
 		}
 		return []string{p.source}
 	}},
@@ -218,14 +218,14 @@ var ends = []struct {
 	{"off", func(w *ways) []string {
 		p, id := w.open("")
 		if a := w.call("PATCH", "/api/v1/client/frontend/"+id, `{"active":false}`); a.status != 200 {
-			w.Fatalf("%d %s", a.status, a.body)
+			w.Fatalf("%d %s, want 200", a.status, a.body)
 		}
 		return []string{p.source}
 	}},
 	{"gone", func(w *ways) []string {
 		p, id := w.open("")
 		if a := w.call("DELETE", "/api/v1/client/frontend/"+id, ""); a.status != 204 {
-			w.Fatalf("%d %s", a.status, a.body)
+			w.Fatalf("%d %s, want 204", a.status, a.body)
 		}
 		return []string{p.source}
 	}},

@@ -158,6 +158,6 @@ func largeRequests(t *testing.T, c *tenant) {
 		t.Errorf("a header of 70 KB: %d %s", a.status, a.body)
 	}
 	if a := c.call("GET", "/api/v1/client", ""); a.status != 200 {
-		t.Errorf("afterwards: %d %s", a.status, a.body)
+		t.Errorf("afterwards: %d %s, want 200", a.status, a.body)
 	}
 }

@@ -85,7 +85,7 @@ func TestRenewForARequest(t *testing.T) {
 	// What came with a request is renewed without one: a key like it is made.
 	next := f.as(pair).renew("")
 	if made, _ := pairOf(t, next); made.Leaf.PublicKeyAlgorithm != x509.RSA {
-		t.Errorf("the next key is %s", made.Leaf.PublicKeyAlgorithm)
+		t.Errorf("the next key is %s, want %v", made.Leaf.PublicKeyAlgorithm, x509.RSA)
 	}
 	wantProblem(t, f.as(pair).renew(`{"csr":"hello"}`), 422, "body.csr")
 }
@@ -105,7 +105,7 @@ func TestRenewalsThatAreRefused(t *testing.T) {
 	refused(f.as(cert), `{"lifetimeSec":34300800}`, 422, "body.lifetimeSec")
 	refused(f.as(cert), `{"name":"other"}`, 422, "body.name")
 	if a := f.as(cert).do("GET", "/api/v1/client/frontend", nil); a.status != 401 {
-		t.Errorf("a certificate opens something else: %d %s", a.status, a.body)
+		t.Errorf("a certificate opens something else: %d %s, want 401", a.status, a.body)
 	}
 	// The same names, of an authority that only looks like ours.
 	other, err := pki.NewAuthority(time.Now())
@@ -175,12 +175,12 @@ func TestLeakedKeyLosesWhatItGot(t *testing.T) {
 	}
 	for i, p := range programs {
 		if open := p.works(); open != (i > 2) {
-			t.Errorf("connection %d: open is %v", i, open)
+			t.Errorf("connection %d: open is %v, want %v", i, open, (i > 2))
 		}
 	}
 	for _, lost := range []tls.Certificate{cert, child, grandchild} {
 		if a := f.as(lost).renew(""); a.status != 403 {
-			t.Errorf("renewed all the same: %d %s", a.status, a.body)
+			t.Errorf("renewed all the same: %d %s, want 403", a.status, a.body)
 		}
 	}
 }

@@ -266,15 +266,15 @@ func TestRevokePageWithoutScripts(t *testing.T) {
 	}
 	for _, a := range []answer{f.do("GET", page, nil, "Cookie", f.cookieOf(stranger)), f.postForm(page, "drain=0", "Cookie", f.cookieOf(stranger))} {
 		if a.status != 404 {
-			t.Errorf("another client: %d", a.status)
+			t.Errorf("another client: %d, want 404", a.status)
 		}
 	}
 	if a := f.postForm(page, "drain=0&reason=boredom", "Cookie", cookie); a.status != 422 {
-		t.Errorf("a wrong reason: %d", a.status)
+		t.Errorf("a wrong reason: %d, want 422", a.status)
 	}
 	a := f.postForm(page, "drain=0&reason=superseded", "Cookie", cookie)
 	if a.status != 303 {
-		t.Fatalf("%d %s", a.status, a.body)
+		t.Fatalf("%d %s, want 303", a.status, a.body)
 	}
 	for _, p := range programs {
 		p.ends(t)
@@ -315,7 +315,7 @@ func TestRevokeBeforePageWithoutScripts(t *testing.T) {
 	says(f.do("GET", page+"?before=yesterday", nil, "Cookie", cookie), 422, "Use a date and time such as")
 	says(f.postForm(page, "before=yesterday", "Cookie", cookie), 422, "Use a date and time such as")
 	if a := f.postForm(page, "before="+moment, "Cookie", f.cookieOf(stranger)); a.status != 404 {
-		t.Errorf("another client: %d", a.status)
+		t.Errorf("another client: %d, want 404", a.status)
 	}
 	if !programs[0].works() {
 		t.Error("asking closed a connection")
@@ -347,7 +347,7 @@ func TestCertificatePageWithoutScripts(t *testing.T) {
 	}
 	for _, other := range []answer{f.do("GET", page, nil, "Cookie", f.cookieOf(stranger)), f.postForm(page+"/renew", "", "Cookie", f.cookieOf(stranger)), f.do("GET", page[:len(page)-1], nil, "Cookie", cookie)} {
 		if other.status != 404 {
-			t.Errorf("another client's, or one that there is not: %d", other.status)
+			t.Errorf("another client's, or one that there is not: %d, want 404", other.status)
 		}
 	}
 	bundle := f.postForm(page+"/renew", "", "Cookie", cookie)

@@ -165,7 +165,7 @@ func TestRouteBehindProxyHeaderAndTLS(t *testing.T) {
 
 	// Checks say that they are the balancer's own, and go through the same door.
 	if a := c.call("PATCH", "/api/v1/client/frontend/"+id, `{"check":{"kind":"tls","intervalSec":1,"timeoutSec":1,"rise":1}}`); a.status != 200 {
-		t.Fatalf("%d %s", a.status, a.body)
+		t.Fatalf("%d %s, want 200", a.status, a.body)
 	}
 	if p := <-heard; p.source != "local" || p.peer != "balancer" {
 		t.Errorf("a check: %+v", p)
@@ -245,7 +245,7 @@ func TestChangesKeepWhatTheyDoNotConcern(t *testing.T) {
 		body, err := json.Marshal(change)
 		must(t, err)
 		if a := c.call("PATCH", "/api/v1/client/frontend/"+id, string(body)); a.status != 200 {
-			t.Fatalf("%d %s", a.status, a.body)
+			t.Fatalf("%d %s, want 200", a.status, a.body)
 		}
 	}
 	over := map[string]any{"mode": "verify", "serverName": "db.internal", "ca": routes.pem(), "certificate": string(own), "key": string(key)}

@@ -31,7 +31,7 @@ func TestSessionsEndWithTheCredentials(t *testing.T) {
 			id := c.frontend("10.0.0.1:80")
 			cookie, page := f.cookieOf(c), "/frontends/"+id
 			if a := f.do("GET", page, nil, "Cookie", cookie); a.status != 200 {
-				t.Fatalf("before: %d", a.status)
+				t.Fatalf("before: %d, want 200", a.status)
 			}
 			end(t, c)
 			if a := f.do("GET", page, nil, "Cookie", cookie); a.status != 303 || !strings.HasPrefix(a.header.Get("Location"), "/login") {
@@ -51,7 +51,7 @@ func TestSessionsOutliveARotationWithGrace(t *testing.T) {
 	cookie := f.cookieOf(c)
 	wantStatus(t, c.call("POST", "/api/v1/client/key", `{"graceSec":60}`), 200)
 	if a := f.do("GET", "/frontends", nil, "Cookie", cookie); a.status != 200 {
-		t.Errorf("%d", a.status)
+		t.Errorf("%d, want 200", a.status)
 	}
 }
 

@@ -68,7 +68,7 @@ func TestSignUpsHaveARateInTotal(t *testing.T) {
 	}
 	code := root.call("POST", "/api/v1/admin/invites", "").object(t)["code"].(string)
 	if a := f.join("guest", code); a.status != 201 {
-		t.Errorf("with an invite: %d %s", a.status, a.body)
+		t.Errorf("with an invite: %d %s, want 201", a.status, a.body)
 	}
 }
 
@@ -101,6 +101,6 @@ func TestUnusedClientsGoAfterAWeek(t *testing.T) {
 		t.Errorf("after a week: got %s, want %s", got, want)
 	}
 	if a := f.tokenFor(idle.uuid, idle.key); a.status != 401 {
-		t.Errorf("its key still logs in: %d", a.status)
+		t.Errorf("its key still logs in: %d, want 401", a.status)
 	}
 }

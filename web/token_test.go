@@ -92,7 +92,7 @@ func TestForgedTokensAreRefused(t *testing.T) {
 	}
 	path := "/api/v1/client/frontend"
 	if a := f.do("GET", path, nil, "Authorization", "bearer "+good); a.status != 200 {
-		t.Fatalf("the token that the others are made of: %d %s", a.status, a.body)
+		t.Fatalf("the token that the others are made of: %d %s, want 200", a.status, a.body)
 	}
 	for name, token := range forged {
 		t.Run(name, func(t *testing.T) {
@@ -107,7 +107,7 @@ func TestForgedTokensAreRefused(t *testing.T) {
 		})
 	}
 	if a := f.do("GET", path, nil, "Authorization", "Bearer "+good); a.status != 200 {
-		t.Errorf("bad tokens locked a good one out: %d %s", a.status, a.body)
+		t.Errorf("bad tokens locked a good one out: %d %s, want 200", a.status, a.body)
 	}
 }
 

@@ -36,7 +36,7 @@ func TestJournalKeepsTheLastThousandOfAClient(t *testing.T) {
 		t.Errorf("%d attempts are kept, want the 1,000 newest", len(all))
 	}
 	if n := len(j.of("alice", "f", "", 3)); n != 3 {
-		t.Errorf("3 were asked for, %d came", n)
+		t.Errorf("3 were asked for, %d came, want 3", n)
 	}
 }
 

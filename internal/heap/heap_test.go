@@ -23,7 +23,7 @@ func TestHeapKeepsItsOrder(t *testing.T) {
 		}
 		out := func(gone *item) {
 			if gone.index != -1 {
-				t.Fatalf("it is out and has place %d", gone.index)
+				t.Fatalf("it is out and has place %d, want %d", gone.index, -1)
 			}
 			inside = slices.DeleteFunc(inside, func(i *item) bool { return i == gone })
 		}

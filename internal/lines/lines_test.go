@@ -19,7 +19,7 @@ func TestBound(t *testing.T) {
 		return yes
 	}
 	if got := written("a", 3); got != 3 {
-		t.Errorf("got %d of 3 lines", got)
+		t.Errorf("got %d of 3 lines, want 3", got)
 	}
 	if got := written("a", 10); got != 2 {
 		t.Errorf("got %d more lines in the same second, want 2", got)

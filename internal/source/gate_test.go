@@ -33,7 +33,7 @@ func TestWhoGivesWay(t *testing.T) {
 	enter("2001:db8::ffff:1:2", 8, 5) // 10.0.0.3 has two; that is the same /64 again
 	enter("10.0.0.9", 9, 7)           // which has two now
 	if g.Inside() != 5 {
-		t.Errorf("%d are inside", g.Inside())
+		t.Errorf("%d are inside, want 5", g.Inside())
 	}
 }
 

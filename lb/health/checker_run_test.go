@@ -55,7 +55,7 @@ func TestCheckerFollowsABackend(t *testing.T) {
 	defer l.Close()
 	eventually(t, "up again", func() bool { return len(changes()) == 3 })
 	if got := strings.Join(changes(), ","); got != "true ,false connection refused,true " {
-		t.Errorf("got %s", got)
+		t.Errorf("got %s, want true ,false connection refused,true ", got)
 	}
 }
 
@@ -94,6 +94,6 @@ func TestCheckerUnderChange(t *testing.T) {
 		}
 	}
 	if n := c.countTargets(); n != 80 {
-		t.Errorf("%d targets", n)
+		t.Errorf("%d targets, want 80", n)
 	}
 }

@@ -155,7 +155,7 @@ func TestLongIntervalsStartWithinHalfAMinute(t *testing.T) {
 		time.Sleep(longestSpread)
 		stop()
 		if len(r.all) != 20 {
-			t.Errorf("%d checked", len(r.all))
+			t.Errorf("%d checked, want 20", len(r.all))
 		}
 	})
 }

@@ -194,7 +194,7 @@ func TestWithoutScript(t *testing.T) {
 	b.see("Waiting for the first connection")
 	b.shoot("noscript-connect")
 	if text := got.get(t); text != "upstream plain" {
-		t.Fatalf("got %q", text)
+		t.Fatalf("got %q, want %q", text, "upstream plain")
 	}
 	b.follow("Refresh")
 	b.see("Connected")

@@ -165,7 +165,7 @@ func TestPackagesImportOnlyWhatTheirFloorAllows(t *testing.T) {
 			for _, imported := range f.ast.Imports {
 				path, _ := strconv.Unquote(imported.Path.Value)
 				if why := forbidden(allowed, path); why != "" {
-					t.Errorf("%s imports %s: %s", f.path, path, why)
+					t.Errorf("%s imports %s: %s, want %q", f.path, path, why, "")
 				}
 			}
 		}
@@ -227,7 +227,7 @@ func TestEveryPackageSaysWhatItPromises(t *testing.T) {
 func TestRootPackageIsMainAlone(t *testing.T) {
 	for _, f := range packages(t, parser.PackageClauseOnly)["."] {
 		if f.path != "main.go" {
-			t.Errorf("%s: people start XLB with `go run main.go`, so the root package is main.go alone", f.path)
+			t.Errorf("%s: people start XLB with `go run main.go`, so the root package is main.go alone, want main.go", f.path)
 		}
 	}
 }

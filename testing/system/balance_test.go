@@ -136,7 +136,7 @@ func TestFrontendChangesAreLiveWhenTheAnswerArrives(t *testing.T) {
 		name := "new" + strconv.Itoa(i)
 		a := s.call("PATCH", path, c.auth, map[string]any{"routes": []any{map[string]any{"dest": greeter(t, name)}}})
 		if a.status != 200 {
-			t.Fatalf("patch: %d %s", a.status, a.body)
+			t.Fatalf("patch: %d %s, want 200", a.status, a.body)
 		}
 		if got, err := s.readAll(dir); err != nil || got != name {
 			t.Fatalf("after the answer the route was %q (%v), want %q", got, err, name)
@@ -151,7 +151,7 @@ func TestFrontendChangesAreLiveWhenTheAnswerArrives(t *testing.T) {
 		t.Errorf("switched on again, it refused: %v", err)
 	}
 	if a := s.call("DELETE", path, c.auth, nil); a.status != 204 {
-		t.Fatalf("delete: %d %s", a.status, a.body)
+		t.Fatalf("delete: %d %s, want 204", a.status, a.body)
 	}
 	if got, err := s.readAll(dir); err == nil {
 		t.Errorf("a deleted frontend served %q", got)

@@ -171,7 +171,7 @@ func TestPostgresNegotiations(t *testing.T) {
 				t.Fatal(err)
 			}
 			if got := secure.ConnectionState().NegotiatedProtocol; got != "postgresql" {
-				t.Errorf("ALPN is %q", got)
+				t.Errorf("ALPN is %q, want %q", got, "postgresql")
 			}
 			if err := postgresHello(secure); err != nil {
 				t.Error(err)

@@ -271,7 +271,7 @@ func TestSetUpCodeLetsTheFirstClientIn(t *testing.T) {
 	s.run()
 	s.http = "localhost:" + port
 	if a := s.call("POST", "/api/v1/client", "", map[string]any{"name": "stranger"}); a.status != 403 {
-		t.Errorf("a stranger: %d %s", a.status, a.body)
+		t.Errorf("a stranger: %d %s, want 403", a.status, a.body)
 	}
 	path := filepath.Join(s.dir, "setup-code")
 	code, err := os.ReadFile(path)
@@ -283,10 +283,10 @@ func TestSetUpCodeLetsTheFirstClientIn(t *testing.T) {
 	}
 	first := s.call("POST", "/api/v1/client", "", map[string]any{"name": "first", "code": strings.TrimSpace(string(code))})
 	if first.status != 201 {
-		t.Fatalf("with the code: %d %s", first.status, first.body)
+		t.Fatalf("with the code: %d %s, want 201", first.status, first.body)
 	}
 	if a := s.call("POST", "/api/v1/client", "", map[string]any{"name": "second", "code": strings.TrimSpace(string(code))}); a.status != 403 {
-		t.Errorf("the code a second time: %d %s", a.status, a.body)
+		t.Errorf("the code a second time: %d %s, want 403", a.status, a.body)
 	}
 	if _, err := os.Stat(path); !os.IsNotExist(err) {
 		t.Errorf("setup-code is still there: %v", err)

@@ -113,7 +113,7 @@ func TestKillLosesNothingThatWasAnswered(t *testing.T) {
 	t.Logf("%d sign-ups answered over 4 kills", len(acked))
 	for _, one := range acked {
 		if a := s.call("POST", "/api/v1/client/auth", basic(one.uuid, one.key), nil); a.status != 200 {
-			t.Fatalf("client %s was answered with success and is lost: %d %s", one.uuid, a.status, a.body)
+			t.Fatalf("client %s was answered with success and is lost: %d %s, want 200", one.uuid, a.status, a.body)
 		}
 	}
 }

@@ -157,7 +157,7 @@ func (s *server) signUp(name string) *tenant {
 	s.t.Helper()
 	a := s.call("POST", "/api/v1/client", "", map[string]any{"name": name})
 	if a.status != http.StatusCreated {
-		s.t.Fatalf("sign up: %d %s", a.status, a.body)
+		s.t.Fatalf("sign up: %d %s, want %d", a.status, a.body, http.StatusCreated)
 	}
 	v := a.json(s.t)
 	t := &tenant{s: s, uuid: v["uuid"].(string), key: v["key"].(string)}
@@ -173,7 +173,7 @@ func (c *tenant) logIn() {
 	c.s.t.Helper()
 	a := c.s.call("POST", "/api/v1/client/auth", basic(c.uuid, c.key), nil)
 	if a.status != http.StatusOK {
-		c.s.t.Fatalf("log in: %d %s", a.status, a.body)
+		c.s.t.Fatalf("log in: %d %s, want %d", a.status, a.body, http.StatusOK)
 	}
 	c.auth = "Bearer " + a.json(c.s.t)["Token"].(string)
 }
@@ -187,7 +187,7 @@ func (c *tenant) frontend(routes ...string) string {
 	}
 	a := c.s.call("POST", "/api/v1/client/frontend", c.auth, map[string]any{"name": "test", "routes": list})
 	if a.status != http.StatusCreated {
-		c.s.t.Fatalf("create frontend: %d %s", a.status, a.body)
+		c.s.t.Fatalf("create frontend: %d %s, want %d", a.status, a.body, http.StatusCreated)
 	}
 	return a.json(c.s.t)["uuid"].(string)
 }
@@ -197,7 +197,7 @@ func (c *tenant) bundle(frontend string) string {
 	c.s.t.Helper()
 	a := c.s.call("GET", "/api/v1/client/frontend/"+frontend+"/tls", c.auth, nil)
 	if a.status != http.StatusOK {
-		c.s.t.Fatalf("bundle: %d %s", a.status, a.body)
+		c.s.t.Fatalf("bundle: %d %s, want %d", a.status, a.body, http.StatusOK)
 	}
 	return c.s.unpack(a)
 }

@@ -60,12 +60,12 @@ func TestStoreThatFailsComesBack(t *testing.T) {
 		live.SetDeadline(time.Now().Add(15 * time.Second))
 		fmt.Fprintln(live, "hello")
 		if line, err := bufio.NewReader(live).ReadString('\n'); line != "hello\n" {
-			t.Fatalf("the live connection: %q, %v", line, err)
+			t.Fatalf("the live connection: %q, %v, want %q", line, err, "hello\n")
 		}
 	}
 	echo()
 	if status, _ := s.ready(); status != 200 {
-		t.Fatalf("ready: %d", status)
+		t.Fatalf("ready: %d, want 200", status)
 	}
 	undo := s.limitFiles()
 	defer undo()
@@ -96,7 +96,7 @@ func TestStoreThatFailsComesBack(t *testing.T) {
 	undo()
 	eventually(t, "ready again", func() bool { status, _ := s.ready(); return status == 200 })
 	if a := s.call("PATCH", "/api/v1/client/frontend/"+id, c.auth, map[string]any{"name": "after"}); a.status != 200 {
-		t.Errorf("a write: %d %s", a.status, a.body)
+		t.Errorf("a write: %d %s, want 200", a.status, a.body)
 	}
 	echo()
 	if log := s.log.String(); !strings.Contains(log, "level=ERROR msg=store") || !strings.Contains(log, "open again") || strings.Contains(log, "panic") {

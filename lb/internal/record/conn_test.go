@@ -240,7 +240,7 @@ func TestRecordsThatBreakTheRules(t *testing.T) {
 				t.Errorf("answered %d %x, want alert %d", contentType, data, tc.alert)
 			}
 			if _, again := s.readText(); again != err {
-				t.Errorf("then %v", again)
+				t.Errorf("then %v, want %v", again, err)
 			}
 		})
 	}
