@@ -27,6 +27,8 @@ type Actor struct {
 	Certificate *x509.Certificate
 	// Session is the hash of the id of the session that it came with, empty when it came with none.
 	Session string
+	// Token is the id of the token that it came with, empty when it came with none.
+	Token string
 	// RequestID joins this request's log lines.
 	RequestID string
 }
@@ -70,6 +72,8 @@ const (
 	actConnectionList     action = "connection.list"
 	actConnectionClose    action = "connection.close"
 
+	actAuditRead action = "audit.read"
+
 	actAdminRead    action = "admin.read"
 	actAdminDisable action = "admin.disable-client"
 	actAdminDelete  action = "admin.delete-client"
@@ -87,22 +91,30 @@ var openToStrangers = map[action]bool{actClientCreate: true, actClientAuth: true
 // readsOnly lists what changes nothing and is therefore not logged. A log-in has lines of its own.
 var readsOnly = map[action]bool{
 	actClientRead: true, actClientAuth: true, actAdminRead: true, actFrontendRead: true, actCertificateRead: true,
-	actRouteCheck: true, actConnectionActivity: true, actConnectionList: true,
+	actRouteCheck: true, actConnectionActivity: true, actConnectionList: true, actAuditRead: true,
 }
 
 // may decides whether the actor in ctx may do act to object, and says so in the log. Every operation
 // asks it before anything else. Objects of others are not its business: they are looked up under the
 // actor's own client, so another client's object is simply not there.
-func (c *Control) may(ctx context.Context, act action, object string) (Actor, error) {
+//
+// The context that it returns carries what the changes of the operation write to the audit chain, and is the one to go
+// on with.
+func (c *Control) may(ctx context.Context, act action, object string) (context.Context, Actor, error) {
 	a := ActorFrom(ctx)
 	if err := c.permitted(a, act); err != nil {
 		c.logAct(ctx, "refused", a, act, object)
-		return a, err
+		c.noteRefused(ctx, a, act, object, err)
+		return ctx, a, err
 	}
-	if !readsOnly[act] {
-		c.logAct(ctx, "operation", a, act, object)
+	if readsOnly[act] {
+		return ctx, a, nil
 	}
-	return a, nil
+	c.logAct(ctx, "operation", a, act, object)
+	if a.ClientID != "" {
+		ctx = c.audited(ctx, a, act, object)
+	}
+	return ctx, a, nil
 }
 
 // lineKind is what lines of the log are counted by, so that one client, or all strangers, can write only so many.
@@ -127,6 +139,7 @@ func (c *Control) countLines(ctx context.Context) error {
 				slog.String("client", kind.client), slog.Int("count", n))
 		}
 		c.live.CountLines(ctx)
+		c.refusals.Skipped() // their lines in the log are counted already
 	})
 }
 

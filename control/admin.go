@@ -16,7 +16,8 @@ type ClientStatus struct {
 
 // Clients lists clients in order of creation, at most limit after the id `after`. For the administrator.
 func (c *Control) Clients(ctx context.Context, after string, limit int) ([]ClientStatus, error) {
-	if _, err := c.may(ctx, actAdminRead, ""); err != nil {
+	ctx, _, err := c.may(ctx, actAdminRead, "")
+	if err != nil {
 		return nil, err
 	}
 	records, err := c.store.Clients(ctx, after, limit)
@@ -34,10 +35,11 @@ func (c *Control) Clients(ctx context.Context, after string, limit int) ([]Clien
 // tokens and sessions from before stay ended when it is let in again.
 // For the administrator, who cannot shut itself out.
 func (c *Control) SetDisabled(ctx context.Context, id string, disabled bool) (Client, error) {
-	a, err := c.may(ctx, actAdminDisable, id)
+	ctx, a, err := c.may(ctx, actAdminDisable, id)
 	if err != nil {
 		return Client{}, err
 	}
+	ctx = c.audited(ctx, a, actAdminDisable, id, canonicalID(id))
 	if disabled && canonicalID(id) == a.ClientID {
 		return Client{}, invalid("disabled", "The administrator cannot disable itself.")
 	}
@@ -55,10 +57,11 @@ func (c *Control) SetDisabled(ctx context.Context, id string, disabled bool) (Cl
 
 // RemoveClient deletes a client with everything it has. For the administrator, who cannot delete itself here.
 func (c *Control) RemoveClient(ctx context.Context, id string) error {
-	a, err := c.may(ctx, actAdminDelete, id)
+	ctx, a, err := c.may(ctx, actAdminDelete, id)
 	if err != nil {
 		return err
 	}
+	ctx = c.audited(ctx, a, actAdminDelete, id, canonicalID(id))
 	if canonicalID(id) == a.ClientID {
 		return &Error{Kind: KindForbidden, Message: "The administrator cannot delete itself here. Use DELETE /api/v1/client."}
 	}
@@ -68,10 +71,11 @@ func (c *Control) RemoveClient(ctx context.Context, id string) error {
 // ResetKey gives a client that has lost its key a new one, shown this once. The old one ends, and so do
 // the tokens and sessions, but the one that acts. For the administrator.
 func (c *Control) ResetKey(ctx context.Context, id string) (NewClient, error) {
-	a, err := c.may(ctx, actAdminReset, id)
+	ctx, a, err := c.may(ctx, actAdminReset, id)
 	if err != nil {
 		return NewClient{}, err
 	}
+	ctx = c.audited(ctx, a, actAdminReset, id, canonicalID(id))
 	key := hex.EncodeToString(randomBytes(32))
 	client, err := c.changeClient(ctx, canonicalID(id), 0, func(r *store.Client) {
 		c.giveKey(r, key, 0)

@@ -135,7 +135,7 @@ func (r IssueRequest) check() (IssueRequest, error) {
 
 // IssueCertificate makes a key pair and a certificate for a frontend of the actor.
 func (c *Control) IssueCertificate(ctx context.Context, frontendID string, r IssueRequest) (Issued, error) {
-	a, err := c.may(ctx, actCertificateIssue, frontendID)
+	ctx, a, err := c.may(ctx, actCertificateIssue, frontendID)
 	if err != nil {
 		return Issued{}, err
 	}
@@ -312,7 +312,7 @@ func BundleName(frontend string) string {
 // Certificates lists the certificates of one frontend of the actor, or of all when frontendID is empty,
 // at most limit, 0 for all, after the serial `after`.
 func (c *Control) Certificates(ctx context.Context, frontendID, after string, limit int) ([]Certificate, error) {
-	a, err := c.may(ctx, actCertificateRead, frontendID)
+	ctx, a, err := c.may(ctx, actCertificateRead, frontendID)
 	if err != nil {
 		return nil, err
 	}

@@ -37,7 +37,7 @@ func clientOf(r store.Client) Client {
 // has 256 random bits and is checked in microseconds, so only failures are counted, by the source that they come
 // from. A count by client would let anybody who knows its id, which stands in every certificate, lock it out.
 func (c *Control) Authenticate(ctx context.Context, clientID, key string) (Client, error) {
-	a, err := c.may(ctx, actClientAuth, "")
+	ctx, a, err := c.may(ctx, actClientAuth, "")
 	if err != nil {
 		return Client{}, err
 	}
@@ -78,7 +78,7 @@ func (c *Control) matches(record store.Client, key string, exists bool) bool {
 
 // OwnClient is the actor's own record.
 func (c *Control) OwnClient(ctx context.Context) (Client, error) {
-	a, err := c.may(ctx, actClientRead, "")
+	ctx, a, err := c.may(ctx, actClientRead, "")
 	if err != nil {
 		return Client{}, err
 	}

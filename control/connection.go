@@ -33,7 +33,7 @@ type ConnectionList struct {
 
 // Connections lists live connections of a frontend of the actor, newest first.
 func (c *Control) Connections(ctx context.Context, frontendID string, q ConnectionQuery) (ConnectionList, error) {
-	a, err := c.may(ctx, actConnectionList, frontendID)
+	ctx, a, err := c.may(ctx, actConnectionList, frontendID)
 	if err != nil {
 		return ConnectionList{}, err
 	}
@@ -85,7 +85,7 @@ func matches(conn Connection, text string) bool {
 // CloseConnection closes one live connection of a frontend of the actor with a reset. It is closed when
 // the call returns.
 func (c *Control) CloseConnection(ctx context.Context, frontendID, id string) error {
-	a, err := c.may(ctx, actConnectionClose, frontendID+"/connections/"+id)
+	ctx, a, err := c.may(ctx, actConnectionClose, frontendID+"/connections/"+id)
 	if err != nil {
 		return err
 	}
@@ -96,6 +96,7 @@ func (c *Control) CloseConnection(ctx context.Context, frontendID, id string) er
 	if !c.live.Kill(frontendID, id) {
 		return notFound("connection")
 	}
+	c.noteClosed(ctx, a, frontendID+"/connections/"+id, 1)
 	return nil
 }
 
@@ -110,7 +111,7 @@ type ConnectionFilter struct {
 // CloseConnections closes the live connections of a frontend of the actor that the filter names, with a
 // reset. It tells how many it closed.
 func (c *Control) CloseConnections(ctx context.Context, frontendID string, filter ConnectionFilter) (int, error) {
-	a, err := c.may(ctx, actConnectionClose, frontendID+"/connections")
+	ctx, a, err := c.may(ctx, actConnectionClose, frontendID+"/connections")
 	if err != nil {
 		return 0, err
 	}
@@ -128,6 +129,7 @@ func (c *Control) CloseConnections(ctx context.Context, frontendID string, filte
 			closed++
 		}
 	}
+	c.noteClosed(ctx, a, frontendID+"/connections", closed)
 	return closed, nil
 }
 

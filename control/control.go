@@ -69,6 +69,8 @@ type Config struct {
 	// MaxConnections is how many may be admitted there, of all clients together; the last quarter is kept for clients
 	// that have less than a sixteenth. Zero: no bound.
 	MaxConnections int
+	// AuditDays is how long audit records are kept. Negative: for ever. Zero: 400.
+	AuditDays int
 	// Busy tells the key pool that the machine has no time to make keys ahead. Nil: never busy.
 	Busy func() bool
 	// Now is the clock. Nil: time.Now.
@@ -92,6 +94,7 @@ type Control struct {
 	sealer   *sealer
 	crl      revocationList
 	lines    lines.Bound[lineKind]
+	refusals lines.Bound[lineKind] // that are written to audit chains
 
 	signups, signupsInAll, failures, checks, issues *rates
 	newcomers                                       newcomers
@@ -268,6 +271,7 @@ func (c *Control) sweep(ctx context.Context) error {
 		if _, err := c.store.SweepExpired(ctx, c.cfg.Now(), sweepMost); err != nil && ctx.Err() == nil {
 			c.log.Warn("sweep failed", "error", err)
 		}
+		c.sweepAudits(ctx)
 	})
 }
 

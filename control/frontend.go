@@ -108,7 +108,7 @@ var RouteStates = []string{"", store.RouteDrain, store.RouteMaintenance}
 
 // CreateFrontend saves a frontend for the actor. It is live when the call returns.
 func (c *Control) CreateFrontend(ctx context.Context, spec FrontendSpec) (Frontend, error) {
-	a, err := c.may(ctx, actFrontendCreate, "")
+	ctx, a, err := c.may(ctx, actFrontendCreate, "")
 	if err != nil {
 		return Frontend{}, err
 	}
@@ -138,7 +138,7 @@ func (c *Control) CreateFrontend(ctx context.Context, spec FrontendSpec) (Fronte
 
 // Frontend is one frontend of the actor.
 func (c *Control) Frontend(ctx context.Context, id string) (Frontend, error) {
-	a, err := c.may(ctx, actFrontendRead, id)
+	ctx, a, err := c.may(ctx, actFrontendRead, id)
 	if err != nil {
 		return Frontend{}, err
 	}
@@ -149,7 +149,7 @@ func (c *Control) Frontend(ctx context.Context, id string) (Frontend, error) {
 // Frontends lists the actor's frontends in order of creation, at most limit of them after the id
 // `after` (empty: from the first). A limit that is not positive means all.
 func (c *Control) Frontends(ctx context.Context, after string, limit int) ([]Frontend, error) {
-	a, err := c.may(ctx, actFrontendRead, "")
+	ctx, a, err := c.may(ctx, actFrontendRead, "")
 	if err != nil {
 		return nil, err
 	}
@@ -177,7 +177,7 @@ type Update struct {
 // UpdateFrontend changes a frontend of the actor. It is live when the call returns; no connection of an
 // unchanged route is touched.
 func (c *Control) UpdateFrontend(ctx context.Context, id string, u Update) (Frontend, error) {
-	a, err := c.may(ctx, actFrontendUpdate, id)
+	ctx, a, err := c.may(ctx, actFrontendUpdate, id)
 	if err != nil {
 		return Frontend{}, err
 	}
@@ -260,7 +260,7 @@ func (c *Control) replaceFrontend(ctx context.Context, old store.Frontend, spec 
 // DeleteFrontend ends a frontend of the actor: its certificates are refused and its live connections
 // are closed when the call returns.
 func (c *Control) DeleteFrontend(ctx context.Context, id string) error {
-	a, err := c.may(ctx, actFrontendDelete, id)
+	ctx, a, err := c.may(ctx, actFrontendDelete, id)
 	if err != nil {
 		return err
 	}

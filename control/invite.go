@@ -27,7 +27,7 @@ func inviteOf(r store.Invite) Invite {
 
 // CreateInvite makes a code for one sign-up, good for InviteLife. For the administrator.
 func (c *Control) CreateInvite(ctx context.Context) (Invite, error) {
-	a, err := c.may(ctx, actAdminInvite, "")
+	ctx, a, err := c.may(ctx, actAdminInvite, "")
 	if err != nil {
 		return Invite{}, err
 	}
@@ -45,7 +45,8 @@ func (c *Control) CreateInvite(ctx context.Context) (Invite, error) {
 
 // Invites lists the invites that can still be used. For the administrator.
 func (c *Control) Invites(ctx context.Context) ([]Invite, error) {
-	if _, err := c.may(ctx, actAdminRead, ""); err != nil {
+	ctx, _, err := c.may(ctx, actAdminRead, "")
+	if err != nil {
 		return nil, err
 	}
 	records, err := c.store.Invites(ctx)
@@ -63,7 +64,8 @@ func (c *Control) Invites(ctx context.Context) ([]Invite, error) {
 
 // DeleteInvite takes an invite back. For the administrator.
 func (c *Control) DeleteInvite(ctx context.Context, id string) error {
-	if _, err := c.may(ctx, actAdminInvite, id); err != nil {
+	ctx, _, err := c.may(ctx, actAdminInvite, id)
+	if err != nil {
 		return err
 	}
 	return fromStore(c.store.DeleteInvite(ctx, id), "invite")

@@ -20,7 +20,7 @@ type Usage struct {
 
 // Usage lists the actor's limits with their use. Of routes, it counts those of the largest frontend.
 func (c *Control) Usage(ctx context.Context) ([]Usage, error) {
-	a, err := c.may(ctx, actClientRead, "")
+	ctx, a, err := c.may(ctx, actClientRead, "")
 	if err != nil {
 		return nil, err
 	}
@@ -43,9 +43,11 @@ const maxLimit = 1 << 40
 // server's default again; a limit that is not named stays. They are in force when it returns; what is over
 // them already stays. For the administrator.
 func (c *Control) SetLimits(ctx context.Context, id string, changes map[string]int) (Client, error) {
-	if _, err := c.may(ctx, actAdminLimits, id); err != nil {
+	ctx, a, err := c.may(ctx, actAdminLimits, id)
+	if err != nil {
 		return Client{}, err
 	}
+	ctx = c.audited(ctx, a, actAdminLimits, id, canonicalID(id))
 	var problems []error
 	for name, value := range changes {
 		if value > maxLimit {

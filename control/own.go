@@ -13,7 +13,7 @@ const MaxKeyGrace = 7 * 24 * time.Hour
 
 // RenameClient gives the actor's client another name. Nothing is changed unless the record has the revision.
 func (c *Control) RenameClient(ctx context.Context, revision uint64, name string) (Client, error) {
-	a, err := c.may(ctx, actClientUpdate, "")
+	ctx, a, err := c.may(ctx, actClientUpdate, "")
 	if err != nil {
 		return Client{}, err
 	}
@@ -45,7 +45,7 @@ func (c *Control) changeClient(ctx context.Context, id string, revision uint64, 
 // DeleteClient ends the actor's client with everything that belongs to it: its frontends and certificates
 // are refused and their connections closed when it returns, its sessions and tokens are worth nothing.
 func (c *Control) DeleteClient(ctx context.Context, revision uint64) error {
-	a, err := c.may(ctx, actClientDelete, "")
+	ctx, a, err := c.may(ctx, actClientDelete, "")
 	if err != nil {
 		return err
 	}
@@ -71,7 +71,7 @@ func (c *Control) removeClient(ctx context.Context, id string) error {
 // 0 (it ends now) to MaxKeyGrace; one that was rotated away before ends now. Tokens stay good until they
 // expire, unless they are revoked. Without a grace period the sessions end, but the one that acts.
 func (c *Control) RotateKey(ctx context.Context, grace time.Duration) (NewClient, error) {
-	a, err := c.may(ctx, actClientRotate, "")
+	ctx, a, err := c.may(ctx, actClientRotate, "")
 	if err != nil {
 		return NewClient{}, err
 	}
@@ -102,7 +102,7 @@ func (c *Control) giveKey(r *store.Client, key string, grace time.Duration) {
 // RevokeTokens ends all tokens that were issued to the actor's client until now, and all sessions but the one
 // that acts.
 func (c *Control) RevokeTokens(ctx context.Context) error {
-	a, err := c.may(ctx, actTokenRevoke, "")
+	ctx, a, err := c.may(ctx, actTokenRevoke, "")
 	if err != nil {
 		return err
 	}

@@ -73,7 +73,8 @@ func (c *Control) Renew(ctx context.Context, r IssueRequest) (Issued, error) {
 	a.ClientID = b.ClientID
 	a.Via = "certificate"
 	ctx = WithActor(ctx, a)
-	if _, err := c.may(ctx, actCertificateRenew, b.FrontendID+"/certificates/"+b.Certificate.Serial); err != nil {
+	ctx, _, err = c.may(ctx, actCertificateRenew, b.FrontendID+"/certificates/"+b.Certificate.Serial)
+	if err != nil {
 		return Issued{}, err
 	}
 	frontend, err := c.store.Frontend(ctx, b.ClientID, b.FrontendID)

@@ -47,7 +47,7 @@ type Revoked struct {
 
 // Certificate is one certificate of a frontend of the actor. The serial may be spelt in any way.
 func (c *Control) Certificate(ctx context.Context, frontendID, serial string) (Certificate, error) {
-	a, err := c.may(ctx, actCertificateRead, frontendID+"/certificates/"+serial)
+	ctx, a, err := c.may(ctx, actCertificateRead, frontendID+"/certificates/"+serial)
 	if err != nil {
 		return Certificate{}, err
 	}
@@ -81,7 +81,7 @@ func (c *Control) certificateRecord(ctx context.Context, a Actor, frontendID, se
 // certified again, nor good anywhere else: see revokeKeys.
 func (c *Control) RevokeCertificate(ctx context.Context, frontendID, serial string, r Revocation) (Revoked, error) {
 	began := time.Now()
-	a, err := c.may(ctx, actCertificateRevoke, frontendID+"/certificates/"+serial)
+	ctx, a, err := c.may(ctx, actCertificateRevoke, frontendID+"/certificates/"+serial)
 	if err != nil {
 		return Revoked{}, err
 	}
@@ -148,7 +148,7 @@ func leaked(all []store.Certificate, root store.Certificate) []store.Certificate
 // as RevokeCertificate does.
 func (c *Control) RevokeIssuedBefore(ctx context.Context, frontendID string, before time.Time, r Revocation) (Revoked, error) {
 	began := time.Now()
-	a, err := c.may(ctx, actCertificateRevoke, frontendID+"/certificates")
+	ctx, a, err := c.may(ctx, actCertificateRevoke, frontendID+"/certificates")
 	if err != nil {
 		return Revoked{}, err
 	}
@@ -181,7 +181,7 @@ func (c *Control) issuedBefore(ctx context.Context, a Actor, frontendID string, 
 // IssuedBefore is what RevokeIssuedBefore would do: how many certificates it would revoke, and how many
 // connections these have open.
 func (c *Control) IssuedBefore(ctx context.Context, frontendID string, before time.Time) (certificates, connections int, err error) {
-	a, err := c.may(ctx, actCertificateRead, frontendID+"/certificates")
+	ctx, a, err := c.may(ctx, actCertificateRead, frontendID+"/certificates")
 	if err != nil {
 		return 0, 0, err
 	}

@@ -205,7 +205,7 @@ const checkTimeout = 2 * time.Second
 // CheckRoute tries to connect to a destination, under the same rules as the balancer's own dials.
 // It sends nothing and reads nothing.
 func (c *Control) CheckRoute(ctx context.Context, text string) (RouteCheck, error) {
-	a, err := c.may(ctx, actRouteCheck, "")
+	ctx, a, err := c.may(ctx, actRouteCheck, "")
 	if err != nil {
 		return RouteCheck{}, err
 	}

@@ -15,12 +15,15 @@ const SessionLife = 12 * time.Hour
 // StartSession makes a session for a client that has just shown its key or signed up, and returns the
 // opaque id that goes into the cookie. The store keeps a hash of it.
 func (c *Control) StartSession(ctx context.Context, clientID, userAgent string) (string, error) {
-	a, err := c.may(ctx, actSessionCreate, clientID)
+	ctx, a, err := c.may(ctx, actSessionCreate, clientID)
 	if err != nil {
 		return "", err
 	}
 	id := hex.EncodeToString(randomBytes(32))
 	now := c.cfg.Now().UTC()
+	a.ClientID = clientID // who has just shown its key
+	a.Session = hashSession(id)
+	ctx = c.audited(ctx, a, actSessionCreate, "")
 	_, err = c.store.PutSession(store.Urgent(ctx), store.Session{
 		IDHash: hashSession(id), ClientID: clientID, CreatedAt: now, LastSeenAt: now, ExpiresAt: now.Add(SessionLife),
 		UserAgent: clip(userAgent, 200), Address: a.Address.String(),
@@ -67,7 +70,7 @@ func (c *Control) CheckSession(ctx context.Context) error {
 
 // EndSession logs one browser out. An unknown id is no error.
 func (c *Control) EndSession(ctx context.Context, id string) error {
-	a, err := c.may(ctx, actSessionEnd, "")
+	ctx, a, err := c.may(ctx, actSessionEnd, "")
 	if err != nil {
 		return err
 	}

@@ -65,7 +65,7 @@ func (c *Control) NeedsSetup() bool { return c.cfg.SetupCode != "" && c.live.Cli
 // CreateClient signs a client up. code is the set-up code, whose first use makes the client the
 // administrator, or that of an invite; one is needed where sign-up is not open.
 func (c *Control) CreateClient(ctx context.Context, name, code string) (NewClient, error) {
-	a, err := c.may(ctx, actClientCreate, "")
+	ctx, a, err := c.may(ctx, actClientCreate, "")
 	if err != nil {
 		return NewClient{}, err
 	}
@@ -96,6 +96,8 @@ func (c *Control) CreateClient(ctx context.Context, name, code string) (NewClien
 	if !admin && !invited {
 		record.UnusedUntil = now.Add(UnusedLife)
 	}
+	a.ClientID = record.UUID
+	ctx = c.audited(ctx, a, actClientCreate, "")
 	var rev uint64
 	if invited {
 		rev, err = c.createInvited(ctx, record, code)

@@ -48,24 +48,24 @@ func (s *tokenSigner) sign(clientID string, now time.Time) (string, error) {
 }
 
 // verify returns the client a token was issued to, and when.
-func (s *tokenSigner) verify(raw string, now time.Time) (clientID string, issuedAt time.Time, err error) {
+func (s *tokenSigner) verify(raw string, now time.Time) (clientID, tokenID string, issuedAt time.Time, err error) {
 	if len(raw) > maxToken {
-		return "", time.Time{}, errors.New("the token is too long")
+		return "", "", time.Time{}, errors.New("the token is too long")
 	}
 	var claims jwt.RegisteredClaims
 	_, err = jwt.ParseWithClaims(raw, &claims, s.keyFor,
 		jwt.WithValidMethods([]string{"RS256"}), jwt.WithIssuer(tokenIssuer), jwt.WithAudience(tokenAudience), jwt.WithExpirationRequired(),
 		jwt.WithIssuedAt(), jwt.WithLeeway(time.Minute), jwt.WithTimeFunc(func() time.Time { return now }))
 	if err != nil {
-		return "", time.Time{}, err
+		return "", "", time.Time{}, err
 	}
 	if _, err := uuid.Parse(claims.Subject); err != nil {
-		return "", time.Time{}, fmt.Errorf("subject: %w", err)
+		return "", "", time.Time{}, fmt.Errorf("subject: %w", err)
 	}
 	if claims.IssuedAt == nil {
-		return "", time.Time{}, errors.New("the token does not say when it was issued")
+		return "", "", time.Time{}, errors.New("the token does not say when it was issued")
 	}
-	return claims.Subject, claims.IssuedAt.Time, nil
+	return claims.Subject, claims.ID, claims.IssuedAt.Time, nil
 }
 
 func (s *tokenSigner) keyFor(token *jwt.Token) (any, error) {
@@ -98,7 +98,7 @@ func (c *Control) tokensFrom(clientID string) time.Time {
 
 // TokenActor is the client a bearer token was issued to. A bad token never locks anyone out.
 func (c *Control) TokenActor(_ context.Context, raw string) (Actor, error) {
-	clientID, issuedAt, err := c.signer.verify(raw, c.cfg.Now())
+	clientID, tokenID, issuedAt, err := c.signer.verify(raw, c.cfg.Now())
 	if client, known := c.live.Client(clientID); err == nil && known && client.Disabled {
 		return Actor{}, errDisabled
 	}
@@ -112,7 +112,7 @@ func (c *Control) TokenActor(_ context.Context, raw string) (Actor, error) {
 	if !known {
 		return Actor{}, &Error{Kind: KindUnauthenticated, Message: "The bearer token's client does not exist any more."}
 	}
-	return Actor{ClientID: clientID, Admin: admin, Via: "api"}, nil
+	return Actor{ClientID: clientID, Admin: admin, Via: "api", Token: clip(tokenID, 64)}, nil
 }
 
 // AllowRequest counts one API request of a client, and refuses it when there are too many in a second.

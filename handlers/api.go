@@ -80,6 +80,7 @@ func RegisterAPI(api huma.API, c *control.Control, log *slog.Logger) {
 	a.registerAuthority()
 	a.registerAdmin()
 	a.registerInvite()
+	a.registerAudit()
 	a.registerOpenAPI()
 }
 

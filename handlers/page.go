@@ -104,6 +104,8 @@ func (p *Pages) Routes() []Route {
 		get("/frontends/{uuid}/delete", p.deleteForm),
 		post("/frontends/{uuid}/delete", p.deleteFrontend),
 		get("/certificates", p.certificates),
+		get("/activity", p.activity),
+		get("/activity.csv", p.exportActivity),
 		get("/account", p.account),
 		{Method: "GET", Pattern: "/events", Handler: p.page(p.events)}, // shares each time that it renders
 	}

@@ -86,7 +86,7 @@ func (s *Store) putCertificate(ctx context.Context, c Certificate, check func(Tx
 	if err := checkIDs(c.ClientID, c.FrontendID, c.Serial, c.Authority); err != nil {
 		return 0, err
 	}
-	return s.engine.Update(ctx, func(tx Txn) error {
+	return s.update(ctx, func(tx Txn) error {
 		if _, err := liveFrontend(tx, c.ClientID, c.FrontendID); err != nil {
 			return err
 		}
@@ -185,7 +185,7 @@ func (s *Store) UpdateCertificate(ctx context.Context, authority, serial string,
 	if checkIDs(authority, serial) != nil {
 		return 0, missing(kindCertificate)
 	}
-	return s.engine.Update(Urgent(ctx), func(tx Txn) error {
+	return s.update(Urgent(ctx), func(tx Txn) error {
 		old, err := certificate(tx, authority, serial)
 		if err != nil {
 			return err

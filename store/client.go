@@ -47,7 +47,7 @@ func (s *Store) CreateClient(ctx context.Context, c Client) (uint64, error) {
 	if err := checkIDs(c.UUID); err != nil {
 		return 0, err
 	}
-	return s.engine.Update(ctx, func(tx Txn) error { return createClient(tx, c) })
+	return s.update(ctx, func(tx Txn) error { return createClient(tx, c) })
 }
 
 func createClient(tx Txn, c Client) error {
@@ -77,7 +77,7 @@ func (s *Store) ClaimFirst(ctx context.Context, c Client) (uint64, error) {
 		return 0, err
 	}
 	c.Admin = true
-	return s.engine.Update(ctx, func(tx Txn) error {
+	return s.update(ctx, func(tx Txn) error {
 		if err := absent(tx, key(kindMeta, "first"), "the first administrator"); err != nil {
 			return err
 		}
@@ -172,7 +172,7 @@ func (s *Store) UpdateClient(ctx context.Context, uuid string, change func(*Clie
 	if checkIDs(uuid) != nil {
 		return 0, missing(kindClient)
 	}
-	return s.engine.Update(ctx, func(tx Txn) error {
+	return s.update(ctx, func(tx Txn) error {
 		old, err := liveClient(tx, uuid)
 		if err != nil {
 			return err
@@ -195,7 +195,7 @@ func (s *Store) DeleteClient(ctx context.Context, uuid string, now time.Time) (u
 	if checkIDs(uuid) != nil {
 		return 0, missing(kindClient)
 	}
-	return s.engine.Update(Urgent(ctx), func(tx Txn) error {
+	return s.update(Urgent(ctx), func(tx Txn) error {
 		c, err := liveClient(tx, uuid)
 		if err != nil {
 			return err

@@ -24,7 +24,7 @@ func (s *Store) PutCompromised(ctx context.Context, spkis []string, at time.Time
 	for len(spkis) > 0 && err == nil {
 		batch := spkis[:min(len(spkis), MaxKeys)]
 		spkis = spkis[len(batch):]
-		rev, err = s.engine.Update(Urgent(ctx), func(tx Txn) error {
+		rev, err = s.update(Urgent(ctx), func(tx Txn) error {
 			for _, spki := range batch {
 				if checkIDs(spki) != nil {
 					continue

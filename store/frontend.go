@@ -42,7 +42,7 @@ func (s *Store) CreateFrontend(ctx context.Context, f Frontend, limit int) (uint
 	if err := checkIDs(f.ClientID, f.UUID, f.AccessKey); err != nil {
 		return 0, err
 	}
-	return s.engine.Update(ctx, func(tx Txn) error {
+	return s.update(ctx, func(tx Txn) error {
 		c, err := liveClient(tx, f.ClientID)
 		if err != nil {
 			return err
@@ -122,7 +122,7 @@ func (s *Store) UpdateFrontend(ctx context.Context, clientID, uuid string, chang
 	if checkIDs(clientID, uuid) != nil {
 		return 0, missing(kindFrontend)
 	}
-	return s.engine.Update(ctx, func(tx Txn) error {
+	return s.update(ctx, func(tx Txn) error {
 		old, err := liveFrontend(tx, clientID, uuid)
 		if err != nil {
 			return err
@@ -162,7 +162,7 @@ func (s *Store) DeleteFrontend(ctx context.Context, clientID, uuid string) (uint
 	if checkIDs(clientID, uuid) != nil {
 		return 0, missing(kindFrontend)
 	}
-	return s.engine.Update(Urgent(ctx), func(tx Txn) error {
+	return s.update(Urgent(ctx), func(tx Txn) error {
 		f, err := liveFrontend(tx, clientID, uuid)
 		if err != nil {
 			return err

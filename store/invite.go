@@ -33,7 +33,7 @@ func (s *Store) PutInvite(ctx context.Context, i Invite, now time.Time) error {
 		return err
 	}
 	left := 0
-	_, err = s.engine.Update(ctx, func(tx Txn) error {
+	_, err = s.update(ctx, func(tx Txn) error {
 		left = 0
 		for n := range waiting {
 			if waiting[n].ExpiresAt.After(now) {
@@ -60,7 +60,7 @@ func (s *Store) DeleteInvite(ctx context.Context, codeHash string) error {
 	if checkIDs(codeHash) != nil {
 		return missing(kindInvite)
 	}
-	_, err := s.engine.Update(ctx, func(tx Txn) error {
+	_, err := s.update(ctx, func(tx Txn) error {
 		i, err := get[Invite](tx, key(kindInvite, codeHash))
 		if err != nil {
 			return fmt.Errorf("invite: %w", err)
@@ -80,7 +80,7 @@ func (s *Store) CreateInvited(ctx context.Context, c Client, codeHash string, no
 	if err := checkIDs(c.UUID); err != nil {
 		return 0, err
 	}
-	return s.engine.Update(ctx, func(tx Txn) error {
+	return s.update(ctx, func(tx Txn) error {
 		i, err := get[Invite](tx, key(kindInvite, codeHash))
 		if err != nil {
 			return fmt.Errorf("invite: %w", err)

@@ -11,6 +11,9 @@ import (
 // is one prefix in each kind. The kinds that end in "id" are indexes: they find a record whose client
 // is not known, and hold the key of the record.
 //
+//	audit/CLIENT/NUMBER                                a hash and an Audit
+//	audithead/CLIENT                                   the newest of them
+//	auditanchor/CLIENT                                 the newest of those that are kept no longer
 //	meta/schema                                        the schema version
 //	meta/first                                         the id of the first administrator
 //	client/CLIENT                                      Client
@@ -26,7 +29,7 @@ import (
 //	compromised/SPKI                                   when
 //	issued/CLIENT                                      nothing: its revision is that of the newest certificate
 //	name/HOST                                          Name
-//	expiry/SECONDS/(certificate|session)/...           nothing: what SweepExpired removes, and when
+//	expiry/SECONDS/(certificate|session|client)/...    nothing: what SweepExpired removes, and when
 //	sweep/(client|frontend)/CLIENT[/FRONTEND]          nothing: what is deleted but not yet removed
 const (
 	kindMeta          = "meta"
@@ -45,6 +48,9 @@ const (
 	kindIssued        = "issued"
 	kindExpiry        = "expiry"
 	kindSweep         = "sweep"
+	kindAudit         = "audit"
+	kindAuditHead     = "audithead"
+	kindAuditAnchor   = "auditanchor"
 )
 
 // maxID is the longest id, in bytes, that fits into a key.

@@ -26,7 +26,7 @@ func (s *Store) PutSecretOnce(ctx context.Context, secret Secret) (Secret, error
 	}
 	var stored Secret
 	fresh := false
-	rev, err := s.engine.Update(ctx, func(tx Txn) (err error) {
+	rev, err := s.update(ctx, func(tx Txn) (err error) {
 		stored, err = get[Secret](tx, key(kindSecret, secret.Name))
 		if fresh = isNotFound(err); !fresh {
 			return err
@@ -48,7 +48,7 @@ func (s *Store) PutSecret(ctx context.Context, secret Secret) (uint64, error) {
 	if err := checkIDs(secret.Name); err != nil {
 		return 0, err
 	}
-	return s.engine.Update(ctx, func(tx Txn) error { return set(tx, key(kindSecret, secret.Name), secret) })
+	return s.update(ctx, func(tx Txn) error { return set(tx, key(kindSecret, secret.Name), secret) })
 }
 
 // Secret returns a secret, or ErrNotFound.

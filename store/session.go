@@ -32,7 +32,7 @@ func (s *Store) PutSession(ctx context.Context, session Session) (uint64, error)
 	if err := checkIDs(session.ClientID, session.IDHash); err != nil {
 		return 0, err
 	}
-	return s.engine.Update(ctx, func(tx Txn) error {
+	return s.update(ctx, func(tx Txn) error {
 		if _, err := liveClient(tx, session.ClientID); err != nil {
 			return err
 		}
@@ -79,7 +79,7 @@ func (s *Store) DeleteSession(ctx context.Context, idHash string) (uint64, error
 	if checkIDs(idHash) != nil {
 		return 0, missing(kindSession)
 	}
-	return s.engine.Update(Urgent(ctx), func(tx Txn) error {
+	return s.update(Urgent(ctx), func(tx Txn) error {
 		session, err := findSession(tx, idHash)
 		if err != nil {
 			return err

@@ -182,7 +182,7 @@ func (s *Store) sweepPrefix(ctx context.Context, mark, prefix string, remove fun
 
 // finishSweep takes the mark away, and with it the keys that were kept to the end.
 func (s *Store) finishSweep(ctx context.Context, mark string, last ...string) error {
-	_, err := s.engine.Update(Urgent(ctx), func(tx Txn) error {
+	_, err := s.update(Urgent(ctx), func(tx Txn) error {
 		if _, _, err := tx.Get(mark); err != nil {
 			return err
 		}
@@ -216,7 +216,7 @@ func (s *Store) removeUntil(ctx context.Context, prefix, end string, limit int, 
 		if err != nil || len(items) == 0 {
 			return n, max(rev, current), err
 		}
-		rev, err = s.engine.Update(Urgent(ctx), func(tx Txn) error {
+		rev, err = s.update(Urgent(ctx), func(tx Txn) error {
 			for _, item := range items {
 				if err := remove(tx, item); err != nil {
 					return err

@@ -38,6 +38,7 @@ type fixture struct {
 	server  *Server
 	url     string
 	client  *http.Client
+	engine  *store.Badger
 	log     *logBuffer
 	stop    func() error // ends Serve and returns what it returned
 }
@@ -51,7 +52,7 @@ func start(t *testing.T, options ...func(*control.Config)) *fixture {
 	t.Cleanup(func() { engine.Close() })
 	records, err := store.New(engine)
 	must(t, err)
-	f := &fixture{T: t, store: records, log: &logBuffer{}}
+	f := &fixture{T: t, store: records, engine: engine, log: &logBuffer{}}
 	cfg := control.Config{
 		Store: records, Authority: ca, MasterKey: masterKey, Local: true, DataPort: 9090, SignupRate: -1, SignupTotalRate: -1, AuthRate: -1,
 		Own: func() []netip.AddrPort { return nil }, Busy: func() bool { return true }, Log: f.log.logger(),

@@ -208,6 +208,7 @@ func (s *Server) identify(next http.Handler) http.Handler {
 			a.ClientID = who.ClientID
 			a.Admin = who.Admin
 			a.Session = who.Session
+			a.Token = who.Token
 			r = r.WithContext(control.WithActor(r.Context(), a))
 		}
 		next.ServeHTTP(w, r)

@@ -54,7 +54,7 @@ func TestTakingAwayWorksOnAFullDisk(t *testing.T) {
 	server, err := New(Config{Control: c})
 	must(t, err)
 	answer := httptest.NewRecorder()
-	server.OpsHandler().ServeHTTP(answer, httptest.NewRequest("GET", "/readyz", nil))
+	server.OpsHandler().ServeHTTP(answer, httptest.NewRequest("GET", "http://localhost/readyz", nil))
 	if text := answer.Body.String(); answer.Code != 200 || !strings.HasPrefix(text, "degraded: ") || !strings.Contains(text, "make room") {
 		t.Errorf("readyz: %d %s", answer.Code, text)
 	}

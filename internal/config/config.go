@@ -40,6 +40,7 @@ type Config struct {
 	EgressFile                string // empty: none
 	ProxyFrom                 []netip.Prefix
 	DestRate                  int // new destinations of a client in an hour
+	AuditDays                 int // that audit records are kept
 	DrainTimeout              time.Duration
 	LogLevel                  slog.Level
 	LogFormat                 string // text or json
@@ -69,6 +70,7 @@ func Parse(args []string) (Config, error) {
 	flags.StringVar(&cfg.EgressFile, "egress-file", "", "a file with more of these: allow, deny or permit and a network on each line; it is read again when it changes")
 	flags.IntVar(&cfg.DestRate, "dest-rate", 1000, "new destinations of a client in an hour, tried and saved, 0 = unbounded")
 	flags.Func("proxy-from", "networks (CIDR, comma separated) from which connections to both ports begin with a PROXY header, v1 or v2; it turns local mode off", addPrefixes(&cfg.ProxyFrom))
+	flags.IntVar(&cfg.AuditDays, "audit-days", 400, "days that audit records are kept, 0 = for ever")
 	flags.DurationVar(&cfg.DrainTimeout, "drain-timeout", 30*time.Second, "how long live connections may finish when the server stops")
 	flags.TextVar(&cfg.LogLevel, "log-level", slog.LevelInfo, "debug, info, warn or error")
 	flags.StringVar(&cfg.LogFormat, "log-format", "text", "text or json")
@@ -89,7 +91,7 @@ func Parse(args []string) (Config, error) {
 	if err := cfg.check(flags.Args()); err != nil {
 		return cfg, err
 	}
-	for _, bound := range []*int{&cfg.SignupRate, &cfg.SignupTotalRate, &cfg.AuthRate, &cfg.MaxClients, &cfg.DestRate} {
+	for _, bound := range []*int{&cfg.SignupRate, &cfg.SignupTotalRate, &cfg.AuthRate, &cfg.MaxClients, &cfg.DestRate, &cfg.AuditDays} {
 		if *bound == 0 {
 			*bound = -1
 		}
@@ -107,8 +109,8 @@ func (c Config) check(rest []string) error {
 		return fmt.Errorf("-log-format: use text or json")
 	case c.MetricsDetail != "frontend" && c.MetricsDetail != "client" && c.MetricsDetail != "total":
 		return fmt.Errorf("-metrics-detail: use frontend, client or total")
-	case min(c.SignupRate, c.SignupTotalRate, c.AuthRate, c.MaxClients, c.DestRate) < 0 || c.DrainTimeout < 0:
-		return fmt.Errorf("-signup-rate, -signup-total-rate, -max-clients, -auth-rate, -dest-rate and -drain-timeout: use 0 or more")
+	case min(c.SignupRate, c.SignupTotalRate, c.AuthRate, c.MaxClients, c.DestRate, c.AuditDays) < 0 || c.DrainTimeout < 0:
+		return fmt.Errorf("-signup-rate, -signup-total-rate, -max-clients, -auth-rate, -dest-rate, -audit-days and -drain-timeout: use 0 or more")
 	}
 	return nil
 }

@@ -37,7 +37,7 @@ func TestPagesFitTheirWindows(t *testing.T) {
 	b.see("Connections now")
 	b.shoot("dashboard")
 	for page, path := range map[string]string{
-		"overview": "/", "frontends": "/frontends", "frontends-none": "/frontends?q=nothing", "account": "/account", "certificates": "/certificates",
+		"overview": "/", "activity": "/activity?check=1", "activity-none": "/activity?kind=refused", "frontends": "/frontends", "frontends-none": "/frontends?q=nothing", "account": "/account", "certificates": "/certificates",
 		"frontend-quiet": frontend, "settings": frontend + "/settings", "delete": frontend + "/delete",
 		"connections": frontend + "/connections", "connections-none": frontend + "/connections?q=nothing",
 		"revoke-before": frontend + "/certificates/revoke", "certificate-more": frontend + "/certificate", "connect-first": frontend + "/connect",
@@ -58,6 +58,11 @@ func TestPagesFitTheirWindows(t *testing.T) {
 	b.follow("Drain")
 	b.see("The route drains")
 	b.see("Draining")
+	b.open("/activity")
+	b.see("changed orders-db")
+	b.see("issued a certificate for orders-db")
+	b.shoot("activity-more")
+	b.open(frontend)
 	b.follow("Ready")
 	b.see("The route takes connections again.")
 	b.follow("Renew")
