@@ -62,6 +62,7 @@ const (
 	actFrontendCreate     action = "frontend.create"
 	actFrontendRead       action = "frontend.read"
 	actFrontendUpdate     action = "frontend.update"
+	actFrontendRestore    action = "frontend.restore"
 	actFrontendDelete     action = "frontend.delete"
 	actRouteCheck         action = "route.check"
 	actCertificateIssue   action = "certificate.issue"

@@ -235,6 +235,7 @@ var apiNames = func() map[string]string {
 	names["options.proxy"] = "proxyProtocol"
 	names["options.routetls.key"] = "routeTls.key"
 	names["keyhash"] = "key"
+	names["number"] = "revision"
 	names["oldkeyhash"] = "oldKey"
 	names["revokedreason"] = "reason"
 	return names

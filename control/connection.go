@@ -33,7 +33,7 @@ type ConnectionList struct {
 
 // Connections lists live connections of a frontend of the actor, newest first.
 func (c *Control) Connections(ctx context.Context, frontendID string, q ConnectionQuery) (ConnectionList, error) {
-	ctx, a, err := c.may(ctx, actConnectionList, frontendID)
+	_, a, err := c.may(ctx, actConnectionList, frontendID)
 	if err != nil {
 		return ConnectionList{}, err
 	}

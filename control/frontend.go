@@ -184,6 +184,11 @@ func (c *Control) UpdateFrontend(ctx context.Context, id string, u Update) (Fron
 	if u.Drain < 0 || u.Drain > maxDrain {
 		return Frontend{}, invalid("drain", "Use 0 to %d seconds; 0 is at once.", int(maxDrain.Seconds()))
 	}
+	return c.updateFrontend(ctx, a, id, u)
+}
+
+// updateFrontend edits what is there, again when somebody else was faster.
+func (c *Control) updateFrontend(ctx context.Context, a Actor, id string, u Update) (Frontend, error) {
 	for try := range updateTries {
 		old, err := c.store.Frontend(ctx, a.ClientID, canonicalID(id))
 		if err != nil {

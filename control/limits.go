@@ -20,7 +20,7 @@ type Usage struct {
 
 // Usage lists the actor's limits with their use. Of routes, it counts those of the largest frontend.
 func (c *Control) Usage(ctx context.Context) ([]Usage, error) {
-	ctx, a, err := c.may(ctx, actClientRead, "")
+	_, a, err := c.may(ctx, actClientRead, "")
 	if err != nil {
 		return nil, err
 	}

@@ -18,7 +18,7 @@ const MaxRefused = live.AttemptsPerClient
 // Refused lists the attempts of programs with certificates of a frontend of the actor that were turned
 // away, or let in and not served, newest first. What belongs to nobody is not among them.
 func (c *Control) Refused(ctx context.Context, frontendID string, q RefusedQuery) ([]Attempt, error) {
-	ctx, a, err := c.may(ctx, actConnectionList, frontendID)
+	_, a, err := c.may(ctx, actConnectionList, frontendID)
 	if err != nil {
 		return nil, err
 	}

@@ -40,7 +40,7 @@ func statusOf(s live.Status) Status { return Status{frontendOf(s.Record), s} }
 
 // Status is one frontend of the actor with what is known about it now.
 func (c *Control) Status(ctx context.Context, id string) (Status, error) {
-	ctx, a, err := c.may(ctx, actFrontendRead, id)
+	_, a, err := c.may(ctx, actFrontendRead, id)
 	if err != nil {
 		return Status{}, err
 	}
@@ -53,7 +53,7 @@ func (c *Control) Status(ctx context.Context, id string) (Status, error) {
 
 // Statuses lists all frontends of the actor with what is known about them now, oldest first.
 func (c *Control) Statuses(ctx context.Context) ([]Status, error) {
-	ctx, a, err := c.may(ctx, actFrontendRead, "")
+	_, a, err := c.may(ctx, actFrontendRead, "")
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +66,7 @@ func (c *Control) Statuses(ctx context.Context) ([]Status, error) {
 
 // Count is how many frontends and certificates the actor has, whatever their state.
 func (c *Control) Count(ctx context.Context) (frontends, certificates int, err error) {
-	ctx, a, err := c.may(ctx, actFrontendRead, "")
+	_, a, err := c.may(ctx, actFrontendRead, "")
 	if err != nil {
 		return 0, 0, err
 	}
@@ -80,7 +80,7 @@ const attemptsShown = 20
 // Progress tells how far connections of one frontend of the actor have come since a moment, with the
 // attempts that failed: the client's own, and those of nobody from the actor's own address.
 func (c *Control) Progress(ctx context.Context, id string, since time.Time) (Progress, error) {
-	ctx, a, err := c.may(ctx, actConnectionActivity, id)
+	_, a, err := c.may(ctx, actConnectionActivity, id)
 	if err != nil {
 		return Progress{}, err
 	}
@@ -95,7 +95,7 @@ func (c *Control) Progress(ctx context.Context, id string, since time.Time) (Pro
 // Changes returns a channel that is marked when something of the actor's client has changed, and a func
 // that ends it.
 func (c *Control) Changes(ctx context.Context) (<-chan struct{}, func(), error) {
-	ctx, a, err := c.may(ctx, actFrontendRead, "")
+	_, a, err := c.may(ctx, actFrontendRead, "")
 	if err != nil {
 		return nil, nil, err
 	}

@@ -73,6 +73,7 @@ func RegisterAPI(api huma.API, c *control.Control, log *slog.Logger) {
 	a.registerToken()
 	a.registerFrontend()
 	a.registerStatus()
+	a.registerRevision()
 	a.registerRefused()
 	a.registerCertificate()
 	a.registerRenew()

@@ -101,6 +101,8 @@ func (p *Pages) Routes() []Route {
 		post("/frontends/{uuid}/connections", p.closeConnection),
 		get("/frontends/{uuid}/settings", p.settingsForm),
 		post("/frontends/{uuid}/settings", p.saveSettings),
+		get("/frontends/{uuid}/revisions/{number}", p.revisionForm),
+		post("/frontends/{uuid}/revisions/{number}", p.restore),
 		get("/frontends/{uuid}/delete", p.deleteForm),
 		post("/frontends/{uuid}/delete", p.deleteFrontend),
 		get("/certificates", p.certificates),

@@ -129,7 +129,7 @@ func activityDays(records []control.Audit, names map[string]string, page views.P
 func eventOf(r control.Audit, names map[string]string, own views.Client) views.Event {
 	e := views.Event{
 		At: r.At, Who: own.Name, Action: r.Action, Sentence: views.EventSentence(r.Action), Refused: r.Outcome == "refused",
-		Revision: strconv.FormatUint(r.Revision, 10), RequestID: r.RequestID,
+		RequestID: r.RequestID,
 	}
 	if r.Actor != own.ID {
 		e.Who = views.TheAdministrator
@@ -155,6 +155,10 @@ func eventOf(r control.Audit, names map[string]string, own views.Client) views.E
 			e.Object = plainText(change.Before["name"])
 		}
 		e.Lines = append(e.Lines, diffLines(change)...)
+		if number, err := strconv.ParseUint(string(change.Before["revision"]), 10, 64); err == nil && change.Kind == "frontend" && e.ObjectURL != "" {
+			e.Back = number
+			e.BackURL = e.ObjectURL + "/revisions/" + strconv.FormatUint(number, 10)
+		}
 		e.Open = len(e.Lines) <= openLines && !isWhole(change)
 	}
 	return e
@@ -220,6 +224,7 @@ func frontendIn(r control.Audit) string {
 func diffLines(change control.AuditChange) (lines []views.DiffLine) {
 	fields := maps.Clone(change.Before)
 	maps.Copy(fields, change.After)
+	delete(fields, "revision") // its number, which every change changes
 	for _, field := range slices.Sorted(maps.Keys(fields)) {
 		lines = append(lines, views.DiffLine{Field: field, Before: readable(change.Before[field]), After: readable(change.After[field])})
 	}

@@ -62,8 +62,8 @@ func TestChangesWriteAuditRecords(t *testing.T) {
 		t.Fatal("it was changed")
 	}
 	all = audits(t, s, "c1")
-	if len(all) != 2 || all[0].ActorID != "root" || string(all[0].Changes[0].Before["name"]) != `"shop"` || string(all[0].Changes[0].After["name"]) != `"store"` || len(all[0].Changes[0].After) != 1 {
-		t.Errorf("got %+v, want the change of the name alone", all)
+	if len(all) != 2 || all[0].ActorID != "root" || string(all[0].Changes[0].Before["name"]) != `"shop"` || string(all[0].Changes[0].After["name"]) != `"store"` || len(all[0].Changes[0].After) != 2 {
+		t.Errorf("got %+v, want the change of the name and the revision's number alone", all)
 	}
 	if of := audits(t, s, "root"); len(of) != 1 || of[0].Changes[0].ID != "f1" {
 		t.Errorf("the administrator's chain has %+v", of)

@@ -22,6 +22,9 @@ type Frontend struct {
 	FirstByteAt     time.Time `json:"firstbyteat,omitzero"` // zero until traffic came back once
 	DrainUntil      time.Time `json:"drainuntil,omitzero"`  // while not active: when its connections are closed, zero for at once
 
+	// Number counts the changes that its owner has made, from 1; 0 until the first one after revisions were kept.
+	Number uint64 `json:"number,omitempty"`
+
 	Revision uint64 `json:"-"` // that wrote it
 }
 
@@ -55,11 +58,11 @@ func (s *Store) CreateFrontend(ctx context.Context, f Frontend, limit int) (uint
 		if err := set(tx, key(kindClient, c.UUID), c); err != nil {
 			return err
 		}
-		return addFrontend(tx, f)
+		return addFrontend(ctx, tx, f)
 	})
 }
 
-func addFrontend(tx Txn, f Frontend) error {
+func addFrontend(ctx context.Context, tx Txn, f Frontend) error {
 	record := key(kindFrontend, f.ClientID, f.UUID)
 	if err := absent(tx, record, "frontend"); err != nil {
 		return err
@@ -69,6 +72,10 @@ func addFrontend(tx Txn, f Frontend) error {
 		return err
 	}
 	if err := takeAccessKey(tx, f.AccessKey, record); err != nil {
+		return err
+	}
+	f.Number = 0
+	if err := keepRevision(ctx, tx, Frontend{}, &f); err != nil {
 		return err
 	}
 	return set(tx, record, f)
@@ -138,6 +145,10 @@ func (s *Store) UpdateFrontend(ctx context.Context, clientID, uuid string, chang
 		}
 		f.UUID = old.UUID
 		f.ClientID = old.ClientID
+		f.Number = old.Number
+		if err := keepRevision(ctx, tx, old, &f); err != nil {
+			return err
+		}
 		return replaceFrontend(tx, old, f)
 	})
 }

@@ -11,6 +11,7 @@ import (
 // is one prefix in each kind. The kinds that end in "id" are indexes: they find a record whose client
 // is not known, and hold the key of the record.
 //
+//	revision/CLIENT/FRONTEND/NUMBER                    FrontendRevision, compressed
 //	audit/CLIENT/NUMBER                                a hash and an Audit
 //	audithead/CLIENT                                   the newest of them
 //	auditanchor/CLIENT                                 the newest of those that are kept no longer
@@ -49,6 +50,7 @@ const (
 	kindExpiry        = "expiry"
 	kindSweep         = "sweep"
 	kindAudit         = "audit"
+	kindRevision      = "revision"
 	kindAuditHead     = "audithead"
 	kindAuditAnchor   = "auditanchor"
 )

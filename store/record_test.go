@@ -238,12 +238,15 @@ func TestEveryRevisionIsToldWhenItIsComplete(t *testing.T) {
 		t.Errorf("secret (-want +got):\n%s", diff)
 	}
 	rev := done(t)(s.CreateFrontend(t.Context(), newFrontend("c", "f"), 0))
-	client, frontend := nextRecord(t, w), nextRecord(t, w)
+	client, frontend, rest := nextRecord(t, w), nextRecord(t, w), nextRecord(t, w) // its revision is written after it
 	if client.Client == nil || client.Client.Frontends != 1 || client.Client.Revision != rev || client.Revision != rev-1 {
 		t.Errorf("got %+v, want the client of revision %d, not yet complete", client, rev)
 	}
-	if frontend.Frontend == nil || frontend.Frontend.UUID != "f" || frontend.Revision != rev {
-		t.Errorf("got %+v, want the frontend, complete at revision %d", frontend, rev)
+	if frontend.Frontend == nil || frontend.Frontend.UUID != "f" || frontend.Frontend.Revision != rev || frontend.Revision != rev-1 {
+		t.Errorf("got %+v, want the frontend of revision %d, not yet complete", frontend, rev)
+	}
+	if diff := cmp.Diff(Record{Revision: rev}, rest); diff != "" {
+		t.Errorf("the end of the revision (-want +got):\n%s", diff)
 	}
 }
 

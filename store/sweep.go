@@ -108,13 +108,17 @@ func (s *Store) sweepMark(ctx context.Context, mark string) (int, error) {
 	return s.SweepFrontend(ctx, ids[1], ids[2])
 }
 
-// SweepFrontend removes the certificates of a deleted frontend and returns how many. It may be stopped
+// SweepFrontend removes the revisions and certificates of a deleted frontend and returns how many certificates. It may be stopped
 // at any point and called again; for a frontend that is not deleted, or that is swept, it does nothing.
 func (s *Store) SweepFrontend(ctx context.Context, clientID, uuid string) (int, error) {
 	if checkIDs(clientID, uuid) != nil {
 		return 0, nil
 	}
 	mark := key(kindSweep, kindFrontend, clientID, uuid)
+	remove := func(tx Txn, item Item) error { tx.Delete(item.Key); return nil }
+	if n, err := s.sweepPrefix(ctx, mark, under(kindRevision, clientID, uuid), remove); err != nil {
+		return n, err
+	}
 	n, err := s.sweepPrefix(ctx, mark, under(kindCertificateOf, clientID, uuid), func(tx Txn, item Item) error {
 		return removeCertificate(tx, string(item.Value))
 	})
@@ -138,6 +142,7 @@ func (s *Store) SweepClient(ctx context.Context, uuid string) (removed int, err 
 	}{
 		{under(kindSession, uuid), func(tx Txn, item Item) error { return removeSession(tx, item.Key) }},
 		{under(kindFrontend, uuid), removeFrontendOnly},
+		{under(kindRevision, uuid), func(tx Txn, item Item) error { tx.Delete(item.Key); return nil }},
 		{under(kindCertificate, uuid), func(tx Txn, item Item) error { return removeCertificate(tx, item.Key) }},
 		{under(kindSweep, kindFrontend, uuid), func(tx Txn, item Item) error { tx.Delete(item.Key); return nil }},
 	}

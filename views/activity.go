@@ -45,12 +45,27 @@ type Event struct {
 	Refused   bool
 	Lines     []DiffLine
 	Open      bool // the lines are shown at once
-	Revision  string
 	RequestID string
+	Back      uint64 // the revision of the frontend before
+	BackURL   string // "" where there is no way back
 }
 
 // DiffLine is one field that is different, before and after; "" for not there.
 type DiffLine struct{ Field, Before, After string }
+
+func revisionName(n uint64) string { return fmt.Sprintf("Revision %d", n) }
+func goBack(n uint64) string       { return fmt.Sprintf("Go back to revision %d", n) }
+func goBackHeading(n uint64) string {
+	return fmt.Sprintf("Go back to revision %d?", n)
+}
+
+// TitleRevision is the title of the page that asks before a frontend goes back.
+func TitleRevision(name string, n uint64) string { return name + " · " + revisionName(n) }
+
+const (
+	revisionFrom   = "It is from"
+	nothingDiffers = "It is what the frontend is now: nothing would be different."
+)
 
 // KindNames are the choices of what to see, by their name in the URL.
 var KindNames = []struct{ ID, Name string }{
@@ -117,11 +132,10 @@ func DayTitle(t, now time.Time) string {
 }
 
 func eventFoot(e Event) string {
-	foot := "Revision " + e.Revision
-	if e.RequestID != "" {
-		foot += " · request " + e.RequestID
+	if e.RequestID == "" {
+		return ""
 	}
-	return foot
+	return "Request " + e.RequestID
 }
 
 // eventIcon is the picture of an action.
@@ -164,6 +178,8 @@ func EventSentence(action string) string {
 		return "created"
 	case "frontend.update":
 		return "changed"
+	case "frontend.restore":
+		return "set back"
 	case "frontend.delete":
 		return "deleted"
 	case "certificate.issue":

@@ -83,7 +83,7 @@ func TestAuditTellsWhoDidWhat(t *testing.T) {
 	change := update["changes"].([]any)[0].(map[string]any)
 	after, before := change["after"].(map[string]any), change["before"].(map[string]any)
 	if change["id"] != id || after["name"] != "orders" || before["name"] != "frontend" || after["queueLimit"] != 5.0 || before["queueLimit"] != 1024.0 || after["check.kind"] != "tcp" ||
-		update["requestId"] != "my-request" || !strings.HasPrefix(update["credential"].(string), "token ") || len(after) != 3 {
+		update["requestId"] != "my-request" || !strings.HasPrefix(update["credential"].(string), "token ") || len(after) != 4 || after["revision"] != 2.0 {
 		t.Errorf("the change is told as %v", update)
 	}
 	if credential := all[6]["credential"].(string); !strings.HasPrefix(credential, "session ") || len(credential) != len("session ")+12 {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -53,6 +54,11 @@ var (
 	storeFree       = describe("gauge", "store_free_bytes", "Room on the disk of the store, where the system tells.")
 )
 
+// textFormats are those that we write: all that ask for the binary one take text too.
+var textFormats = slices.DeleteFunc(expfmt.DefaultOpenMetricsAcceptedFormats(), func(f expfmt.Format) bool {
+	return f.FormatType() != expfmt.TypeOpenMetrics && f.FormatType() != expfmt.TypeTextPlain
+})
+
 // scrapeWait bounds how long a scrape waits for the one before it.
 const scrapeWait = 5 * time.Second
 
@@ -91,11 +97,8 @@ func (h *metricsHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case <-r.Context().Done():
 		return
 	}
-	format := expfmt.NegotiateIncludingOpenMetrics(r.Header)
+	format := expfmt.NegotiateAccept(r.Header, textFormats...)
 	isOpen := format.FormatType() == expfmt.TypeOpenMetrics
-	if !isOpen && format.FormatType() != expfmt.TypeTextPlain {
-		format = expfmt.NewFormat(expfmt.TypeTextPlain) // the binary one was asked for; all that ask take text too
-	}
 	w.Header().Set("Content-Type", string(format))
 	w.Header().Set("Cache-Control", "no-store")
 	out := newExposition(w, isOpen)
