@@ -28,7 +28,10 @@ func TestFrontendRevisions(t *testing.T) {
 	change("c1", func(f *Frontend) { f.FirstByteAt = at }) // the server's own
 	change("c1", func(f *Frontend) { f.UpdatedAt = at.Add(time.Hour) })
 	for i := 2; i <= 130; i++ {
-		change("root", func(f *Frontend) { f.Name = fmt.Sprintf("name %d", i); f.UpdatedAt = at.Add(time.Duration(i) * time.Minute) })
+		change("root", func(f *Frontend) {
+			f.Name = fmt.Sprintf("name %d", i)
+			f.UpdatedAt = at.Add(time.Duration(i) * time.Minute)
+		})
 	}
 	all, err := s.FrontendRevisions(t.Context(), "c1", "f1", 0, 0)
 	if err != nil || len(all) != KeptRevisions || all[0].Number != 130 || all[99].Number != 31 {
