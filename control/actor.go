@@ -29,6 +29,10 @@ type Actor struct {
 	Session string
 	// Token is the id of the token that it came with, empty when it came with none.
 	Token string
+	// APIKey is the id of the API key that it came with, empty when it came with none. Scope and Frontends are what that
+	// key is good for.
+	APIKey, Scope string
+	Frontends     []string
 	// RequestID joins this request's log lines.
 	RequestID string
 }
@@ -57,6 +61,9 @@ const (
 	actClientDelete       action = "client.delete"
 	actClientRotate       action = "client.rotate-key"
 	actTokenRevoke        action = "token.revoke"
+	actKeyCreate          action = "api-key.create"
+	actKeyRead            action = "api-key.read"
+	actKeyRevoke          action = "api-key.revoke"
 	actSessionCreate      action = "session.create"
 	actSessionEnd         action = "session.end"
 	actFrontendCreate     action = "frontend.create"
@@ -92,7 +99,7 @@ var openToStrangers = map[action]bool{actClientCreate: true, actClientAuth: true
 // readsOnly lists what changes nothing and is therefore not logged. A log-in has lines of its own.
 var readsOnly = map[action]bool{
 	actClientRead: true, actClientAuth: true, actAdminRead: true, actFrontendRead: true, actCertificateRead: true,
-	actRouteCheck: true, actConnectionActivity: true, actConnectionList: true, actAuditRead: true,
+	actRouteCheck: true, actConnectionActivity: true, actConnectionList: true, actAuditRead: true, actKeyRead: true,
 }
 
 // may decides whether the actor in ctx may do act to object, and says so in the log. Every operation
@@ -103,7 +110,7 @@ var readsOnly = map[action]bool{
 // on with.
 func (c *Control) may(ctx context.Context, act action, object string) (context.Context, Actor, error) {
 	a := ActorFrom(ctx)
-	if err := c.permitted(a, act); err != nil {
+	if err := c.permitted(a, act, object); err != nil {
 		c.logAct(ctx, "refused", a, act, object)
 		c.noteRefused(ctx, a, act, object, err)
 		return ctx, a, err
@@ -146,7 +153,7 @@ func (c *Control) countLines(ctx context.Context) error {
 
 var errDisabled = &Error{Kind: KindForbidden, Message: "This client is disabled. Ask the administrator."}
 
-func (c *Control) permitted(a Actor, act action) error {
+func (c *Control) permitted(a Actor, act action, object string) error {
 	if openToStrangers[act] {
 		return nil
 	}
@@ -160,7 +167,7 @@ func (c *Control) permitted(a Actor, act action) error {
 	if administers[act] && !admin {
 		return &Error{Kind: KindForbidden, Message: "Only the administrator may do that."}
 	}
-	return nil
+	return inScope(a, act, object)
 }
 
 func (c *Control) auditAttrs(a Actor, act action, object string) []slog.Attr {

@@ -101,6 +101,8 @@ func (a Actor) credential() string {
 	switch {
 	case a.Session != "":
 		return "session " + a.Session[:min(12, len(a.Session))]
+	case a.APIKey != "":
+		return "key " + a.APIKey
 	case a.Token != "":
 		return "token " + a.Token
 	case a.Via == "certificate":

@@ -93,6 +93,7 @@ type Control struct {
 	cookies  [][]byte
 	sealer   *sealer
 	crl      revocationList
+	keyUses  chan keyUse
 	lines    lines.Bound[lineKind]
 	refusals lines.Bound[lineKind] // that are written to audit chains
 
@@ -125,6 +126,7 @@ func New(ctx context.Context, cfg Config) (*Control, error) {
 		checks:       newPerMinute(120),
 		issues:       newPerMinute(60),
 		dummyHash:    hashKey("nobody"),
+		keyUses:      make(chan keyUse, 256),
 	}
 	policy, err := egress.New(egress.Config{Local: cfg.Local, Lists: cfg.Egress, File: cfg.EgressFile, Own: cfg.Own})
 	if err != nil {
@@ -213,6 +215,7 @@ func (c *Control) Tasks() []Task {
 		{"sweep what has expired", c.sweep},
 		{"note first bytes", c.noteFirstBytes},
 		{"count lines of the log", c.countLines},
+		{"note the use of API keys", c.writeKeyUses},
 		{"sample traffic", c.live.SampleTraffic},
 		{"look names up", c.live.LookUpNames},
 		{"save what names stand for", c.live.SaveNames},

@@ -150,6 +150,9 @@ func (c *Control) Frontend(ctx context.Context, id string) (Frontend, error) {
 // `after` (empty: from the first). A limit that is not positive means all.
 func (c *Control) Frontends(ctx context.Context, after string, limit int) ([]Frontend, error) {
 	ctx, a, err := c.may(ctx, actFrontendRead, "")
+	if err == nil && len(a.Frontends) > 0 {
+		return c.boundFrontends(ctx, a, after, limit)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -300,4 +303,18 @@ func (c *Control) checkFrontend(ctx context.Context, spec FrontendSpec, known []
 		problems = append(problems, problem)
 	}
 	return spec, errors.Join(problems...)
+}
+
+// boundFrontends is Frontends for an API key that is bound to some.
+func (c *Control) boundFrontends(ctx context.Context, a Actor, after string, limit int) (all []Frontend, err error) {
+	records, err := c.store.Frontends(ctx, a.ClientID, after, 0)
+	if err != nil {
+		return nil, fromStore(err, "client")
+	}
+	for _, r := range records {
+		if a.reaches(r.UUID) && (limit <= 0 || len(all) < limit) {
+			all = append(all, frontendOf(r))
+		}
+	}
+	return all, nil
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"strings"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -96,8 +97,11 @@ func (c *Control) tokensFrom(clientID string) time.Time {
 	return time.Time{}
 }
 
-// TokenActor is the client a bearer token was issued to. A bad token never locks anyone out.
-func (c *Control) TokenActor(_ context.Context, raw string) (Actor, error) {
+// TokenActor is the client a bearer token was issued to, or that has an API key. A bad token never locks anyone out.
+func (c *Control) TokenActor(ctx context.Context, raw string) (Actor, error) {
+	if strings.HasPrefix(raw, apiKeyStart) {
+		return c.apiKeyActor(ctx, raw)
+	}
 	clientID, tokenID, issuedAt, err := c.signer.verify(raw, c.cfg.Now())
 	if client, known := c.live.Client(clientID); err == nil && known && client.Disabled {
 		return Actor{}, errDisabled

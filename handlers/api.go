@@ -47,7 +47,7 @@ func APIConfig(version string) huma.Config {
 	cfg.Formats = map[string]huma.Format{jsonType: format, "json": format, mergePatchType: format}
 	cfg.Info.Description = "Create frontends, and the certificates whose streams are balanced over their routes."
 	cfg.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
-		"bearer":      {Type: "http", Scheme: "bearer", BearerFormat: "JWT", Description: "The token of POST /api/v1/client/auth, good for an hour."},
+		"bearer":      {Type: "http", Scheme: "bearer", BearerFormat: "JWT", Description: "The token of POST /api/v1/client/auth, good for an hour, or an API key."},
 		"basic":       {Type: "http", Scheme: "basic", Description: "The client's uuid and key."},
 		"certificate": {Type: "mutualTLS", Description: "The certificate that is to be renewed, in the TLS handshake."},
 	}
@@ -71,6 +71,7 @@ func RegisterAPI(api huma.API, c *control.Control, log *slog.Logger) {
 	api.UseMiddleware(a.noStore, a.whoAsks, a.mediaType)
 	a.registerClient()
 	a.registerToken()
+	a.registerAPIKey()
 	a.registerFrontend()
 	a.registerStatus()
 	a.registerRevision()

@@ -21,7 +21,7 @@ const activityShown = 50
 var activityKinds = map[string]control.AuditQuery{
 	"changes":      {Action: "frontend,client,admin", Outcome: "done"},
 	"certificates": {Action: "certificate"},
-	"access":       {Action: "session,token,client.create,client.rotate-key,admin.reset-key,admin.disable-client"},
+	"access":       {Action: "session,token,api-key,client.create,client.rotate-key,admin.reset-key,admin.disable-client"},
 	"refused":      {Outcome: "refused"},
 }
 

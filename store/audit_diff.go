@@ -84,7 +84,7 @@ func auditID(parts []string) string {
 }
 
 // secrets are the fields of which only is written that they have changed.
-var secrets = []string{"keyhash", "oldkeyhash", "codehash", "idhash", "key", "sessionkept"}
+var secrets = []string{"keyhash", "oldkeyhash", "codehash", "idhash", "hash", "key", "sessionkept"}
 
 // uncounted are fields of records that change by themselves.
 var uncounted = []string{"frontends", "updatedat"}

@@ -21,6 +21,8 @@ type Client struct {
 	// Limits are those that the administrator has set, by name: 0 is no bound, absent the server's default.
 	Limits map[string]int `json:"limits,omitempty"`
 
+	APIKeys []APIKey `json:"apikeys,omitempty"`
+
 	TokensFrom   time.Time `json:"tokensfrom,omitzero"`   // tokens that were issued before are refused
 	SessionsFrom time.Time `json:"sessionsfrom,omitzero"` // sessions that began before have ended
 	SessionKept  string    `json:"sessionkept,omitempty"` // but the one with this hash

@@ -44,7 +44,9 @@ func TestFrontendIsStoredAsItIs(t *testing.T) {
 	addClients(t, s, "c")
 	want := newFrontend("c", "f")
 	want.FirstByteAt = at.Add(time.Minute)
+	want.Number = 7 // is the store's to give
 	want.Revision = done(t)(s.CreateFrontend(t.Context(), want, 0))
+	want.Number = 1
 	if diff := cmp.Diff(want, found[Frontend](t)(s.Frontend(t.Context(), "c", "f"))); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -153,7 +155,7 @@ func TestUpdateFrontendKeepsItsIDs(t *testing.T) {
 	addClients(t, s, "c", "d")
 	addFrontends(t, s, "c", "f")
 	want := newFrontend("c", "f")
-	want.Name, want.Routes = "new", nil
+	want.Name, want.Routes, want.Number = "new", nil, 2
 	want.Revision = done(t)(s.UpdateFrontend(t.Context(), "c", "f", func(f *Frontend) error {
 		f.UUID, f.ClientID, f.Name, f.Routes = "g", "d", "new", nil
 		return nil

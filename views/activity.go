@@ -149,7 +149,7 @@ func eventIcon(action string) string {
 		return "i-plus"
 	case "frontend.delete", "client.delete", "admin.delete-client":
 		return "i-trash"
-	case "client.rotate-key", "admin.reset-key", "token.revoke":
+	case "client.rotate-key", "admin.reset-key", "token.revoke", "api-key.create", "api-key.revoke":
 		return "i-key"
 	case "client.create", "session.create", "session.end":
 		return "i-user"
@@ -168,6 +168,10 @@ func EventSentence(action string) string {
 		return "deleted the client"
 	case "client.rotate-key":
 		return "replaced the client key"
+	case "api-key.create":
+		return "made an API key"
+	case "api-key.revoke":
+		return "revoked an API key"
 	case "token.revoke":
 		return "ended all tokens and sessions"
 	case "session.create":

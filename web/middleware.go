@@ -209,6 +209,9 @@ func (s *Server) identify(next http.Handler) http.Handler {
 			a.Admin = who.Admin
 			a.Session = who.Session
 			a.Token = who.Token
+			a.APIKey = who.APIKey
+			a.Scope = who.Scope
+			a.Frontends = who.Frontends
 			r = r.WithContext(control.WithActor(r.Context(), a))
 		}
 		next.ServeHTTP(w, r)

@@ -20,8 +20,33 @@ type Client struct {
 	TokensFrom      time.Time // tokens from before are refused
 	SessionsFrom    time.Time // so are sessions, but SessionKept
 	SessionKept     string
+	APIKeys         []store.APIKey
 
 	limits *clientLimits
+}
+
+// apiKeyHolder is an API key with whose it is.
+type apiKeyHolder struct {
+	clientID string
+	key      store.APIKey
+}
+
+// APIKey is an API key by its id, and whose it is.
+func (l *Live) APIKey(id string) (clientID string, key store.APIKey, known bool) {
+	holder, known := l.apiKeys.get(id)
+	return holder.clientID, holder.key, known
+}
+
+// setAPIKeys makes the index of keys agree with a client's.
+func (l *Live) setAPIKeys(clientID string, before, after []store.APIKey) {
+	for _, key := range after {
+		l.apiKeys.set(key.ID, apiKeyHolder{clientID, key})
+	}
+	for _, key := range before {
+		if !slices.ContainsFunc(after, func(k store.APIKey) bool { return k.ID == key.ID }) {
+			l.apiKeys.remove(key.ID)
+		}
+	}
 }
 
 // HasSession tells whether a session of the client was not ended by anything that ended them all.
@@ -153,11 +178,14 @@ func (l *Live) apply(change store.Record) {
 }
 
 func (l *Live) putClient(r store.Client) {
-	state := &Client{Admin: r.Admin, Disabled: r.Disabled, TokensFrom: r.TokensFrom, SessionsFrom: r.SessionsFrom, SessionKept: r.SessionKept}
+	state := &Client{Admin: r.Admin, Disabled: r.Disabled, TokensFrom: r.TokensFrom, SessionsFrom: r.SessionsFrom, SessionKept: r.SessionKept, APIKeys: r.APIKeys}
 	var before *clientLimits
+	var keys []store.APIKey
 	if old, known := l.clients.get(r.UUID); known {
 		before = old.limits
+		keys = old.APIKeys
 	}
+	l.setAPIKeys(r.UUID, keys, r.APIKeys)
 	state.limits = newClientLimits(l.cfg.Limits.with(r.Limits), before)
 	l.clients.set(r.UUID, state)
 	// After it is in the index, so that a connection which is just being admitted is either refused or found here.
@@ -168,6 +196,9 @@ func (l *Live) putClient(r store.Client) {
 }
 
 func (l *Live) removeClient(id string) {
+	if old, known := l.clients.get(id); known {
+		l.setAPIKeys(id, old.APIKeys, nil)
+	}
 	l.clients.remove(id)
 	l.drop(clientKey(id), ReasonGone)
 	l.journal.forget(id)

@@ -61,6 +61,7 @@ type Live struct {
 	checker  *health.Checker
 	names    *names
 	bus      *bus
+	apiKeys  table[string, apiKeyHolder] // by id
 	journal  *journal
 	lines    lines.Bound[refusalKind] // of the log
 	meter    serverMeter
