@@ -109,6 +109,9 @@ func (p *Pages) Routes() []Route {
 		get("/activity", p.activity),
 		get("/activity.csv", p.exportActivity),
 		get("/account", p.account),
+		post("/account/keys", p.createKey),
+		get("/account/keys/{id}", p.revokeKeyForm),
+		post("/account/keys/{id}", p.revokeKey),
 		{Method: "GET", Pattern: "/events", Handler: p.page(p.events)}, // shares each time that it renders
 	}
 }

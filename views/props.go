@@ -338,6 +338,7 @@ type AccountProps struct {
 	Admin     bool
 	CreatedAt time.Time
 	Limits    []Limit
+	Keys      APIKeysProps
 }
 
 // Limit is one bound with its use; Max 0 is no bound.

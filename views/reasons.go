@@ -80,6 +80,8 @@ func Done(code string) string {
 		return "Renewed. The old one stays valid; revoke it when the new one is in use."
 	case "out":
 		return "You are logged out."
+	case "key-revoked":
+		return "Revoked. Whatever used the key is refused now."
 	case "restored":
 		return "Set back. Live now; no connection of a route that stays was dropped."
 	case "saved":

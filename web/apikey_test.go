@@ -185,3 +185,41 @@ func TestLifeOfAPIKeys(t *testing.T) {
 		t.Errorf("of a deleted client: %d", a.status)
 	}
 }
+
+// Keys are made and revoked on the account page, which shows one this once and uncompressed.
+func TestAPIKeysByThePages(t *testing.T) {
+	f := start(t)
+	c := f.signUp("testuser")
+	cookie := f.cookieOf(c)
+	id := c.frontend("10.0.0.1:80")
+	wrong := f.postForm("/account/keys", "name=&scope=write&days=30", "Cookie", cookie)
+	if wrong.status != 422 || !strings.Contains(wrong.body, "Enter a name.") || !strings.Contains(wrong.body, `aria-invalid="true"`) {
+		t.Errorf("without a name: %d", wrong.status)
+	}
+	made := f.postForm("/account/keys", "name=ci&scope=write&days=30&frontend="+id, "Cookie", cookie, "Accept-Encoding", "gzip")
+	key := regexp.MustCompile(`xlb_[a-z2-7]{16}_[a-z2-7]{52}_[0-9a-f]{8}`).FindString(made.body)
+	if made.status != 201 || key == "" || made.header.Get("Content-Encoding") != "" || made.header.Get("Cache-Control") != "no-store" {
+		t.Fatalf("%d, encoding %q, key %q", made.status, made.header.Get("Content-Encoding"), key)
+	}
+	if a := c.with(key).call("PATCH", "/api/v1/client/frontend/"+id, `{"queueLimit":9}`); a.status != 200 {
+		t.Errorf("the key: %d %s", a.status, a.body)
+	}
+	account := f.do("GET", "/account", nil, "Cookie", cookie).body
+	if strings.Contains(account, key) || !strings.Contains(account, "read, write · web") {
+		t.Error("the page shows the key again, or not what it may")
+	}
+	keyID := strings.Split(key, "_")[1]
+	if asked := f.do("GET", "/account/keys/"+keyID, nil, "Cookie", cookie); !strings.Contains(asked.body, "Revoke “ci”?") {
+		t.Errorf("the page that asks: %d", asked.status)
+	}
+	done := f.postForm("/account/keys/"+keyID, "", "Cookie", cookie)
+	if done.status != 303 || c.with(key).call("GET", "/api/v1/client", "").status != 401 {
+		t.Errorf("revoked: %d", done.status)
+	}
+	if after := f.do("GET", done.header.Get("Location"), nil, "Cookie", cookie).body; !strings.Contains(after, "Whatever used the key is refused now.") || strings.Contains(after, keyID) {
+		t.Error("the page does not say so, or lists it still")
+	}
+	if a := f.postForm("/account/keys/none", "", "Cookie", cookie); a.status != 404 {
+		t.Errorf("one that there is not: %d", a.status)
+	}
+}

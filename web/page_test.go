@@ -107,7 +107,7 @@ func TestHeadIsGetWithoutABody(t *testing.T) {
 func TestStrangersAreSentToTheLogIn(t *testing.T) {
 	f := start(t)
 	for _, page := range f.server.pages.Routes() {
-		path := strings.NewReplacer("{uuid}", "0198a1f2-0000-7000-8000-000000000000", "{serial}", "4e91").Replace(page.Pattern)
+		path := strings.NewReplacer("{uuid}", "0198a1f2-0000-7000-8000-000000000000", "{serial}", "4e91", "{number}", "1", "{id}", "k").Replace(page.Pattern)
 		a := f.do(page.Method, path+"?q=1", nil)
 		want := "/login"
 		if page.Method == "GET" && path != "/" {
