@@ -66,6 +66,7 @@ const (
 	actKeyRevoke          action = "api-key.revoke"
 	actSessionCreate      action = "session.create"
 	actSessionEnd         action = "session.end"
+	actSessionRead        action = "session.read"
 	actFrontendCreate     action = "frontend.create"
 	actFrontendRead       action = "frontend.read"
 	actFrontendUpdate     action = "frontend.update"
@@ -99,7 +100,7 @@ var openToStrangers = map[action]bool{actClientCreate: true, actClientAuth: true
 // readsOnly lists what changes nothing and is therefore not logged. A log-in has lines of its own.
 var readsOnly = map[action]bool{
 	actClientRead: true, actClientAuth: true, actAdminRead: true, actFrontendRead: true, actCertificateRead: true,
-	actRouteCheck: true, actConnectionActivity: true, actConnectionList: true, actAuditRead: true, actKeyRead: true,
+	actRouteCheck: true, actConnectionActivity: true, actConnectionList: true, actAuditRead: true, actKeyRead: true, actSessionRead: true,
 }
 
 // may decides whether the actor in ctx may do act to object, and says so in the log. Every operation

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"slices"
 	"time"
 
 	"github.com/xdire/xlb/store"
@@ -80,6 +81,77 @@ func (c *Control) EndSession(ctx context.Context, id string) error {
 		return nil
 	}
 	return fromStore(err, "session")
+}
+
+// Session is one browser that is logged in.
+type Session struct {
+	ID        string // names it, and opens nothing
+	UserAgent string // what the browser says it is
+	Address   string // that it logged in from
+	CreatedAt time.Time
+	ExpiresAt time.Time
+	Own       bool // the one that asks
+}
+
+// sessionID names a session by the beginning of its hash: enough to tell a client's sessions apart.
+func sessionID(hash string) string { return clip(hash, 16) }
+
+// Sessions lists the sessions of the actor's client that have not ended, the newest first.
+func (c *Control) Sessions(ctx context.Context) ([]Session, error) {
+	ctx, a, err := c.may(ctx, actSessionRead, "")
+	if err != nil {
+		return nil, err
+	}
+	records, err := c.liveSessions(ctx, a)
+	all := make([]Session, 0, len(records))
+	for _, r := range records {
+		all = append(all, Session{
+			ID: sessionID(r.IDHash), UserAgent: r.UserAgent, Address: r.Address, CreatedAt: r.CreatedAt, ExpiresAt: r.ExpiresAt, Own: r.IDHash == a.Session,
+		})
+	}
+	return all, err
+}
+
+func (c *Control) liveSessions(ctx context.Context, a Actor) ([]store.Session, error) {
+	records, err := c.store.SessionsOf(ctx, a.ClientID)
+	if err != nil {
+		return nil, fromStore(err, "client")
+	}
+	client, known := c.live.Client(a.ClientID)
+	records = slices.DeleteFunc(records, func(r store.Session) bool {
+		return !known || !client.HasSession(r) || !c.cfg.Now().Before(r.ExpiresAt)
+	})
+	slices.SortFunc(records, func(a, b store.Session) int { return b.CreatedAt.Compare(a.CreatedAt) })
+	return records, nil
+}
+
+// EndOneSession logs a browser of the actor's client out, by the id that Sessions gives it.
+func (c *Control) EndOneSession(ctx context.Context, id string) error {
+	ctx, a, err := c.may(ctx, actSessionEnd, id)
+	if err != nil {
+		return err
+	}
+	records, err := c.liveSessions(ctx, a)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(records, func(r store.Session) bool { return sessionID(r.IDHash) == id })
+	if i < 0 {
+		return notFound("session")
+	}
+	_, err = c.store.DeleteSession(ctx, records[i].IDHash)
+	c.live.Mark(a.ClientID) // its open pages notice
+	return fromStore(err, "session")
+}
+
+// EndSessions logs all browsers of the actor's client out, but the one that asks.
+func (c *Control) EndSessions(ctx context.Context) error {
+	ctx, a, err := c.may(ctx, actSessionEnd, "")
+	if err != nil {
+		return err
+	}
+	_, err = c.changeClient(store.Urgent(ctx), a.ClientID, 0, func(r *store.Client) { c.endSessions(r, a.Session) })
+	return err
 }
 
 func hashSession(id string) string {

@@ -72,6 +72,7 @@ func RegisterAPI(api huma.API, c *control.Control, log *slog.Logger) {
 	a.registerClient()
 	a.registerToken()
 	a.registerAPIKey()
+	a.registerSession()
 	a.registerFrontend()
 	a.registerStatus()
 	a.registerRevision()

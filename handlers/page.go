@@ -109,6 +109,8 @@ func (p *Pages) Routes() []Route {
 		get("/activity", p.activity),
 		get("/activity.csv", p.exportActivity),
 		get("/account", p.account),
+		post("/account/sessions", p.endSessions),
+		post("/account/sessions/{id}", p.endSession),
 		post("/account/keys", p.createKey),
 		get("/account/keys/{id}", p.revokeKeyForm),
 		post("/account/keys/{id}", p.revokeKey),

@@ -137,6 +137,10 @@ func (p *Pages) accountProps(r *http.Request) (views.AccountProps, error) {
 	if err != nil {
 		return views.AccountProps{}, err
 	}
+	sessions, err := p.sessionRows(r)
+	if err != nil {
+		return views.AccountProps{}, err
+	}
 	keys, err := p.apiKeysProps(r)
 	if err != nil {
 		return views.AccountProps{}, err
@@ -147,7 +151,7 @@ func (p *Pages) accountProps(r *http.Request) (views.AccountProps, error) {
 	}
 	return views.AccountProps{
 		Page: p.base(r, views.TitleAccount, "account"), Admin: client.Admin, CreatedAt: client.CreatedAt,
-		Limits: limits, Keys: keys,
+		Limits: limits, Keys: keys, Sessions: sessions,
 	}, nil
 }
 

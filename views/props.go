@@ -339,6 +339,7 @@ type AccountProps struct {
 	CreatedAt time.Time
 	Limits    []Limit
 	Keys      APIKeysProps
+	Sessions  []Session
 }
 
 // Limit is one bound with its use; Max 0 is no bound.

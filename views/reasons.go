@@ -80,6 +80,10 @@ func Done(code string) string {
 		return "Renewed. The old one stays valid; revoke it when the new one is in use."
 	case "out":
 		return "You are logged out."
+	case "session-ended":
+		return "That browser is logged out."
+	case "sessions-ended":
+		return "All other browsers are logged out."
 	case "key-revoked":
 		return "Revoked. Whatever used the key is refused now."
 	case "restored":

@@ -1,0 +1,33 @@
+package handlers
+
+import (
+	"net/http"
+
+	"github.com/xdire/xlb/views"
+)
+
+// sessionRows is the part of the account page about sessions.
+func (p *Pages) sessionRows(r *http.Request) ([]views.Session, error) {
+	found, err := p.Control.Sessions(r.Context())
+	rows := make([]views.Session, 0, len(found))
+	for _, s := range found {
+		rows = append(rows, views.Session{ID: s.ID, Browser: views.BrowserName(s.UserAgent), Address: s.Address, Since: s.CreatedAt, Own: s.Own})
+	}
+	return rows, err
+}
+
+func (p *Pages) endSession(w http.ResponseWriter, r *http.Request) error {
+	if err := p.Control.EndOneSession(r.Context(), r.PathValue("id")); err != nil {
+		return err
+	}
+	http.Redirect(w, r, "/account?done=session-ended", http.StatusSeeOther)
+	return nil
+}
+
+func (p *Pages) endSessions(w http.ResponseWriter, r *http.Request) error {
+	if err := p.Control.EndSessions(r.Context()); err != nil {
+		return err
+	}
+	http.Redirect(w, r, "/account?done=sessions-ended", http.StatusSeeOther)
+	return nil
+}

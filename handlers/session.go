@@ -1,0 +1,50 @@
+package handlers
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/xdire/xlb/control"
+)
+
+const sessionURL = apiPrefix + "/client/sessions"
+
+type sessionBody struct {
+	ID        string    `json:"id"`
+	UserAgent string    `json:"userAgent" doc:"What the browser says it is"`
+	Address   string    `json:"address" doc:"That it logged in from"`
+	CreatedAt timestamp `json:"createdAt"`
+	ExpiresAt timestamp `json:"expiresAt"`
+}
+
+type sessionListOutput struct{ Body listBody[sessionBody] }
+
+// SessionPath names a session.
+type SessionPath struct {
+	ID string `path:"id" doc:"The session's id"`
+}
+
+func (a *jsonAPI) registerSession() {
+	op := func(id, method, path, summary string) huma.Operation {
+		return huma.Operation{OperationID: id, Method: method, Path: sessionURL + path, Summary: summary, Security: withBearer, Tags: []string{"Client"}}
+	}
+	register(a, op("list-sessions", http.MethodGet, "", "Browsers that are logged in, newest first"), func(ctx context.Context, _ *struct{}) (*sessionListOutput, error) {
+		found, err := a.control.Sessions(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return &sessionListOutput{listOf(found, 0, sessionBodyOf, func(s sessionBody) string { return s.ID })}, nil
+	})
+	register(a, op("end-session", http.MethodDelete, "/{id}", "Log a browser out"), func(ctx context.Context, in *SessionPath) (*struct{}, error) {
+		return nil, a.control.EndOneSession(ctx, in.ID)
+	})
+	register(a, op("end-sessions", http.MethodDelete, "", "Log all browsers out"), func(ctx context.Context, _ *struct{}) (*struct{}, error) {
+		return nil, a.control.EndSessions(ctx)
+	})
+}
+
+func sessionBodyOf(s control.Session) sessionBody {
+	return sessionBody{ID: s.ID, UserAgent: s.UserAgent, Address: s.Address, CreatedAt: timestampOf(s.CreatedAt), ExpiresAt: timestampOf(s.ExpiresAt)}
+}
