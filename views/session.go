@@ -6,6 +6,7 @@ const (
 	sessionsHeading = "Sessions"
 	sessionsHow     = "Browsers that are logged in."
 	browserColumn   = "Browser"
+	loggedInColumn  = "Logged in"
 	thisOne         = "This one"
 	endOthers       = "Log out everywhere else"
 )

@@ -81,7 +81,7 @@ func sessions(list []Session) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = heads(head{browserColumn, ""}, head{fromColumn, "hide-s"}, head{sinceWord, "hide-s"}, head{actionColumn, "vh"}).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = heads(head{browserColumn, ""}, head{fromColumn, "hide-s"}, head{loggedInColumn, "hide-s"}, head{actionColumn, "vh"}).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
