@@ -40,6 +40,9 @@ type Config struct {
 	// Its last quarter is for groups (Admission.Group) that have less than a sixteenth of it. Each connection
 	// takes two files, one to the client and one to the backend. 0 and negative are no bound.
 	MaxConnections int
+	// Shared tells whether there is more than one group: otherwise there is nobody to keep a quarter for. It is called
+	// when only that is left. Nil is always.
+	Shared func() bool
 
 	// Dialer connects to backends. Nil is the zero Dialer.
 	Dialer *Dialer

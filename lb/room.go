@@ -16,6 +16,7 @@ const (
 // room bounds the connections that are admitted at once. Make one with newRoom.
 type room struct {
 	most   int64 // 0 and negative are no bound
+	shared func() bool
 	taken  atomic.Int64
 	seed   maphash.Seed
 	shards [shards]roomShard // by group
@@ -26,8 +27,11 @@ type roomShard struct {
 	by map[string]int64
 }
 
-func newRoom(most int) *room {
-	r := &room{most: int64(most), seed: maphash.MakeSeed()}
+func newRoom(most int, shared func() bool) *room {
+	if shared == nil {
+		shared = func() bool { return true }
+	}
+	r := &room{most: int64(most), shared: shared, seed: maphash.MakeSeed()}
 	for i := range r.shards {
 		r.shards[i].by = map[string]int64{}
 	}
@@ -44,7 +48,7 @@ func (r *room) take(group string) bool {
 	defer s.mu.Unlock()
 	n := r.taken.Add(1)
 	isKept := n > r.most-r.most/keptPart
-	if n > r.most || isKept && s.by[group] >= max(1, r.most/smallPart) {
+	if n > r.most || isKept && s.by[group] >= max(1, r.most/smallPart) && r.shared() {
 		r.taken.Add(-1)
 		return false
 	}

@@ -7,7 +7,7 @@ import (
 
 // One group may take three quarters; the rest is for those that have little.
 func TestRoomKeepsAQuarterForSmallGroups(t *testing.T) {
-	r := newRoom(160)
+	r := newRoom(160, nil)
 	takes := func(group string, tries, want int) {
 		t.Helper()
 		got := 0
@@ -38,7 +38,13 @@ func TestRoomKeepsAQuarterForSmallGroups(t *testing.T) {
 	if got := len(r.shards); got != shards || r.taken.Load() != 41 {
 		t.Errorf("%d are taken, want 41", r.taken.Load())
 	}
-	without := newRoom(0)
+	alone := newRoom(4, func() bool { return false })
+	for range 4 {
+		if !alone.take("a") {
+			t.Error("the only group there is does not get all")
+		}
+	}
+	without := newRoom(0, nil)
 	if !without.take("a") || without.taken.Load() != 0 {
 		t.Error("no bound is one")
 	}

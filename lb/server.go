@@ -50,7 +50,7 @@ func NewServer(cfg Config) *Server {
 	s := &Server{cfg: cfg.withDefaults(), listeners: map[net.Listener]struct{}{}, live: newRegistry(), done: make(chan struct{}), handoff: make(chan *conn)}
 	s.base, s.abort = context.WithCancel(context.Background())
 	s.gate = source.NewGate[*conn](s.cfg.MaxHandshakes, 0)
-	s.room = newRoom(s.cfg.MaxConnections)
+	s.room = newRoom(s.cfg.MaxConnections, s.cfg.Shared)
 	if cfg.TLS != nil {
 		s.tls = s.tlsConfig(cfg.TLS)
 	}

@@ -101,7 +101,7 @@ func New(ctx context.Context, cfg Config) (*Live, error) {
 			// the algorithms of TLS 1.3 alone, and no program needs them.
 			MinVersion: tls.VersionTLS13, GetCertificate: cfg.GetCertificate, ClientAuth: tls.RequireAnyClientCert,
 		},
-		Admit: l.admit, Dialer: cfg.Dialer, Trace: l.trace, PlainText: lb.AnswerPostgres | lb.AnswerHTTP, MaxHandshakes: cfg.MaxHandshakes, MaxConnections: cfg.MaxConnections, ProxyFrom: cfg.ProxyFrom,
+		Admit: l.admit, Dialer: cfg.Dialer, Trace: l.trace, PlainText: lb.AnswerPostgres | lb.AnswerHTTP, MaxHandshakes: cfg.MaxHandshakes, MaxConnections: cfg.MaxConnections, Shared: func() bool { return l.clients.len() > 1 }, ProxyFrom: cfg.ProxyFrom,
 	})
 	names, err := l.newNames(ctx)
 	if err != nil {

@@ -14,17 +14,23 @@ type Budget struct {
 // least is what each kind has, however few files there are.
 const least = 16
 
-// Share divides a limit of open files. An eighth, at most 512, is a reserve.
+// Share divides a limit of open files. Where there are few, the parts are large, because a handful is of no use to
+// anybody; where there are many, nearly all are for connections. A reserve of an eighth at first, and 512 at last, is in
+// no part.
 func Share(limit uint64) Budget {
 	b := Budget{
-		Handshakes: part(limit, 4, 1024),
-		Strangers:  part(limit, 8, 512),
-		Clients:    part(limit, 8, 1024),
+		Handshakes: part(limit, 4, 256, 32, 1024),
+		Strangers:  part(limit, 8, 128, 64, 512),
+		Clients:    part(limit, 8, 128, 64, 1024),
 	}
-	reserve := part(limit, 8, 512)
+	reserve := part(limit, 8, 128, 64, 512)
 	given := b.Handshakes + b.Strangers + b.Clients + reserve
 	b.Connections = max(least, (int(min(limit, 1<<31))-given)/2)
 	return b
 }
 
-func part(limit uint64, divisor, most uint64) int { return int(max(least, min(limit/divisor, most))) }
+// part is a fraction of the limit while that is small, then a smaller one, up to most.
+func part(limit, first, enough, then, most uint64) int {
+	n := max(min(limit/first, enough), limit/then)
+	return int(max(least, min(n, most)))
+}
