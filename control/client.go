@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
+	"encoding/hex"
 	"errors"
 	"strings"
 	"time"
@@ -25,12 +26,25 @@ type Client struct {
 	Revision  uint64
 
 	OldKeyUntil time.Time // how long the key before the last rotation goes on; zero: it does not
+	// KeyID and OldKeyID name the keys: tokens say for which of them they were issued. OldKeyID is empty without OldKeyUntil.
+	KeyID, OldKeyID string
 }
 
 func clientOf(r store.Client) Client {
-	return Client{
+	client := Client{
 		ID: r.UUID, Name: r.Name, Admin: r.Admin, Disabled: r.Disabled, CreatedAt: r.CreatedAt, Revision: r.Revision, OldKeyUntil: r.OldKeyUntil,
+		KeyID: keyID(r.KeyHash),
 	}
+	if !r.OldKeyUntil.IsZero() {
+		client.OldKeyID = keyID(r.OldKeyHash)
+	}
+	return client
+}
+
+// keyID names a key. It is made of its hash, and tells nothing of that.
+func keyID(hash []byte) string {
+	sum := sha256.Sum256(append([]byte("key id "), hash...))
+	return hex.EncodeToString(sum[:8])
 }
 
 // Authenticate checks a client's id and key. Unknown ids take as long as known ones. The right key always gets in: it

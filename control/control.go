@@ -79,23 +79,24 @@ type Config struct {
 
 // Control is the set of rules over one store and one balancer. All methods are safe for concurrent use.
 type Control struct {
-	cfg      Config
-	log      *slog.Logger
-	store    *store.Store
-	live     *live.Live
-	verifier *pki.Verifier
-	keys     *pki.KeyPool
-	identity *pki.ServerIdentity
-	egress   *egress.Policy
-	dialer   *lb.Dialer
-	strict   *lb.Dialer // for those who are not on this machine
-	signer   *tokenSigner
-	cookies  [][]byte
-	sealer   *sealer
-	crl      revocationList
-	keyUses  chan keyUse
-	lines    lines.Bound[lineKind]
-	refusals lines.Bound[lineKind] // that are written to audit chains
+	cfg         Config
+	log         *slog.Logger
+	store       *store.Store
+	live        *live.Live
+	verifier    *pki.Verifier
+	keys        *pki.KeyPool
+	identity    *pki.ServerIdentity
+	egress      *egress.Policy
+	dialer      *lb.Dialer
+	strict      *lb.Dialer // for those who are not on this machine
+	tokens      tokenKeys
+	cookies     [][]byte
+	sealer      *sealer
+	crl         revocationList
+	keyUses     chan keyUse
+	sessionUses chan sessionUse
+	lines       lines.Bound[lineKind]
+	refusals    lines.Bound[lineKind] // that are written to audit chains
 
 	signups, signupsInAll, failures, checks, issues *rates
 	newcomers                                       newcomers
@@ -127,6 +128,7 @@ func New(ctx context.Context, cfg Config) (*Control, error) {
 		issues:       newPerMinute(60),
 		dummyHash:    hashKey("nobody"),
 		keyUses:      make(chan keyUse, 256),
+		sessionUses:  make(chan sessionUse, 256),
 	}
 	policy, err := egress.New(egress.Config{Local: cfg.Local, Lists: cfg.Egress, File: cfg.EgressFile, Own: cfg.Own})
 	if err != nil {
@@ -213,9 +215,11 @@ func (c *Control) Tasks() []Task {
 		{"make keys ahead", c.keys.Run},
 		{"renew the server's certificates", c.identity.Run},
 		{"sweep what has expired", c.sweep},
+		{"rotate the keys that sign tokens", c.rotateTokenKeys},
 		{"note first bytes", c.noteFirstBytes},
 		{"count lines of the log", c.countLines},
 		{"note the use of API keys", c.writeKeyUses},
+		{"note the use of sessions", c.writeSessionUses},
 		{"sample traffic", c.live.SampleTraffic},
 		{"look names up", c.live.LookUpNames},
 		{"save what names stand for", c.live.SaveNames},

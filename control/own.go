@@ -99,25 +99,6 @@ func (c *Control) giveKey(r *store.Client, key string, grace time.Duration) {
 	}
 }
 
-// RevokeTokens ends all tokens that were issued to the actor's client until now, and all sessions but the one
-// that acts.
-func (c *Control) RevokeTokens(ctx context.Context) error {
-	ctx, a, err := c.may(ctx, actTokenRevoke, "")
-	if err != nil {
-		return err
-	}
-	_, err = c.changeClient(ctx, a.ClientID, 0, func(r *store.Client) {
-		c.endTokens(r)
-		c.endSessions(r, a.Session)
-	})
-	return err
-}
-
-// endTokens ends all tokens until now. They are dated by the second, so the next ones are dated from the next.
-func (c *Control) endTokens(r *store.Client) {
-	r.TokensFrom = c.cfg.Now().UTC().Truncate(time.Second).Add(time.Second)
-}
-
 // endSessions ends all sessions but the one whose hash is to be kept, empty for none. Their records go when
 // they expire.
 func (c *Control) endSessions(r *store.Client, keep string) {

@@ -8,16 +8,15 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/xdire/xlb/pki"
 	"github.com/xdire/xlb/store"
 )
 
 // Names of the secrets in the store. Each is sealed with the master key, so that a copy of the store
 // alone is worth nothing.
 const (
-	secretTokenKey = "token-key"
-	secretCookies  = "cookie-keys"
-	secretServer   = "server-certificates"
+	secretTokenKeys = "token-keys"
+	secretCookies   = "cookie-keys"
+	secretServer    = "server-certificates"
 )
 
 // loadSecrets reads the token and cookie keys, and makes them at the first start.
@@ -27,11 +26,7 @@ func (c *Control) loadSecrets(ctx context.Context) error {
 		return err
 	}
 	c.sealer = sealer
-	der, err := c.secret(ctx, sealer, secretTokenKey, pki.NewTokenKey)
-	if err != nil {
-		return err
-	}
-	if c.signer, err = newTokenSigner(der); err != nil {
+	if err := c.loadTokenKeys(ctx); err != nil {
 		return err
 	}
 	keys, err := c.secret(ctx, sealer, secretCookies, func() ([]byte, error) { return randomBytes(64 + 32), nil })

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -41,8 +42,37 @@ func (c *Control) SessionActor(ctx context.Context, id string) (Actor, error) {
 	if err != nil {
 		return Actor{}, err
 	}
+	if now := c.cfg.Now().UTC(); now.Sub(session.LastSeenAt) >= sessionSeenEvery {
+		select {
+		case c.sessionUses <- sessionUse{session.IDHash, now}:
+		default: // the next request notes it
+		}
+	}
 	admin, _ := c.clientNow(session.ClientID)
 	return Actor{ClientID: session.ClientID, Admin: admin, Via: "page", Session: session.IDHash}, nil
+}
+
+// sessionSeenEvery is how exactly it is known when a session was used last: each note is a write.
+const sessionSeenEvery = time.Minute
+
+// sessionUse is a use of a session that is to be written down.
+type sessionUse struct {
+	hash string
+	at   time.Time
+}
+
+// writeSessionUses writes down when sessions were used, until ctx ends.
+func (c *Control) writeSessionUses(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case use := <-c.sessionUses:
+			if err := c.store.TouchSession(ctx, use.hash, use.at); err != nil && ctx.Err() == nil {
+				c.log.LogAttrs(ctx, slog.LevelWarn, "the use of a session is not noted", slog.Any("error", err))
+			}
+		}
+	}
 }
 
 var errSessionEnded = &Error{Kind: KindUnauthenticated, Message: "Your session ended. Log in to go on."}
@@ -89,6 +119,7 @@ type Session struct {
 	UserAgent string // what the browser says it is
 	Address   string // that it logged in from
 	CreatedAt time.Time
+	UsedAt    time.Time // last, to the minute
 	ExpiresAt time.Time
 	Own       bool // the one that asks
 }
@@ -106,7 +137,7 @@ func (c *Control) Sessions(ctx context.Context) ([]Session, error) {
 	all := make([]Session, 0, len(records))
 	for _, r := range records {
 		all = append(all, Session{
-			ID: sessionID(r.IDHash), UserAgent: r.UserAgent, Address: r.Address, CreatedAt: r.CreatedAt, ExpiresAt: r.ExpiresAt, Own: r.IDHash == a.Session,
+			ID: sessionID(r.IDHash), UserAgent: r.UserAgent, Address: r.Address, CreatedAt: r.CreatedAt, UsedAt: r.LastSeenAt, ExpiresAt: r.ExpiresAt, Own: r.IDHash == a.Session,
 		})
 	}
 	return all, err
@@ -144,13 +175,17 @@ func (c *Control) EndOneSession(ctx context.Context, id string) error {
 	return fromStore(err, "session")
 }
 
-// EndSessions logs all browsers of the actor's client out, but the one that asks.
-func (c *Control) EndSessions(ctx context.Context) error {
+// EndSessions logs all browsers of the actor's client out, the one that asks too or without it.
+func (c *Control) EndSessions(ctx context.Context, own bool) error {
 	ctx, a, err := c.may(ctx, actSessionEnd, "")
 	if err != nil {
 		return err
 	}
-	_, err = c.changeClient(store.Urgent(ctx), a.ClientID, 0, func(r *store.Client) { c.endSessions(r, a.Session) })
+	keep := a.Session
+	if own {
+		keep = ""
+	}
+	_, err = c.changeClient(store.Urgent(ctx), a.ClientID, 0, func(r *store.Client) { c.endSessions(r, keep) })
 	return err
 }
 

@@ -2,78 +2,78 @@ package control
 
 import (
 	"context"
-	"crypto/rsa"
-	"encoding/base64"
 	"errors"
 	"fmt"
-	"math/big"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/google/uuid"
 
-	"github.com/xdire/xlb/pki"
+	"github.com/xdire/xlb/store"
 )
 
 const (
 	tokenIssuer   = "xlb-authority"
 	tokenAudience = "xlb-api"
 	tokenLife     = time.Hour
+	// tokenLeeway is how far the clocks of two machines may be apart.
+	tokenLeeway = time.Minute
 	// maxToken bounds the text that is parsed at all; ours have about 700 bytes.
 	maxToken = 4096
+	// maxEndedTokens is how many a client may have ended one by one in the last hour: each is kept in its record until
+	// it would have expired.
+	maxEndedTokens = 200
 )
 
-// tokenSigner signs and checks bearer tokens: RS256 and nothing else (RFC 7518), with a key id.
-type tokenSigner struct {
-	key *rsa.PrivateKey
-	id  string
+// token is what a bearer token says, once its signature was found right.
+type token struct {
+	clientID, id string
+	keyID        string // of the client's key that it was issued for
+	issuedAt     time.Time
 }
 
-func newTokenSigner(der []byte) (*tokenSigner, error) {
-	key, err := pki.ParseTokenKey(der)
+// tokenClaims are those of RFC 7519, and one of our own.
+type tokenClaims struct {
+	jwt.RegisteredClaims
+	KeyID string `json:"key,omitempty"`
+}
+
+// signToken signs with RS256 and nothing else (RFC 7518), with a key id.
+func (t *tokenKeys) signToken(clientID, keyID string, now time.Time) (string, error) {
+	with, err := t.signer(now)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
-	return &tokenSigner{key: key, id: pki.KeyID(key.Public())}, nil
-}
-
-func (s *tokenSigner) sign(clientID string, now time.Time) (string, error) {
-	token := jwt.NewWithClaims(jwt.SigningMethodRS256, jwt.RegisteredClaims{
+	unsigned := jwt.NewWithClaims(jwt.SigningMethodRS256, tokenClaims{KeyID: keyID, RegisteredClaims: jwt.RegisteredClaims{
 		Issuer: tokenIssuer, Subject: clientID, ID: uuid.NewString(),
 		Audience: jwt.ClaimStrings{tokenAudience}, NotBefore: jwt.NewNumericDate(now),
 		IssuedAt: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(tokenLife)),
-	})
-	token.Header["kid"] = s.id
-	return token.SignedString(s.key)
+	}})
+	unsigned.Header["kid"] = with.id
+	return unsigned.SignedString(with.key)
 }
 
-// verify returns the client a token was issued to, and when.
-func (s *tokenSigner) verify(raw string, now time.Time) (clientID, tokenID string, issuedAt time.Time, err error) {
+// verifyToken returns what a token says.
+func (t *tokenKeys) verifyToken(raw string, now time.Time) (token, error) {
 	if len(raw) > maxToken {
-		return "", "", time.Time{}, errors.New("the token is too long")
+		return token{}, errors.New("the token is too long")
 	}
-	var claims jwt.RegisteredClaims
-	_, err = jwt.ParseWithClaims(raw, &claims, s.keyFor,
+	var claims tokenClaims
+	_, err := jwt.ParseWithClaims(raw, &claims, t.keyFor,
 		jwt.WithValidMethods([]string{"RS256"}), jwt.WithIssuer(tokenIssuer), jwt.WithAudience(tokenAudience), jwt.WithExpirationRequired(),
-		jwt.WithIssuedAt(), jwt.WithLeeway(time.Minute), jwt.WithTimeFunc(func() time.Time { return now }))
+		jwt.WithIssuedAt(), jwt.WithLeeway(tokenLeeway), jwt.WithTimeFunc(func() time.Time { return now }))
 	if err != nil {
-		return "", "", time.Time{}, err
+		return token{}, err
 	}
 	if _, err := uuid.Parse(claims.Subject); err != nil {
-		return "", "", time.Time{}, fmt.Errorf("subject: %w", err)
+		return token{}, fmt.Errorf("subject: %w", err)
 	}
 	if claims.IssuedAt == nil {
-		return "", "", time.Time{}, errors.New("the token does not say when it was issued")
+		return token{}, errors.New("the token does not say when it was issued")
 	}
-	return claims.Subject, claims.ID, claims.IssuedAt.Time, nil
-}
-
-func (s *tokenSigner) keyFor(token *jwt.Token) (any, error) {
-	if token.Header["kid"] != s.id {
-		return nil, errors.New("unknown key id")
-	}
-	return s.key.Public(), nil
+	return token{claims.Subject, claims.ID, claims.KeyID, claims.IssuedAt.Time}, nil
 }
 
 // IssueToken exchanges a client's id and key for a bearer token that is good for an hour.
@@ -83,18 +83,10 @@ func (c *Control) IssueToken(ctx context.Context, clientID, key string) (string,
 		return "", err
 	}
 	at := c.cfg.Now()
-	if from := c.tokensFrom(client.ID); from.After(at) && from.Sub(at) <= time.Second {
-		at = from // tokens were revoked within this second: this one comes after it
+	if known, _ := c.live.Client(client.ID); known.TokensFrom.After(at) && known.TokensFrom.Sub(at) <= time.Second {
+		at = known.TokensFrom // tokens were revoked within this second: this one comes after it
 	}
-	return c.signer.sign(client.ID, at)
-}
-
-// tokensFrom is the moment before which tokens of a client are refused.
-func (c *Control) tokensFrom(clientID string) time.Time {
-	if client, known := c.live.Client(clientID); known {
-		return client.TokensFrom
-	}
-	return time.Time{}
+	return c.tokens.signToken(client.ID, keyID(hashKey(strings.TrimSpace(key))), at)
 }
 
 // TokenActor is the client a bearer token was issued to, or that has an API key. A bad token never locks anyone out.
@@ -102,21 +94,96 @@ func (c *Control) TokenActor(ctx context.Context, raw string) (Actor, error) {
 	if strings.HasPrefix(raw, apiKeyStart) {
 		return c.apiKeyActor(ctx, raw)
 	}
-	clientID, tokenID, issuedAt, err := c.signer.verify(raw, c.cfg.Now())
-	if client, known := c.live.Client(clientID); err == nil && known && client.Disabled {
+	given, err := c.tokens.verifyToken(raw, c.cfg.Now())
+	client, known := c.live.Client(given.clientID)
+	switch {
+	case err != nil:
+	case !known:
+		return Actor{}, &Error{Kind: KindUnauthenticated, Message: "The bearer token's client does not exist any more."}
+	case client.Disabled:
 		return Actor{}, errDisabled
-	}
-	if err == nil && issuedAt.Before(c.tokensFrom(clientID)) {
+	case given.issuedAt.Before(client.TokensFrom) || slices.ContainsFunc(client.EndedTokens, given.isEndedBy):
 		err = errors.New("the token was revoked")
 	}
 	if err != nil {
 		return Actor{}, &Error{Kind: KindUnauthenticated, Message: "The bearer token is not valid or has expired. Get a new one from POST /api/v1/client/auth.", Err: err}
 	}
-	admin, known := c.clientNow(clientID)
-	if !known {
-		return Actor{}, &Error{Kind: KindUnauthenticated, Message: "The bearer token's client does not exist any more."}
+	return Actor{ClientID: given.clientID, Admin: client.Admin, Via: "api", Token: clip(given.id, 64)}, nil
+}
+
+func (t token) isEndedBy(e store.EndedToken) bool {
+	return e.ID != "" && e.ID == t.id || e.KeyID != "" && e.KeyID == t.keyID && !t.issuedAt.After(e.At)
+}
+
+// RevokeTokens ends all tokens that were issued to the actor's client before a moment (zero: until now), and all sessions
+// that began before it but the one that acts.
+func (c *Control) RevokeTokens(ctx context.Context, before time.Time) error {
+	ctx, a, err := c.may(ctx, actTokenRevoke, "")
+	if err != nil {
+		return err
 	}
-	return Actor{ClientID: clientID, Admin: admin, Via: "api", Token: clip(tokenID, 64)}, nil
+	now := c.cfg.Now().UTC()
+	if before.After(now) {
+		return invalid("issuedBefore", "Use a moment that has passed. Without one all tokens until now are ended.")
+	}
+	_, err = c.changeClient(store.Urgent(ctx), a.ClientID, 0, func(r *store.Client) {
+		if before.IsZero() {
+			c.endTokens(r)
+			c.endSessions(r, a.Session)
+			return
+		}
+		if before.After(r.TokensFrom) {
+			r.TokensFrom = before.UTC()
+		}
+		if before.After(r.SessionsFrom) {
+			r.SessionsFrom = before.UTC()
+			r.SessionKept = a.Session
+		}
+	})
+	return err
+}
+
+// RevokeTokensOf ends the tokens that were issued for one of the client's keys until now. The key itself goes on.
+func (c *Control) RevokeTokensOf(ctx context.Context, keyID string) error {
+	if keyID == "" || len(keyID) > 64 {
+		return invalid("key", "Use the keyId or oldKeyId of GET /api/v1/client, or the claim key of a token.")
+	}
+	return c.endToken(ctx, keyID, store.EndedToken{KeyID: keyID})
+}
+
+// RevokeToken ends one token by its id, the claim jti. An id that no token has is no error: tokens are not kept.
+func (c *Control) RevokeToken(ctx context.Context, id string) error {
+	parsed := canonicalID(id)
+	if parsed == "" {
+		return notFound("token")
+	}
+	return c.endToken(ctx, parsed, store.EndedToken{ID: parsed})
+}
+
+func (c *Control) endToken(ctx context.Context, object string, ended store.EndedToken) error {
+	ctx, a, err := c.may(ctx, actTokenRevoke, object)
+	if err != nil {
+		return err
+	}
+	ended.At = c.cfg.Now().UTC()
+	full := false
+	_, err = c.changeClient(store.Urgent(ctx), a.ClientID, 0, func(r *store.Client) {
+		gone := func(e store.EndedToken) bool { return ended.At.Sub(e.At) > tokenLife+2*tokenLeeway }
+		kept := slices.DeleteFunc(slices.Clone(r.EndedTokens), gone)
+		if full = len(kept) >= maxEndedTokens; !full {
+			r.EndedTokens = append(kept, ended)
+		}
+	})
+	if err == nil && full {
+		return &Error{Kind: KindLimit, Message: fmt.Sprintf("%d tokens were ended one by one in the last hour, and no more fit. End all of them: DELETE /api/v1/client/tokens.", maxEndedTokens)}
+	}
+	return err
+}
+
+// endTokens ends all tokens until now. They are dated by the second, so the next ones are dated from the next.
+func (c *Control) endTokens(r *store.Client) {
+	r.TokensFrom = c.cfg.Now().UTC().Truncate(time.Second).Add(time.Second)
+	r.EndedTokens = nil // all of them are older
 }
 
 // AllowRequest counts one API request of a client, and refuses it when there are too many in a second.
@@ -133,24 +200,4 @@ func (c *Control) AllowRequest(a Actor) error {
 func tooMany(message string, wait time.Duration) *Error {
 	wait = max(wait, time.Second)
 	return &Error{Kind: KindTooMany, RetryAfter: wait, Message: fmt.Sprintf("%s Try again in %d s.", message, int(wait.Seconds()))}
-}
-
-// JSONWebKey is a public key that checks tokens (RFC 7517).
-type JSONWebKey struct {
-	KeyType   string `json:"kty"`
-	Use       string `json:"use"`
-	Algorithm string `json:"alg"`
-	ID        string `json:"kid"`
-	Modulus   string `json:"n"`
-	Exponent  string `json:"e"`
-}
-
-// TokenKeys are the public keys that tokens are signed with, so that others can check them too.
-func (c *Control) TokenKeys() []JSONWebKey {
-	key := c.signer.key.PublicKey
-	encode := base64.RawURLEncoding.EncodeToString
-	return []JSONWebKey{{
-		KeyType: "RSA", Use: "sig", Algorithm: "RS256", ID: c.signer.id,
-		Modulus: encode(key.N.Bytes()), Exponent: encode(big.NewInt(int64(key.E)).Bytes()),
-	}}
 }

@@ -34,7 +34,9 @@ type clientBody struct {
 	Name      string    `json:"name"`
 	CreatedAt timestamp `json:"createdAt"`
 
+	KeyID       string     `json:"keyId" doc:"Names the key; the claim key of a token says for which one it was issued"`
 	OldKeyUntil *timestamp `json:"oldKeyUntil,omitempty" doc:"How long the key before the last rotation goes on"`
+	OldKeyID    string     `json:"oldKeyId,omitempty" doc:"Names that key"`
 }
 
 type createClientOutput struct {
@@ -83,8 +85,20 @@ func (a *jsonAPI) registerClient() {
 	types[mergePatchType] = types[jsonType]
 	register(a, own("delete-client", http.MethodDelete, "", "Delete the client and everything it has; needs If-Match"), a.deleteClient)
 	register(a, own("rotate-key", http.MethodPost, "/key", "Replace the client's key, shown this once"), a.rotateKey)
-	revoke := own("revoke-tokens", http.MethodDelete, "/tokens", "End all tokens that were issued until now")
-	register(a, revoke, a.revokeTokens)
+	register(a, own("revoke-tokens", http.MethodDelete, "/tokens", "End all tokens that were issued until now, or until a moment, or for one key"), a.revokeTokens)
+	register(a, own("revoke-token", http.MethodDelete, "/tokens/{id}", "End one token"), func(ctx context.Context, in *TokenPath) (*struct{}, error) {
+		return nil, a.control.RevokeToken(ctx, in.ID)
+	})
+}
+
+type revokeTokensInput struct {
+	Before time.Time `query:"issuedBefore" doc:"A moment as in RFC 3339: those issued before it, and sessions that began before it. Default: now"`
+	Key    string    `query:"key" maxLength:"64" doc:"A keyId: those issued for this key. The key goes on, and so do sessions"`
+}
+
+// TokenPath names a token.
+type TokenPath struct {
+	ID string `path:"id" doc:"The token's claim jti; the audit list shows it with what the token was used for"`
 }
 
 // clientRevision is the one that If-Match names. Without it somebody else's change would be lost.
@@ -143,8 +157,14 @@ func (a *jsonAPI) rotateKey(ctx context.Context, in *rotateKeyInput) (*clientOut
 	return &clientOutput{ETag: clientETag(changed.Client), Body: body}, nil
 }
 
-func (a *jsonAPI) revokeTokens(ctx context.Context, _ *struct{}) (*struct{}, error) {
-	return nil, a.control.RevokeTokens(ctx)
+func (a *jsonAPI) revokeTokens(ctx context.Context, in *revokeTokensInput) (*struct{}, error) {
+	switch {
+	case in.Key != "" && !in.Before.IsZero():
+		return nil, inQuery(&control.Error{Kind: control.KindInvalid, Field: "key", Message: "Use key or issuedBefore, not both."})
+	case in.Key != "":
+		return nil, inQuery(a.control.RevokeTokensOf(ctx, in.Key))
+	}
+	return nil, inQuery(a.control.RevokeTokens(ctx, in.Before))
 }
 
 func (a *jsonAPI) createClient(ctx context.Context, in *createClientInput) (*createClientOutput, error) {
@@ -166,7 +186,7 @@ func (a *jsonAPI) getClient(ctx context.Context, _ *struct{}) (*clientOutput, er
 }
 
 func clientBodyOf(c control.Client) clientBody {
-	body := clientBody{UUID: c.ID, Name: c.Name, CreatedAt: timestampOf(c.CreatedAt)}
+	body := clientBody{UUID: c.ID, Name: c.Name, CreatedAt: timestampOf(c.CreatedAt), KeyID: c.KeyID, OldKeyID: c.OldKeyID}
 	if !c.OldKeyUntil.IsZero() {
 		until := timestampOf(c.OldKeyUntil)
 		body.OldKeyUntil = &until

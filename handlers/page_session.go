@@ -11,7 +11,7 @@ func (p *Pages) sessionRows(r *http.Request) ([]views.Session, error) {
 	found, err := p.Control.Sessions(r.Context())
 	rows := make([]views.Session, 0, len(found))
 	for _, s := range found {
-		rows = append(rows, views.Session{ID: s.ID, Browser: views.BrowserName(s.UserAgent), Address: s.Address, Since: s.CreatedAt, Own: s.Own})
+		rows = append(rows, views.Session{ID: s.ID, Browser: views.BrowserName(s.UserAgent), Address: s.Address, Since: s.CreatedAt, Used: s.UsedAt, Own: s.Own})
 	}
 	return rows, err
 }
@@ -25,8 +25,12 @@ func (p *Pages) endSession(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (p *Pages) endSessions(w http.ResponseWriter, r *http.Request) error {
-	if err := p.Control.EndSessions(r.Context()); err != nil {
+	all := r.PostForm.Get("all") != ""
+	if err := p.Control.EndSessions(r.Context(), all); err != nil {
 		return err
+	}
+	if all {
+		return p.logout(w, r)
 	}
 	http.Redirect(w, r, "/account?done=sessions-ended", http.StatusSeeOther)
 	return nil

@@ -181,7 +181,12 @@ func (q queryError) Error() string { return q.err.Error() }
 // Unwrap returns a list: that is what [control.Problems] takes apart.
 func (q queryError) Unwrap() []error { return []error{q.err} }
 
-func inQuery(err error) error { return queryError{err} }
+func inQuery(err error) error {
+	if err == nil {
+		return nil
+	}
+	return queryError{err}
+}
 
 // statusOf is the HTTP status for a kind of error, for both faces.
 func statusOf(e *control.Error) int {

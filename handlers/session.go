@@ -16,6 +16,7 @@ type sessionBody struct {
 	UserAgent string    `json:"userAgent" doc:"What the browser says it is"`
 	Address   string    `json:"address" doc:"That it logged in from"`
 	CreatedAt timestamp `json:"createdAt"`
+	UsedAt    timestamp `json:"usedAt" doc:"Last, to the minute"`
 	ExpiresAt timestamp `json:"expiresAt"`
 }
 
@@ -41,10 +42,10 @@ func (a *jsonAPI) registerSession() {
 		return nil, a.control.EndOneSession(ctx, in.ID)
 	})
 	register(a, op("end-sessions", http.MethodDelete, "", "Log all browsers out"), func(ctx context.Context, _ *struct{}) (*struct{}, error) {
-		return nil, a.control.EndSessions(ctx)
+		return nil, a.control.EndSessions(ctx, true)
 	})
 }
 
 func sessionBodyOf(s control.Session) sessionBody {
-	return sessionBody{ID: s.ID, UserAgent: s.UserAgent, Address: s.Address, CreatedAt: timestampOf(s.CreatedAt), ExpiresAt: timestampOf(s.ExpiresAt)}
+	return sessionBody{ID: s.ID, UserAgent: s.UserAgent, Address: s.Address, CreatedAt: timestampOf(s.CreatedAt), UsedAt: timestampOf(s.UsedAt), ExpiresAt: timestampOf(s.ExpiresAt)}
 }

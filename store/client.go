@@ -23,9 +23,10 @@ type Client struct {
 
 	APIKeys []APIKey `json:"apikeys,omitempty"`
 
-	TokensFrom   time.Time `json:"tokensfrom,omitzero"`   // tokens that were issued before are refused
-	SessionsFrom time.Time `json:"sessionsfrom,omitzero"` // sessions that began before have ended
-	SessionKept  string    `json:"sessionkept,omitempty"` // but the one with this hash
+	TokensFrom   time.Time    `json:"tokensfrom,omitzero"`   // tokens that were issued before are refused
+	EndedTokens  []EndedToken `json:"endedtokens,omitempty"` // and these
+	SessionsFrom time.Time    `json:"sessionsfrom,omitzero"` // sessions that began before have ended
+	SessionKept  string       `json:"sessionkept,omitempty"` // but the one with this hash
 
 	// UnusedUntil is when the client goes by itself if it has had no frontend by then; zero: it stays.
 	UnusedUntil time.Time `json:"unuseduntil,omitzero"`
@@ -38,6 +39,13 @@ type Client struct {
 	DeletedAt *time.Time `json:"deletedat,omitempty"`
 
 	Revision uint64 `json:"-"` // that wrote it
+}
+
+// EndedToken is a token that was ended before it expired, or all that were issued for one key until then.
+type EndedToken struct {
+	ID    string    `json:"id,omitempty"`
+	KeyID string    `json:"keyid,omitempty"`
+	At    time.Time `json:"at"`
 }
 
 func (c *Client) setRevision(rev uint64) { c.Revision = rev }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"time"
@@ -49,6 +50,37 @@ func (s *Store) PutSecret(ctx context.Context, secret Secret) (uint64, error) {
 		return 0, err
 	}
 	return s.update(ctx, func(tx Txn) error { return set(tx, key(kindSecret, secret.Name), secret) })
+}
+
+// ChangeSecret replaces a secret, and returns what is there afterwards: change receives what is stored, the zero value when
+// there is none, perhaps more than once. What it returns as it was changes nothing.
+func (s *Store) ChangeSecret(ctx context.Context, name string, change func(Secret) (Secret, error)) (Secret, error) {
+	if err := checkIDs(name); err != nil {
+		return Secret{}, err
+	}
+	var after Secret
+	kept := false
+	rev, err := s.update(ctx, func(tx Txn) error {
+		old, err := get[Secret](tx, key(kindSecret, name))
+		if err != nil && !isNotFound(err) {
+			return err
+		}
+		if after, err = change(old); err != nil {
+			return err
+		}
+		if kept = bytes.Equal(old.Value, after.Value); kept {
+			return nil
+		}
+		after.Name = name
+		return set(tx, key(kindSecret, name), after)
+	})
+	if err != nil {
+		return Secret{}, err
+	}
+	if !kept {
+		after.Revision = rev
+	}
+	return after, nil
 }
 
 // Secret returns a secret, or ErrNotFound.

@@ -51,6 +51,25 @@ func (s *Store) PutSession(ctx context.Context, session Session) (uint64, error)
 	})
 }
 
+// TouchSession notes that a session was used. It changes nothing when the session is gone, or was seen later already.
+func (s *Store) TouchSession(ctx context.Context, idHash string, seen time.Time) error {
+	if checkIDs(idHash) != nil {
+		return missing(kindSession)
+	}
+	_, err := s.update(ctx, func(tx Txn) error {
+		session, err := findSession(tx, idHash)
+		if isNotFound(err) || err == nil && !session.LastSeenAt.Before(seen) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		session.LastSeenAt = seen
+		return set(tx, session.key(), session)
+	})
+	return err
+}
+
 // Session returns a session, or ErrNotFound. Whether it has expired is the caller's to judge.
 func (s *Store) Session(ctx context.Context, idHash string) (Session, error) {
 	if checkIDs(idHash) != nil {

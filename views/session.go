@@ -9,6 +9,7 @@ const (
 	loggedInColumn  = "Logged in"
 	thisOne         = "This one"
 	endOthers       = "Log out everywhere else"
+	endAll          = "Log out everywhere"
 )
 
 func endSessionLabel(s Session) string { return "Log out " + s.Browser + " at " + s.Address }

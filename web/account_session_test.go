@@ -2,7 +2,11 @@ package web
 
 import (
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
+
+	"github.com/xdire/xlb/control"
 )
 
 // Sessions are listed, and ended one by one or all but the one that asks, by the pages and the API.
@@ -39,6 +43,11 @@ func TestSessionsAreListedAndEnded(t *testing.T) {
 	if a := f.postForm("/account/sessions", "", "Cookie", own); a.status != 303 || lives(third) || !lives(own) {
 		t.Errorf("end the others: %d, third %v, own %v", a.status, lives(third), lives(own))
 	}
+	fourth := logIn("x")
+	if a := f.postForm("/account/sessions", "all=1", "Cookie", fourth); a.status != 303 || lives(own) || lives(fourth) {
+		t.Errorf("end all: %d, another %v, own %v", a.status, lives(own), lives(fourth))
+	}
+	own = logIn(firefox)
 	if a := c.call("DELETE", "/api/v1/client/sessions", ""); a.status != 204 || lives(own) {
 		t.Errorf("end all: %d, own %v", a.status, lives(own))
 	}
@@ -51,5 +60,30 @@ func TestSessionsAreListedAndEnded(t *testing.T) {
 	}
 	if trail := c.call("GET", "/api/v1/client/audit?action=session", "").body; strings.Count(trail, "session.end") < 3 {
 		t.Error("the ends are not in the trail")
+	}
+}
+
+// When a session was used last is known to the minute.
+func TestSessionsSayWhenTheyWereUsed(t *testing.T) {
+	var shift atomic.Int64
+	f := start(t, func(cfg *control.Config) {
+		cfg.Now = func() time.Time { return time.Now().Add(time.Duration(shift.Load())) }
+	})
+	c := f.signUp("testuser")
+	cookie := f.cookieOf(c)
+	used := func() float64 {
+		t.Helper()
+		one := c.call("GET", "/api/v1/client/sessions", "").object(t)["items"].([]any)[0].(map[string]any)
+		return one["usedAt"].(map[string]any)["seconds"].(float64)
+	}
+	before := used()
+	shift.Store(int64(10 * time.Minute))
+	wantStatus(t, f.do("GET", "/account", nil, "Cookie", cookie), 200)
+	deadline := time.Now().Add(5 * time.Second)
+	for used() < before+500 {
+		if time.Now().After(deadline) {
+			t.Fatalf("last used %v s after the log-in, want 600", used()-before)
+		}
+		time.Sleep(10 * time.Millisecond)
 	}
 }

@@ -123,7 +123,7 @@ func TestActingSessionStays(t *testing.T) {
 	other, _ := id()
 	for _, end := range []func() error{
 		func() error { _, err := f.control.RotateKey(control.WithActor(t.Context(), actor), 0); return err },
-		func() error { return f.control.RevokeTokens(control.WithActor(t.Context(), actor)) },
+		func() error { return f.control.RevokeTokens(control.WithActor(t.Context(), actor), time.Time{}) },
 	} {
 		must(t, end())
 		if _, err := f.control.SessionActor(t.Context(), acting); err != nil {

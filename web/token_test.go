@@ -7,6 +7,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/base64"
+	"encoding/json"
 	"encoding/pem"
 	"strings"
 	"testing"
@@ -20,15 +21,17 @@ import (
 // signingKey opens the sealed key in the store, as nobody without the master key can.
 func (f *fixture) signingKey() *rsa.PrivateKey {
 	f.Helper()
-	secret, err := f.store.Secret(f.Context(), "token-key")
+	secret, err := f.store.Secret(f.Context(), "token-keys")
 	must(f.T, err)
 	block, err := aes.NewCipher(masterKey)
 	must(f.T, err)
 	aead, err := cipher.NewGCM(block)
 	must(f.T, err)
-	der, err := aead.Open(nil, secret.Value[:aead.NonceSize()], secret.Value[aead.NonceSize():], []byte("token-key"))
+	text, err := aead.Open(nil, secret.Value[:aead.NonceSize()], secret.Value[aead.NonceSize():], []byte("token-keys"))
 	must(f.T, err)
-	key, err := pki.ParseTokenKey(der)
+	var keys []struct{ DER []byte }
+	must(f.T, json.Unmarshal(text, &keys))
+	key, err := pki.ParseTokenKey(keys[0].DER)
 	must(f.T, err)
 	return key
 }
@@ -129,4 +132,66 @@ func TestBasicIsForTheTokenOnly(t *testing.T) {
 	}
 	a := f.do("GET", "/api/v1/client", nil, "Authorization", basic(c.uuid, c.key))
 	wantProblem(t, a, 401, "")
+}
+
+// A token is ended by its id, with all others of the key that it was issued for, or by when it was issued.
+func TestTokensAreRevokedOneByOne(t *testing.T) {
+	f := start(t)
+	c := f.signUp("testuser")
+	token := func(key string) string {
+		t.Helper()
+		a := f.tokenFor(c.uuid, key)
+		wantStatus(t, a, 200)
+		return a.object(t)["Token"].(string)
+	}
+	works := func(token string) bool {
+		return f.do("GET", "/api/v1/client", nil, "Authorization", "Bearer "+token).status == 200
+	}
+	claim := func(token, name string) string {
+		t.Helper()
+		claims := jwt.MapClaims{}
+		_, _, err := jwt.NewParser().ParseUnverified(token, claims)
+		must(t, err)
+		text, _ := claims[name].(string)
+		return text
+	}
+	first, second := token(c.key), token(c.key)
+	own := c.call("GET", "/api/v1/client", "").object(t)
+	if got := claim(first, "key"); got == "" || got != own["keyId"] {
+		t.Errorf("the token was issued for key %q, the client has %v", got, own["keyId"])
+	}
+	wantStatus(t, c.call("DELETE", "/api/v1/client/tokens/"+claim(first, "jti"), ""), 204)
+	if works(first) || !works(second) {
+		t.Errorf("by id: the token %v, another %v, want false and true", works(first), works(second))
+	}
+	wantProblem(t, c.call("DELETE", "/api/v1/client/tokens/nonsense", ""), 404, "")
+
+	fresh := c.call("POST", "/api/v1/client/key", `{"graceSec":3600}`).object(t)
+	if fresh["oldKeyId"] != own["keyId"] || fresh["keyId"] == own["keyId"] {
+		t.Errorf("after a rotation: key %v, old key %v, want %v as the old one", fresh["keyId"], fresh["oldKeyId"], own["keyId"])
+	}
+	newer := token(fresh["key"].(string))
+	c.token = newer
+	wantStatus(t, c.call("DELETE", "/api/v1/client/tokens?key="+own["keyId"].(string), ""), 204)
+	if works(second) || !works(newer) {
+		t.Errorf("by key: of the old one %v, of the new one %v, want false and true", works(second), works(newer))
+	}
+
+	now := time.Now()
+	wantProblem(t, c.call("DELETE", "/api/v1/client/tokens?issuedBefore="+now.Add(time.Hour).UTC().Format(time.RFC3339), ""), 422, "query.issuedBefore")
+	wantProblem(t, c.call("DELETE", "/api/v1/client/tokens?key=x&issuedBefore="+now.UTC().Format(time.RFC3339), ""), 422, "query.key")
+	wantStatus(t, c.call("DELETE", "/api/v1/client/tokens?issuedBefore="+now.Add(-time.Hour).UTC().Format(time.RFC3339), ""), 204)
+	if !works(newer) {
+		t.Error("a token from after the moment was ended")
+	}
+	time.Sleep(time.Until(now.Truncate(time.Second).Add(1100 * time.Millisecond))) // tokens are dated by the second
+	last := token(fresh["key"].(string))
+	c.token = last
+	wantStatus(t, c.call("DELETE", "/api/v1/client/tokens?issuedBefore="+time.Now().UTC().Truncate(time.Second).Format(time.RFC3339), ""), 204)
+	if works(newer) || !works(last) {
+		t.Errorf("by time: from before %v, from after %v, want false and true", works(newer), works(last))
+	}
+	if trail := c.call("GET", "/api/v1/client/audit?action=token.revoke", "").object(t)["items"].([]any); len(trail) != 4 {
+		t.Errorf("%d records of it, want 4", len(trail))
+	}
 }

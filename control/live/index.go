@@ -18,6 +18,7 @@ type CertificateKey struct{ Authority, Serial string }
 type Client struct {
 	Admin, Disabled bool
 	TokensFrom      time.Time // tokens from before are refused
+	EndedTokens     []store.EndedToken
 	SessionsFrom    time.Time // so are sessions, but SessionKept
 	SessionKept     string
 	APIKeys         []store.APIKey
@@ -178,7 +179,7 @@ func (l *Live) apply(change store.Record) {
 }
 
 func (l *Live) putClient(r store.Client) {
-	state := &Client{Admin: r.Admin, Disabled: r.Disabled, TokensFrom: r.TokensFrom, SessionsFrom: r.SessionsFrom, SessionKept: r.SessionKept, APIKeys: r.APIKeys}
+	state := &Client{Admin: r.Admin, Disabled: r.Disabled, TokensFrom: r.TokensFrom, EndedTokens: r.EndedTokens, SessionsFrom: r.SessionsFrom, SessionKept: r.SessionKept, APIKeys: r.APIKeys}
 	var before *clientLimits
 	var keys []store.APIKey
 	if old, known := l.clients.get(r.UUID); known {
