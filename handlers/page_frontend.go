@@ -61,7 +61,7 @@ func (p *Pages) setRoute(w http.ResponseWriter, r *http.Request) error {
 	if state == "ready" {
 		state = ""
 	}
-	_, err := p.Control.UpdateFrontend(r.Context(), id, control.Update{Edit: func(spec *control.FrontendSpec) error {
+	changed, err := p.Control.UpdateFrontend(r.Context(), id, control.Update{Edit: func(spec *control.FrontendSpec) error {
 		for i := range spec.Routes {
 			if spec.Routes[i].Dest == dest {
 				spec.Routes[i].State = state
@@ -73,7 +73,7 @@ func (p *Pages) setRoute(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	back := url.Values{"done": {"route-" + verb}}
+	back := url.Values{"done": {"route-" + verb}, "undo": {strconv.FormatUint(changed.Revision, 10)}}
 	if page := r.PostForm.Get("routes"); page != "" {
 		back.Set("routes", page)
 	}
@@ -154,6 +154,7 @@ func (p *Pages) frontend(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	page := p.base(r, f.Name, "frontends")
+	page.Undo = p.undo(r, f.ID)
 	page.Live = liveURL("frontend", q, "id", f.ID)
 	rows := certificateRows(issued, map[string]string{f.ID: f.Name}, page.Now)
 	part := pager(len(rows), "/frontends/"+f.ID, q, "page")
@@ -178,6 +179,9 @@ func (p *Pages) settingsProps(r *http.Request, saved control.Frontend, form newF
 		Revision: strconv.FormatUint(saved.Revision, 10), Name: form.name, Active: form.active, Strategy: form.strategy,
 		RouteTimeoutSec: form.timeout, Routes: form.routes, Options: form.options.shown(),
 	}
+	if r.Method == http.MethodGet {
+		props.Page.Undo = p.undo(r, saved.ID)
+	}
 	if s, err := p.Control.Status(r.Context(), saved.ID); err == nil {
 		props.Connections = s.Connections
 	}
@@ -192,13 +196,13 @@ func (p *Pages) saveSettings(w http.ResponseWriter, r *http.Request) error {
 		revision = 0 // a form without one, as a script may send, changes what is there now
 	}
 	var rows []int
-	_, err = p.Control.UpdateFrontend(r.Context(), id, control.Update{IfMatch: revision, Edit: func(spec *control.FrontendSpec) error {
+	changed, err := p.Control.UpdateFrontend(r.Context(), id, control.Update{IfMatch: revision, Edit: func(spec *control.FrontendSpec) error {
 		*spec, rows = form.spec(*spec)
 		spec.Active = form.active
 		return nil
 	}})
 	if err == nil {
-		http.Redirect(w, r, "/frontends/"+id+"/settings?done=saved", http.StatusSeeOther)
+		http.Redirect(w, r, "/frontends/"+id+"/settings?done=saved&undo="+strconv.FormatUint(changed.Revision, 10), http.StatusSeeOther)
 		return nil
 	}
 	wrong, is := fieldErrors(err)

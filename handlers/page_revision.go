@@ -37,6 +37,24 @@ func (p *Pages) revisionForm(w http.ResponseWriter, r *http.Request) error {
 	}))
 }
 
+// undo is the way back from the change that has just been made, nil when there is none or somebody has changed the frontend
+// since: then it would take back more than the sentence beside it says.
+func (p *Pages) undo(r *http.Request, frontendID string) *views.Undo {
+	revision := r.URL.Query().Get("undo")
+	if revision == "" {
+		return nil
+	}
+	f, err := p.Control.Frontend(r.Context(), frontendID)
+	if err != nil || strconv.FormatUint(f.Revision, 10) != revision {
+		return nil
+	}
+	last, err := p.Control.Revisions(r.Context(), frontendID, 0, 2)
+	if err != nil || len(last) < 2 {
+		return nil
+	}
+	return &views.Undo{FrontendID: frontendID, Number: last[1].Number, IfMatch: revision}
+}
+
 // restore goes back, unless somebody has changed the frontend since the page was made.
 func (p *Pages) restore(w http.ResponseWriter, r *http.Request) error {
 	ifMatch, err := strconv.ParseUint(r.PostForm.Get("revision"), 10, 64)
@@ -47,6 +65,10 @@ func (p *Pages) restore(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	http.Redirect(w, r, "/frontends/"+f.ID+"?done=restored", http.StatusSeeOther)
+	done := "restored"
+	if r.PostForm.Get("undo") != "" {
+		done = "undone"
+	}
+	http.Redirect(w, r, "/frontends/"+f.ID+"?done="+done, http.StatusSeeOther)
 	return nil
 }

@@ -15,6 +15,7 @@ type Page struct {
 	RequestID string
 	Live      string // the URL of the page's event stream, "" for none
 	Flash     string // one sentence about what was just done, "" for none
+	Undo      *Undo  // how to take it back, nil where that cannot be
 	Frontends int    // counts in the navigation
 	Certs     int
 }
@@ -322,6 +323,13 @@ type CertificateProps struct {
 	Certificate Certificate
 	File        string // name of the bundle that renewing gives
 	Connections int    // that it has open
+}
+
+// Undo takes back the change that has just been made.
+type Undo struct {
+	FrontendID string
+	Number     uint64 // of the revision before it
+	IfMatch    string
 }
 
 // CertificatesProps lists the certificates of all frontends.

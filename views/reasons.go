@@ -86,6 +86,8 @@ func Done(code string) string {
 		return "All other browsers are logged out."
 	case "key-revoked":
 		return "Revoked. Whatever used the key is refused now."
+	case "undone":
+		return "Undone. It is as it was before."
 	case "restored":
 		return "Set back. Live now; no connection of a route that stays was dropped."
 	case "saved":

@@ -566,6 +566,7 @@ func TitleRevoke(name string) string { return name + " · " + revokeWord }
 
 // What the owner of a frontend does with a route.
 const (
+	undoWord        = "Undo"
 	verbDrain       = "Drain"
 	verbReady       = "Ready"
 	verbMaintenance = "Maintenance"

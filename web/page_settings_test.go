@@ -149,6 +149,37 @@ func TestRouteVerbs(t *testing.T) {
 			t.Errorf("the page does not say %q", step.word)
 		}
 	}
+	// Undo takes the last one back, and is offered for the last one only.
+	undoOf := func(location string) url.Values {
+		t.Helper()
+		page := f.do("GET", location, nil, cookie...).body
+		_, form, offered := strings.Cut(page, `action="/frontends/`+id+`/revisions/`)
+		if !offered {
+			return nil
+		}
+		number, form, _ := strings.Cut(form, `"`)
+		_, form, _ = strings.Cut(form, `name="revision" value="`)
+		revision, _, _ := strings.Cut(form, `"`)
+		return url.Values{"number": {number}, "revision": {revision}, "undo": {"1"}}
+	}
+	drained := post(cookie, "10.0.0.2:80", "drain").header.Get("Location")
+	undo := undoOf(drained)
+	if undo == nil {
+		t.Fatalf("%s offers no way back", drained)
+	}
+	a := f.postForm("/frontends/"+id+"/revisions/"+undo.Get("number"), undo.Encode(), cookie...)
+	if _, all := c.routes(id); a.status != 303 || all["10.0.0.2:80"]["state"] != "unknown" {
+		t.Errorf("after Undo: %d, %v", a.status, all)
+	}
+	if page := f.do("GET", a.header.Get("Location"), nil, cookie...).body; !strings.Contains(page, "Undone.") {
+		t.Error("the page does not say that it is undone")
+	}
+	if undoOf(drained) != nil {
+		t.Error("the old page still offers a way back, after another change")
+	}
+	if a := f.postForm("/frontends/"+id+"/revisions/"+undo.Get("number"), undo.Encode(), cookie...); a.status != 412 {
+		t.Errorf("an old form: %d, want 412", a.status)
+	}
 	for _, wrong := range []struct {
 		cookie      []string
 		dest, state string
