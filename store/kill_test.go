@@ -16,6 +16,9 @@ import (
 // childVar makes this test binary a writer that is going to be killed; its value is the directory.
 const childVar = "XLB_STORE_TEST_WRITER"
 
+// childAudited makes it write records with an audit chain, and not plain keys.
+const childAudited = "XLB_STORE_TEST_AUDITED"
+
 // childMain is the writer: four goroutines write keys and print each when Update has returned. A line
 // on the pipe is an answer with success.
 func childMain() bool {
@@ -28,10 +31,14 @@ func childMain() bool {
 		fmt.Println("error", err)
 		return true
 	}
+	write := childWrite
+	if os.Getenv(childAudited) != "" {
+		write = childChange
+	}
 	var out sync.Mutex
 	var writers sync.WaitGroup
 	for w := range 4 {
-		writers.Go(func() { childWrite(b, w, &out) })
+		writers.Go(func() { write(b, w, &out) })
 	}
 	writers.Wait()
 	return true
@@ -103,10 +110,10 @@ func TestKillWhileOpeningDoesNotDamage(t *testing.T) {
 }
 
 // writeAndKill runs a writer, kills it in the middle, and notes what it answered.
-func writeAndKill(t *testing.T, dir string, after time.Duration, acked map[string]uint64) {
+func writeAndKill(t *testing.T, dir string, after time.Duration, acked map[string]uint64, env ...string) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), childVar+"="+dir)
+	cmd.Env = append(append(os.Environ(), childVar+"="+dir), env...)
 	cmd.Stderr = os.Stderr
 	pipe, err := cmd.StdoutPipe()
 	if err != nil {
