@@ -34,11 +34,12 @@ func (c *Control) Clients(ctx context.Context, after string, limit int) ([]Clien
 // SetDisabled shuts a client out, or lets it in again. Its live connections are closed when it returns, and
 // tokens and sessions from before stay ended when it is let in again.
 // For the administrator, who cannot shut itself out.
-func (c *Control) SetDisabled(ctx context.Context, id string, disabled bool) (Client, error) {
+func (c *Control) SetDisabled(ctx context.Context, id string, disabled bool) (_ Client, err error) {
 	ctx, a, err := c.may(ctx, actAdminDisable, id)
 	if err != nil {
 		return Client{}, err
 	}
+	defer c.noteFailed(ctx, &err)
 	ctx = c.audited(ctx, a, actAdminDisable, id, canonicalID(id))
 	if disabled && canonicalID(id) == a.ClientID {
 		return Client{}, invalid("disabled", "The administrator cannot disable itself.")
@@ -56,11 +57,12 @@ func (c *Control) SetDisabled(ctx context.Context, id string, disabled bool) (Cl
 }
 
 // RemoveClient deletes a client with everything it has. For the administrator, who cannot delete itself here.
-func (c *Control) RemoveClient(ctx context.Context, id string) error {
+func (c *Control) RemoveClient(ctx context.Context, id string) (err error) {
 	ctx, a, err := c.may(ctx, actAdminDelete, id)
 	if err != nil {
 		return err
 	}
+	defer c.noteFailed(ctx, &err)
 	ctx = c.audited(ctx, a, actAdminDelete, id, canonicalID(id))
 	if canonicalID(id) == a.ClientID {
 		return &Error{Kind: KindForbidden, Message: "The administrator cannot delete itself here. Use DELETE /api/v1/client."}
@@ -70,11 +72,12 @@ func (c *Control) RemoveClient(ctx context.Context, id string) error {
 
 // ResetKey gives a client that has lost its key a new one, shown this once. The old one ends, and so do
 // the tokens and sessions, but the one that acts. For the administrator.
-func (c *Control) ResetKey(ctx context.Context, id string) (NewClient, error) {
+func (c *Control) ResetKey(ctx context.Context, id string) (_ NewClient, err error) {
 	ctx, a, err := c.may(ctx, actAdminReset, id)
 	if err != nil {
 		return NewClient{}, err
 	}
+	defer c.noteFailed(ctx, &err)
 	ctx = c.audited(ctx, a, actAdminReset, id, canonicalID(id))
 	key := hex.EncodeToString(randomBytes(32))
 	client, err := c.changeClient(ctx, canonicalID(id), 0, func(r *store.Client) {

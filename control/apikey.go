@@ -180,11 +180,12 @@ func (c *Control) checkAPIKey(a Actor, r APIKeyRequest) (APIKeyRequest, error) {
 }
 
 // CreateAPIKey makes a key for the actor's client. It works when the call returns.
-func (c *Control) CreateAPIKey(ctx context.Context, r APIKeyRequest) (NewAPIKey, error) {
+func (c *Control) CreateAPIKey(ctx context.Context, r APIKeyRequest) (_ NewAPIKey, err error) {
 	ctx, a, err := c.may(ctx, actKeyCreate, "")
 	if err != nil {
 		return NewAPIKey{}, err
 	}
+	defer c.noteFailed(ctx, &err)
 	if r, err = c.checkAPIKey(a, r); err != nil {
 		return NewAPIKey{}, err
 	}
@@ -238,11 +239,12 @@ func (c *Control) APIKey(ctx context.Context, id string) (APIKey, error) {
 }
 
 // RevokeAPIKey ends a key of the actor's client. It is refused when the call returns.
-func (c *Control) RevokeAPIKey(ctx context.Context, id string) error {
+func (c *Control) RevokeAPIKey(ctx context.Context, id string) (err error) {
 	ctx, a, err := c.may(ctx, actKeyRevoke, id)
 	if err != nil {
 		return err
 	}
+	defer c.noteFailed(ctx, &err)
 	found := false
 	_, err = c.changeClient(store.Urgent(ctx), a.ClientID, 0, func(client *store.Client) {
 		left := slices.DeleteFunc(slices.Clone(client.APIKeys), func(k store.APIKey) bool { return k.ID == id })

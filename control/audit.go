@@ -55,6 +55,13 @@ type AuditQuery struct {
 // MaxAudits is the longest list of records.
 const MaxAudits = 1000
 
+const (
+	// maxReason bounds the words of a refusal in a record: a body may be wrong in a thousand places.
+	maxReason = 500
+	// maxObject bounds the name of an object, which may be anything that somebody typed into a path.
+	maxObject = 200
+)
+
 // auditScan bounds how many records one question looks at: a filter that fits nothing would read years.
 const auditScan = 20_000
 
@@ -92,7 +99,7 @@ func (c *Control) auditEntry(a Actor, act action, object, outcome string) store.
 	}
 	return store.Audit{
 		At: c.cfg.Now().UTC(), ClientID: a.ClientID, ActorID: a.ClientID, Credential: a.credential(), Via: a.Via, Address: address,
-		RequestID: a.RequestID, Action: string(act), Object: object, Outcome: outcome,
+		RequestID: a.RequestID, Action: string(act), Object: clip(object, maxObject), Outcome: outcome,
 	}
 }
 
@@ -130,6 +137,33 @@ func (c *Control) noteRefused(ctx context.Context, a Actor, act action, object s
 	if errors.As(refusal, &why) {
 		entry.Reason = why.Message
 	}
+	c.putAudit(ctx, entry)
+}
+
+// noteFailed writes a record of an operation that a known client may do, and that was refused nevertheless: a wrong value, a
+// limit, somebody else's object, a state that has changed. Each operation that changes something defers it, with the
+// context of [Control.may]. Failures of ours are no refusals, and have lines in the log.
+func (c *Control) noteFailed(ctx context.Context, failed *error) {
+	entry, known := store.AuditOf(ctx)
+	if *failed == nil || !known {
+		return
+	}
+	var reasons []string
+	for _, one := range Problems(*failed) {
+		if one.Kind == KindInternal || one.Kind == KindUnavailable {
+			return
+		}
+		reason := one.Message
+		if one.Field != "" {
+			reason = one.Field + ": " + reason
+		}
+		reasons = append(reasons, reason)
+	}
+	if len(reasons) == 0 || !c.refusals.Allow(lineKind{"refused", action(entry.Action), entry.ClientID}, c.cfg.Now()) {
+		return
+	}
+	entry.Outcome = store.AuditRefused
+	entry.Reason = clip(strings.Join(reasons, " "), maxReason)
 	c.putAudit(ctx, entry)
 }
 

@@ -134,11 +134,12 @@ func (r IssueRequest) check() (IssueRequest, error) {
 }
 
 // IssueCertificate makes a key pair and a certificate for a frontend of the actor.
-func (c *Control) IssueCertificate(ctx context.Context, frontendID string, r IssueRequest) (Issued, error) {
+func (c *Control) IssueCertificate(ctx context.Context, frontendID string, r IssueRequest) (_ Issued, err error) {
 	ctx, a, err := c.may(ctx, actCertificateIssue, frontendID)
 	if err != nil {
 		return Issued{}, err
 	}
+	defer c.noteFailed(ctx, &err)
 	frontend, err := c.store.Frontend(ctx, a.ClientID, canonicalID(frontendID))
 	if err != nil {
 		return Issued{}, fromStore(err, "frontend")

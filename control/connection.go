@@ -84,11 +84,12 @@ func matches(conn Connection, text string) bool {
 
 // CloseConnection closes one live connection of a frontend of the actor with a reset. It is closed when
 // the call returns.
-func (c *Control) CloseConnection(ctx context.Context, frontendID, id string) error {
+func (c *Control) CloseConnection(ctx context.Context, frontendID, id string) (err error) {
 	ctx, a, err := c.may(ctx, actConnectionClose, frontendID+"/connections/"+id)
 	if err != nil {
 		return err
 	}
+	defer c.noteFailed(ctx, &err)
 	frontendID, err = c.liveFrontend(a, frontendID)
 	if err != nil {
 		return err
@@ -110,11 +111,12 @@ type ConnectionFilter struct {
 
 // CloseConnections closes the live connections of a frontend of the actor that the filter names, with a
 // reset. It tells how many it closed.
-func (c *Control) CloseConnections(ctx context.Context, frontendID string, filter ConnectionFilter) (int, error) {
+func (c *Control) CloseConnections(ctx context.Context, frontendID string, filter ConnectionFilter) (_ int, err error) {
 	ctx, a, err := c.may(ctx, actConnectionClose, frontendID+"/connections")
 	if err != nil {
 		return 0, err
 	}
+	defer c.noteFailed(ctx, &err)
 	frontendID, err = c.liveFrontend(a, frontendID)
 	if err != nil {
 		return 0, err

@@ -107,11 +107,12 @@ func (s FrontendSpec) into(r *store.Frontend) {
 var RouteStates = []string{"", store.RouteDrain, store.RouteMaintenance}
 
 // CreateFrontend saves a frontend for the actor. It is live when the call returns.
-func (c *Control) CreateFrontend(ctx context.Context, spec FrontendSpec) (Frontend, error) {
+func (c *Control) CreateFrontend(ctx context.Context, spec FrontendSpec) (_ Frontend, err error) {
 	ctx, a, err := c.may(ctx, actFrontendCreate, "")
 	if err != nil {
 		return Frontend{}, err
 	}
+	defer c.noteFailed(ctx, &err)
 	if spec, err = c.checkFrontend(ctx, spec, nil); err != nil {
 		return Frontend{}, err
 	}
@@ -179,11 +180,12 @@ type Update struct {
 
 // UpdateFrontend changes a frontend of the actor. It is live when the call returns; no connection of an
 // unchanged route is touched.
-func (c *Control) UpdateFrontend(ctx context.Context, id string, u Update) (Frontend, error) {
+func (c *Control) UpdateFrontend(ctx context.Context, id string, u Update) (_ Frontend, err error) {
 	ctx, a, err := c.may(ctx, actFrontendUpdate, id)
 	if err != nil {
 		return Frontend{}, err
 	}
+	defer c.noteFailed(ctx, &err)
 	if u.Drain < 0 || u.Drain > maxDrain {
 		return Frontend{}, invalid("drain", "Use 0 to %d seconds; 0 is at once.", int(maxDrain.Seconds()))
 	}
@@ -267,11 +269,12 @@ func (c *Control) replaceFrontend(ctx context.Context, old store.Frontend, spec 
 
 // DeleteFrontend ends a frontend of the actor: its certificates are refused and its live connections
 // are closed when the call returns.
-func (c *Control) DeleteFrontend(ctx context.Context, id string) error {
+func (c *Control) DeleteFrontend(ctx context.Context, id string) (err error) {
 	ctx, a, err := c.may(ctx, actFrontendDelete, id)
 	if err != nil {
 		return err
 	}
+	defer c.noteFailed(ctx, &err)
 	rev, err := c.store.DeleteFrontend(ctx, a.ClientID, canonicalID(id))
 	if err != nil {
 		return fromStore(err, "frontend")

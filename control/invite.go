@@ -26,11 +26,12 @@ func inviteOf(r store.Invite) Invite {
 }
 
 // CreateInvite makes a code for one sign-up, good for InviteLife. For the administrator.
-func (c *Control) CreateInvite(ctx context.Context) (Invite, error) {
+func (c *Control) CreateInvite(ctx context.Context) (_ Invite, err error) {
 	ctx, a, err := c.may(ctx, actAdminInvite, "")
 	if err != nil {
 		return Invite{}, err
 	}
+	defer c.noteFailed(ctx, &err)
 	code := strings.ToLower(base32.StdEncoding.EncodeToString(randomBytes(20)))
 	now := c.cfg.Now().UTC()
 	record := store.Invite{CodeHash: hashSession(code), CreatedBy: a.ClientID, CreatedAt: now, ExpiresAt: now.Add(InviteLife)}
@@ -63,11 +64,12 @@ func (c *Control) Invites(ctx context.Context) ([]Invite, error) {
 }
 
 // DeleteInvite takes an invite back. For the administrator.
-func (c *Control) DeleteInvite(ctx context.Context, id string) error {
-	ctx, _, err := c.may(ctx, actAdminInvite, id)
+func (c *Control) DeleteInvite(ctx context.Context, id string) (err error) {
+	ctx, _, err = c.may(ctx, actAdminInvite, id)
 	if err != nil {
 		return err
 	}
+	defer c.noteFailed(ctx, &err)
 	return fromStore(c.store.DeleteInvite(ctx, id), "invite")
 }
 

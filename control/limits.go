@@ -42,11 +42,12 @@ const maxLimit = 1 << 40
 // SetLimits changes limits of a client, by their names in the API: 0 is no bound, negative takes the
 // server's default again; a limit that is not named stays. They are in force when it returns; what is over
 // them already stays. For the administrator.
-func (c *Control) SetLimits(ctx context.Context, id string, changes map[string]int) (Client, error) {
+func (c *Control) SetLimits(ctx context.Context, id string, changes map[string]int) (_ Client, err error) {
 	ctx, a, err := c.may(ctx, actAdminLimits, id)
 	if err != nil {
 		return Client{}, err
 	}
+	defer c.noteFailed(ctx, &err)
 	ctx = c.audited(ctx, a, actAdminLimits, id, canonicalID(id))
 	var problems []error
 	for name, value := range changes {

@@ -12,11 +12,12 @@ import (
 const MaxKeyGrace = 7 * 24 * time.Hour
 
 // RenameClient gives the actor's client another name. Nothing is changed unless the record has the revision.
-func (c *Control) RenameClient(ctx context.Context, revision uint64, name string) (Client, error) {
+func (c *Control) RenameClient(ctx context.Context, revision uint64, name string) (_ Client, err error) {
 	ctx, a, err := c.may(ctx, actClientUpdate, "")
 	if err != nil {
 		return Client{}, err
 	}
+	defer c.noteFailed(ctx, &err)
 	name, problem := label("name", name)
 	if problem != nil {
 		return Client{}, problem
@@ -44,11 +45,12 @@ func (c *Control) changeClient(ctx context.Context, id string, revision uint64, 
 
 // DeleteClient ends the actor's client with everything that belongs to it: its frontends and certificates
 // are refused and their connections closed when it returns, its sessions and tokens are worth nothing.
-func (c *Control) DeleteClient(ctx context.Context, revision uint64) error {
+func (c *Control) DeleteClient(ctx context.Context, revision uint64) (err error) {
 	ctx, a, err := c.may(ctx, actClientDelete, "")
 	if err != nil {
 		return err
 	}
+	defer c.noteFailed(ctx, &err)
 	record, err := c.store.Client(ctx, a.ClientID)
 	if err != nil {
 		return fromStore(err, "client")
@@ -70,11 +72,12 @@ func (c *Control) removeClient(ctx context.Context, id string) error {
 // RotateKey gives the actor's client a new key, shown this once. The old one goes on for the grace period,
 // 0 (it ends now) to MaxKeyGrace; one that was rotated away before ends now. Tokens stay good until they
 // expire, unless they are revoked. Without a grace period the sessions end, but the one that acts.
-func (c *Control) RotateKey(ctx context.Context, grace time.Duration) (NewClient, error) {
+func (c *Control) RotateKey(ctx context.Context, grace time.Duration) (_ NewClient, err error) {
 	ctx, a, err := c.may(ctx, actClientRotate, "")
 	if err != nil {
 		return NewClient{}, err
 	}
+	defer c.noteFailed(ctx, &err)
 	if grace < 0 || grace > MaxKeyGrace {
 		return NewClient{}, invalid("graceSec", "Use 0 (the old key ends now) to %d (7 days).", int(MaxKeyGrace.Seconds()))
 	}

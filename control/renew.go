@@ -64,7 +64,7 @@ func lifetimeOf(r store.Certificate) time.Duration {
 // was made with. The old one stays as it is, so that the two overlap. The new one has its name, and its
 // key type and lifetime unless r says otherwise; it lives no longer than that, so that a key cannot
 // give itself more time than its client did. It needs no token, and therefore works for nothing else.
-func (c *Control) Renew(ctx context.Context, r IssueRequest) (Issued, error) {
+func (c *Control) Renew(ctx context.Context, r IssueRequest) (_ Issued, err error) {
 	a := ActorFrom(ctx)
 	b, err := c.holder(a.Certificate)
 	if err != nil {
@@ -77,6 +77,7 @@ func (c *Control) Renew(ctx context.Context, r IssueRequest) (Issued, error) {
 	if err != nil {
 		return Issued{}, err
 	}
+	defer c.noteFailed(ctx, &err)
 	frontend, err := c.store.Frontend(ctx, b.ClientID, b.FrontendID)
 	if err != nil {
 		return Issued{}, fromStore(err, "frontend")

@@ -96,11 +96,12 @@ func (c *Control) settingsAt(ctx context.Context, clientID, id string, number ui
 // RestoreFrontend sets a frontend of the actor as it was at a revision, which is a new one. What is not allowed any more,
 // such as a route that egress rules have closed, is refused. Nothing is changed unless the record still has the store's
 // revision ifMatch, 0 for any.
-func (c *Control) RestoreFrontend(ctx context.Context, id string, number, ifMatch uint64) (Frontend, error) {
+func (c *Control) RestoreFrontend(ctx context.Context, id string, number, ifMatch uint64) (_ Frontend, err error) {
 	ctx, a, err := c.may(ctx, actFrontendRestore, id)
 	if err != nil {
 		return Frontend{}, err
 	}
+	defer c.noteFailed(ctx, &err)
 	old, err := c.settingsAt(ctx, a.ClientID, canonicalID(id), max(1, number))
 	if err != nil {
 		return Frontend{}, err

@@ -100,11 +100,12 @@ func (c *Control) CheckSession(ctx context.Context) error {
 }
 
 // EndSession logs one browser out. An unknown id is no error.
-func (c *Control) EndSession(ctx context.Context, id string) error {
+func (c *Control) EndSession(ctx context.Context, id string) (err error) {
 	ctx, a, err := c.may(ctx, actSessionEnd, "")
 	if err != nil {
 		return err
 	}
+	defer c.noteFailed(ctx, &err)
 	_, err = c.store.DeleteSession(ctx, hashSession(id))
 	c.live.Mark(a.ClientID) // other tabs of this browser
 	if KindOf(fromStore(err, "session")) == KindNotFound {
@@ -157,11 +158,12 @@ func (c *Control) liveSessions(ctx context.Context, a Actor) ([]store.Session, e
 }
 
 // EndOneSession logs a browser of the actor's client out, by the id that Sessions gives it.
-func (c *Control) EndOneSession(ctx context.Context, id string) error {
+func (c *Control) EndOneSession(ctx context.Context, id string) (err error) {
 	ctx, a, err := c.may(ctx, actSessionEnd, id)
 	if err != nil {
 		return err
 	}
+	defer c.noteFailed(ctx, &err)
 	records, err := c.liveSessions(ctx, a)
 	if err != nil {
 		return err
@@ -176,11 +178,12 @@ func (c *Control) EndOneSession(ctx context.Context, id string) error {
 }
 
 // EndSessions logs all browsers of the actor's client out, the one that asks too or without it.
-func (c *Control) EndSessions(ctx context.Context, own bool) error {
+func (c *Control) EndSessions(ctx context.Context, own bool) (err error) {
 	ctx, a, err := c.may(ctx, actSessionEnd, "")
 	if err != nil {
 		return err
 	}
+	defer c.noteFailed(ctx, &err)
 	keep := a.Session
 	if own {
 		keep = ""

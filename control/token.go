@@ -117,11 +117,12 @@ func (t token) isEndedBy(e store.EndedToken) bool {
 
 // RevokeTokens ends all tokens that were issued to the actor's client before a moment (zero: until now), and all sessions
 // that began before it but the one that acts.
-func (c *Control) RevokeTokens(ctx context.Context, before time.Time) error {
+func (c *Control) RevokeTokens(ctx context.Context, before time.Time) (err error) {
 	ctx, a, err := c.may(ctx, actTokenRevoke, "")
 	if err != nil {
 		return err
 	}
+	defer c.noteFailed(ctx, &err)
 	now := c.cfg.Now().UTC()
 	if before.After(now) {
 		return invalid("issuedBefore", "Use a moment that has passed. Without one all tokens until now are ended.")
@@ -160,11 +161,12 @@ func (c *Control) RevokeToken(ctx context.Context, id string) error {
 	return c.endToken(ctx, parsed, store.EndedToken{ID: parsed})
 }
 
-func (c *Control) endToken(ctx context.Context, object string, ended store.EndedToken) error {
+func (c *Control) endToken(ctx context.Context, object string, ended store.EndedToken) (err error) {
 	ctx, a, err := c.may(ctx, actTokenRevoke, object)
 	if err != nil {
 		return err
 	}
+	defer c.noteFailed(ctx, &err)
 	ended.At = c.cfg.Now().UTC()
 	full := false
 	_, err = c.changeClient(store.Urgent(ctx), a.ClientID, 0, func(r *store.Client) {

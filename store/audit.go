@@ -60,6 +60,15 @@ func WithAudit(ctx context.Context, entries ...Audit) context.Context {
 	return context.WithValue(ctx, auditKey{}, entries)
 }
 
+// AuditOf returns the record that changes of the context's operation write to the chain of who does it.
+func AuditOf(ctx context.Context) (entry Audit, known bool) {
+	entries, _ := ctx.Value(auditKey{}).([]Audit)
+	if len(entries) == 0 {
+		return Audit{}, false
+	}
+	return entries[0], true
+}
+
 // WithoutAudit is for what the server does by itself within an operation, such as keeping count.
 func WithoutAudit(ctx context.Context) context.Context {
 	return context.WithValue(ctx, auditKey{}, nil)

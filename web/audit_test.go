@@ -67,8 +67,8 @@ func TestAuditTellsWhoDidWhat(t *testing.T) {
 		got = append(got, fmt.Sprintf("%v %v %v", one["outcome"], one["action"], one["via"]))
 	}
 	want := []string{
-		"done client.create api", "done session.create page", "done frontend.create api", "done frontend.update api",
-		"done certificate.issue api", "done connection.close api", "done frontend.update page", "done certificate.revoke api", "done client.rotate-key api",
+		"done client.create api", "done session.create page", "done frontend.create api", "done frontend.update api", "refused frontend.update api",
+		"done certificate.issue api", "done connection.close api", "refused frontend.update page", "done frontend.update page", "done certificate.revoke api", "done client.rotate-key api",
 		"refused admin.read api", "done frontend.delete api",
 	}
 	if !slices.Equal(got, want) {
@@ -86,7 +86,10 @@ func TestAuditTellsWhoDidWhat(t *testing.T) {
 		update["requestId"] != "my-request" || !strings.HasPrefix(update["credential"].(string), "token ") || len(after) != 4 || after["revision"] != 2.0 {
 		t.Errorf("the change is told as %v", update)
 	}
-	if credential := all[6]["credential"].(string); !strings.HasPrefix(credential, "session ") || len(credential) != len("session ")+12 {
+	if reason := all[4]["reason"]; reason != "name: Use letters, digits, spaces, dots, dashes and underscores." {
+		t.Errorf("the refusal is told as %q", reason)
+	}
+	if credential := all[8]["credential"].(string); !strings.HasPrefix(credential, "session ") || len(credential) != len("session ")+12 {
 		t.Errorf("a page's credential is %q", credential)
 	}
 	text := c.call("GET", "/api/v1/client/audit", "").body
@@ -98,7 +101,7 @@ func TestAuditTellsWhoDidWhat(t *testing.T) {
 	c.wantChain(len(want))
 
 	for query, n := range map[string]int{
-		"?action=frontend": 4, "?action=frontend.update": 2, "?outcome=refused": 1, "?object=" + serial: 2, "?from=2030-01-01T00:00:00Z": 0,
+		"?action=frontend": 6, "?action=frontend.update": 4, "?outcome=refused": 3, "?object=" + serial: 2, "?from=2030-01-01T00:00:00Z": 0,
 		"?until=2030-01-01T00:00:00Z": len(want), "?action=front": 0,
 	} {
 		if got := len(c.trail(query)); got != n {
@@ -169,11 +172,11 @@ func TestAuditAsATable(t *testing.T) {
 	c.call("DELETE", "/api/v1/client/frontend/-x/connections?all=true", "")
 	a := c.call("GET", "/api/v1/client/audit.csv", "")
 	rows, err := csv.NewReader(strings.NewReader(a.body)).ReadAll()
-	if err != nil || a.status != 200 || !strings.HasPrefix(a.header.Get("Content-Type"), "text/csv") || len(rows) != 3 {
+	if err != nil || a.status != 200 || !strings.HasPrefix(a.header.Get("Content-Type"), "text/csv") || len(rows) != 4 {
 		t.Fatalf("%d %s %v\n%s", a.status, a.header.Get("Content-Type"), err, a.body)
 	}
-	if rows[0][0] != "seq" || rows[1][0] != "2" || rows[1][3] != "frontend.create" || !strings.Contains(rows[1][11], `"a b"`) {
-		t.Errorf("got %q", rows[:2])
+	if rows[0][0] != "seq" || rows[2][0] != "2" || rows[2][3] != "frontend.create" || !strings.Contains(rows[2][11], `"a b"`) || rows[1][4] != "'-x/connections" {
+		t.Errorf("got %q", rows[:3])
 	}
 	for _, row := range rows {
 		for _, cell := range row {
@@ -248,5 +251,51 @@ func TestActivityPage(t *testing.T) {
 	must(t, err)
 	if a := f.do("GET", "/activity?check=1", nil, "Cookie", cookie); !strings.Contains(a.body, "Entries are missing or altered from number 5 on") {
 		t.Error("the page does not say that a record is missing")
+	}
+}
+
+// What a client may do in general and is refused in this case is in its trail too, with the reason, and within bounds.
+func TestRefusalsAreInTheTrail(t *testing.T) {
+	f := start(t, func(c *control.Config) { c.Limits.Frontends = 1 })
+	c := f.signUp("testuser")
+	id := c.frontend("10.0.0.1:80")
+	path := "/api/v1/client/frontend"
+	for _, try := range []struct {
+		method, path, body string
+		headers            []string
+		status             int
+		action, reason     string
+	}{
+		{"POST", path, `{"routes":[{"dest":"10.0.0.1:80"}]}`, nil, 403, "frontend.create", "You use all 1 frontends."},
+		{"POST", path, `{"routes":[{"dest":"169.254.169.254:80"}]}`, nil, 422, "frontend.create", "routes[0].dest: "},
+		{"DELETE", path + "/0198a1f2-0000-7000-8000-000000000000", "", nil, 404, "frontend.delete", "There is no such frontend."},
+		{"POST", path + "/" + id + "/revisions/9/restore", "", nil, 404, "frontend.restore", "There is no such revision."},
+		{"POST", path + "/" + id + "/tls", `{"csr":"nonsense"}`, nil, 422, "certificate.issue", "csr: "},
+		{"POST", "/api/v1/client/keys", `{"name":"x","scope":"everything"}`, nil, 422, "api-key.create", "scope: "},
+		{"DELETE", "/api/v1/client/keys/unknown", "", nil, 404, "api-key.revoke", "There is no such API key."},
+		{"DELETE", "/api/v1/client/sessions/unknown", "", nil, 404, "session.end", "There is no such session."},
+	} {
+		before := len(c.trail(""))
+		a := c.call(try.method, try.path, try.body, try.headers...)
+		if a.status != try.status {
+			t.Errorf("%s %s: %d %s, want %d", try.method, try.path, a.status, a.body, try.status)
+			continue
+		}
+		all := c.trail("")
+		if len(all) != before+1 {
+			t.Errorf("%s %s: %d records, want 1", try.method, try.path, len(all)-before)
+			continue
+		}
+		last := all[before]
+		if last["outcome"] != "refused" || last["action"] != try.action || !strings.Contains(last["reason"].(string), try.reason) {
+			t.Errorf("%s %s is told as %v %v: %q", try.method, try.path, last["outcome"], last["action"], last["reason"])
+		}
+	}
+	before := len(c.trail("?outcome=refused"))
+	for range 60 {
+		c.call("DELETE", path+"/0198a1f2-0000-7000-8000-000000000000", "")
+	}
+	if more := len(c.trail("?outcome=refused")) - before; more == 0 || more > 30 {
+		t.Errorf("60 refusals within a few seconds left %d records, want a few", more)
 	}
 }

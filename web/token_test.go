@@ -191,7 +191,7 @@ func TestTokensAreRevokedOneByOne(t *testing.T) {
 	if works(newer) || !works(last) {
 		t.Errorf("by time: from before %v, from after %v, want false and true", works(newer), works(last))
 	}
-	if trail := c.call("GET", "/api/v1/client/audit?action=token.revoke", "").object(t)["items"].([]any); len(trail) != 4 {
+	if trail := c.call("GET", "/api/v1/client/audit?action=token.revoke&outcome=done", "").object(t)["items"].([]any); len(trail) != 4 {
 		t.Errorf("%d records of it, want 4", len(trail))
 	}
 }
