@@ -35,6 +35,18 @@ type Actor struct {
 	Frontends     []string
 	// RequestID joins this request's log lines.
 	RequestID string
+
+	token token // that it came with, as far as it has to be looked at again
+}
+
+// As is who asks once it is known: what came with the request stays, and who it is comes from the credential.
+func (a Actor) As(who Actor) Actor {
+	who.Via = a.Via
+	who.Local = a.Local
+	who.Address = a.Address
+	who.Certificate = a.Certificate
+	who.RequestID = a.RequestID
+	return who
 }
 
 type actorKey struct{}
@@ -67,6 +79,7 @@ const (
 	actSessionCreate      action = "session.create"
 	actSessionEnd         action = "session.end"
 	actSessionRead        action = "session.read"
+	actEventRead          action = "event.read"
 	actFrontendCreate     action = "frontend.create"
 	actFrontendRead       action = "frontend.read"
 	actFrontendUpdate     action = "frontend.update"
@@ -100,7 +113,7 @@ var openToStrangers = map[action]bool{actClientCreate: true, actClientAuth: true
 // readsOnly lists what changes nothing and is therefore not logged. A log-in has lines of its own.
 var readsOnly = map[action]bool{
 	actClientRead: true, actClientAuth: true, actAdminRead: true, actFrontendRead: true, actCertificateRead: true,
-	actRouteCheck: true, actConnectionActivity: true, actConnectionList: true, actAuditRead: true, actKeyRead: true, actSessionRead: true,
+	actRouteCheck: true, actConnectionActivity: true, actConnectionList: true, actAuditRead: true, actKeyRead: true, actSessionRead: true, actEventRead: true,
 }
 
 // may decides whether the actor in ctx may do act to object, and says so in the log. Every operation

@@ -146,7 +146,7 @@ func New(ctx context.Context, cfg Config) (*Control, error) {
 	observed, err := live.New(ctx, live.Config{
 		Store: cfg.Store, Verifier: c.verifier, Authority: cfg.Authority.ID(), GetCertificate: c.identity.GetCertificate,
 		RouteCertificate: c.routeCertificate, Options: DefaultOptions(), Limits: cfg.Limits, Dialer: c.dialer,
-		Resolver: cfg.Resolver, NamesInterval: cfg.NamesInterval, Log: cfg.Log, Now: cfg.Now, MaxHandshakes: cfg.MaxHandshakes, MaxConnections: cfg.MaxConnections, ProxyFrom: cfg.ProxyFrom,
+		Resolver: cfg.Resolver, NamesInterval: cfg.NamesInterval, ExpirySoon: ExpirySoon, Log: cfg.Log, Now: cfg.Now, MaxHandshakes: cfg.MaxHandshakes, MaxConnections: cfg.MaxConnections, ProxyFrom: cfg.ProxyFrom,
 	})
 	if err != nil {
 		return nil, err
@@ -279,6 +279,7 @@ func (c *Control) sweep(ctx context.Context) error {
 			c.log.Warn("sweep failed", "error", err)
 		}
 		c.sweepAudits(ctx)
+		c.live.ForgetEvents()
 	})
 }
 

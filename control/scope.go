@@ -19,6 +19,7 @@ var scopes = []string{ScopeRead, ScopeWrite, ScopeIssue}
 var scopeOf = map[action]string{
 	actClientRead:         ScopeRead,
 	actAuditRead:          ScopeRead,
+	actEventRead:          ScopeRead,
 	actFrontendRead:       ScopeRead,
 	actCertificateRead:    ScopeRead,
 	actConnectionActivity: ScopeRead,
@@ -37,7 +38,7 @@ var scopeOf = map[action]string{
 
 // aboutAll lists what an API key that is bound to some frontends may do although it names none: what is told is narrowed
 // to those.
-var aboutAll = map[action]bool{actClientRead: true, actFrontendRead: true}
+var aboutAll = map[action]bool{actClientRead: true, actFrontendRead: true, actEventRead: true}
 
 // inScope refuses what an API key may not do. Everybody else has no scope, and may do all.
 func inScope(a Actor, act action, object string) error {

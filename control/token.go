@@ -32,6 +32,7 @@ type token struct {
 	clientID, id string
 	keyID        string // of the client's key that it was issued for
 	issuedAt     time.Time
+	expiresAt    time.Time
 }
 
 // tokenClaims are those of RFC 7519, and one of our own.
@@ -73,7 +74,7 @@ func (t *tokenKeys) verifyToken(raw string, now time.Time) (token, error) {
 	if claims.IssuedAt == nil {
 		return token{}, errors.New("the token does not say when it was issued")
 	}
-	return token{claims.Subject, claims.ID, claims.KeyID, claims.IssuedAt.Time}, nil
+	return token{claims.Subject, claims.ID, claims.KeyID, claims.IssuedAt.Time, claims.ExpiresAt.Time}, nil
 }
 
 // IssueToken exchanges a client's id and key for a bearer token that is good for an hour.
@@ -95,20 +96,33 @@ func (c *Control) TokenActor(ctx context.Context, raw string) (Actor, error) {
 		return c.apiKeyActor(ctx, raw)
 	}
 	given, err := c.tokens.verifyToken(raw, c.cfg.Now())
-	client, known := c.live.Client(given.clientID)
-	switch {
-	case err != nil:
-	case !known:
-		return Actor{}, &Error{Kind: KindUnauthenticated, Message: "The bearer token's client does not exist any more."}
-	case client.Disabled:
-		return Actor{}, errDisabled
-	case given.issuedAt.Before(client.TokensFrom) || slices.ContainsFunc(client.EndedTokens, given.isEndedBy):
-		err = errors.New("the token was revoked")
+	if err == nil {
+		err = c.checkToken(given)
+	}
+	if KindOf(err) == KindUnauthenticated || KindOf(err) == KindForbidden {
+		return Actor{}, err
 	}
 	if err != nil {
 		return Actor{}, &Error{Kind: KindUnauthenticated, Message: "The bearer token is not valid or has expired. Get a new one from POST /api/v1/client/auth.", Err: err}
 	}
-	return Actor{ClientID: given.clientID, Admin: client.Admin, Via: "api", Token: clip(given.id, 64)}, nil
+	admin, _ := c.clientNow(given.clientID)
+	return Actor{ClientID: given.clientID, Admin: admin, Via: "api", Token: clip(given.id, 64), token: given}, nil
+}
+
+// checkToken tells whether a token whose signature was found right is still good.
+func (c *Control) checkToken(t token) error {
+	client, known := c.live.Client(t.clientID)
+	switch {
+	case !known:
+		return &Error{Kind: KindUnauthenticated, Message: "The bearer token's client does not exist any more."}
+	case client.Disabled:
+		return errDisabled
+	case t.issuedAt.Before(client.TokensFrom) || slices.ContainsFunc(client.EndedTokens, t.isEndedBy):
+		return errors.New("the token was revoked")
+	case c.cfg.Now().After(t.expiresAt.Add(tokenLeeway)):
+		return errors.New("the token has expired")
+	}
+	return nil
 }
 
 func (t token) isEndedBy(e store.EndedToken) bool {

@@ -84,6 +84,7 @@ func RegisterAPI(api huma.API, c *control.Control, log *slog.Logger) {
 	a.registerAdmin()
 	a.registerInvite()
 	a.registerAudit()
+	a.registerEvent()
 	a.registerOpenAPI()
 }
 

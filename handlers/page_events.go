@@ -42,9 +42,7 @@ func (p *Pages) events(w http.ResponseWriter, r *http.Request) error {
 	a := control.ActorFrom(r.Context())
 	over, leave := p.streams.enter(a.ClientID, a.Session)
 	defer leave()
-	w.Header().Set("Content-Type", "text/event-stream")
-	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("X-Accel-Buffering", "no")
+	s.begin()
 	if s.write("retry: 1000\nevent: build\ndata: "+p.Version+"\n\n"+first) != nil {
 		return nil
 	}
@@ -148,6 +146,14 @@ func (s *stream) text(ctx context.Context, fragments []fragment) (string, error)
 	}
 	fmt.Fprintf(&text, "event: stamp\ndata: %s\n\n", time.Now().UTC().Format(time.RFC3339))
 	return text.String(), nil
+}
+
+// begin says what comes, and lifts the request's deadlines: the answer lasts.
+func (s *stream) begin() {
+	s.out.SetReadDeadline(time.Time{})
+	s.w.Header().Set("Content-Type", "text/event-stream")
+	s.w.Header().Set("Cache-Control", "no-store")
+	s.w.Header().Set("X-Accel-Buffering", "no") // nginx would keep it until it ends
 }
 
 func (s *stream) write(text string) error {

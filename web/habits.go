@@ -11,14 +11,16 @@ import (
 // What HTTP clients take for granted (RFC 9110): HEAD wherever there is GET, OPTIONS, conditional requests, and
 // the way from a path with a slash too many.
 
-// issues tells whether GET on a path makes something new, as the contract wants: it has no HEAD.
-func issues(path string) bool { return isAPIPath(path) && strings.HasSuffix(path, "/tls") }
+// getOnly tells whether a path has no HEAD: GET makes something new there, as the contract wants, or does not end.
+func getOnly(path string) bool {
+	return isAPIPath(path) && strings.HasSuffix(path, "/tls") || isStream(path)
+}
 
 // headAsGet routes HEAD as GET where there is no route of its own. net/http leaves the body out.
 func headAsGet(routes chi.Routes) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if r.Method == http.MethodHead && isAPI(r) && !issues(r.URL.Path) && routes.Match(chi.NewRouteContext(), http.MethodGet, r.URL.Path) {
+			if r.Method == http.MethodHead && isAPI(r) && !getOnly(r.URL.Path) && routes.Match(chi.NewRouteContext(), http.MethodGet, r.URL.Path) {
 				chi.RouteContext(r.Context()).RouteMethod = http.MethodGet
 			}
 			next.ServeHTTP(w, r)
@@ -32,7 +34,7 @@ func allowed(routes chi.Routes, path string) (all []string) {
 		if routes.Match(chi.NewRouteContext(), method, path) {
 			all = append(all, method)
 		}
-		if method == http.MethodHead && slices.Contains(all, http.MethodGet) && !slices.Contains(all, http.MethodHead) && isAPIPath(path) && !issues(path) {
+		if method == http.MethodHead && slices.Contains(all, http.MethodGet) && !slices.Contains(all, http.MethodHead) && isAPIPath(path) && !getOnly(path) {
 			all = append(all, http.MethodHead)
 		}
 	}

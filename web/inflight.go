@@ -59,11 +59,12 @@ func (f *inFlight) leave(key string, isStranger bool) {
 // their own.
 func (s *Server) boundInFlight(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == eventsPath {
+		a := control.ActorFrom(r.Context())
+		if isStream(r.URL.Path) && a.ClientID != "" {
 			next.ServeHTTP(w, r)
 			return
 		}
-		leave, ok := s.inFlight.enter(control.ActorFrom(r.Context()))
+		leave, ok := s.inFlight.enter(a)
 		if !ok {
 			w.Header().Set("Retry-After", "1")
 			s.refuse(w, r, http.StatusTooManyRequests, "Too many requests at once. Wait for the answers.")

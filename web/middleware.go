@@ -151,12 +151,12 @@ func (s *Server) recoverPanics(next http.Handler) http.Handler {
 	})
 }
 
-// deadlines bounds how long a request may take to arrive and to be answered. Event streams last.
+// deadlines bounds how long a request may take to arrive and to be answered. Event streams lift it themselves, once it is
+// known who asks: before that anybody could hold a connection for ever.
 func (s *Server) deadlines(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var until time.Time
 		switch path := r.URL.Path; {
-		case path == eventsPath:
 		case strings.HasSuffix(path, "/tls"), strings.HasSuffix(path, "/certificate"), strings.HasSuffix(path, "/renew"):
 			until = time.Now().Add(issueTimeout)
 		default:
@@ -204,15 +204,7 @@ func (s *Server) identify(next http.Handler) http.Handler {
 			return
 		}
 		if who.ClientID != "" {
-			a := control.ActorFrom(r.Context())
-			a.ClientID = who.ClientID
-			a.Admin = who.Admin
-			a.Session = who.Session
-			a.Token = who.Token
-			a.APIKey = who.APIKey
-			a.Scope = who.Scope
-			a.Frontends = who.Frontends
-			r = r.WithContext(control.WithActor(r.Context(), a))
+			r = r.WithContext(control.WithActor(r.Context(), control.ActorFrom(r.Context()).As(who)))
 		}
 		next.ServeHTTP(w, r)
 	})
@@ -258,12 +250,32 @@ func (s *Server) allow(r *http.Request, who control.Actor) error {
 	return s.control.AllowRequest(who)
 }
 
+// streamsAlone refuses a body with the request for a stream. A stream has no time-out while it lasts, and would wait for one
+// that never comes.
+func (s *Server) streamsAlone(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if isStream(r.URL.Path) && r.ContentLength != 0 {
+			http.NewResponseController(w).SetReadDeadline(time.Now().Add(time.Second))
+			w.Header().Set("Connection", "close")
+			if control.ActorFrom(r.Context()).ClientID != "" {
+				s.refuse(w, r, http.StatusBadRequest, "A stream of events takes no body.")
+				return
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
 // untilShutdown ends a stream when the server stops.
-func (s *Server) untilShutdown(next http.HandlerFunc) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
+func (s *Server) untilShutdown(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !isStream(r.URL.Path) {
+			next.ServeHTTP(w, r)
+			return
+		}
 		ctx, cancel := context.WithCancel(r.Context())
 		defer cancel()
 		defer context.AfterFunc(s.streams, cancel)()
-		next(w, r.WithContext(ctx))
-	}
+		next.ServeHTTP(w, r.WithContext(ctx))
+	})
 }

@@ -25,9 +25,11 @@ func (s *Server) routes() http.Handler {
 		s.deadlines,
 		s.sameOrigin,
 		s.limitBody,
-		s.identify, // bearer on /api, cookie on pages
+		s.untilShutdown, // event streams
+		s.identify,      // bearer on /api, cookie on pages
 		s.welcome,
 		s.boundInFlight,
+		s.streamsAlone,
 		headAsGet(r),
 		conditional,
 	)
@@ -37,9 +39,6 @@ func (s *Server) routes() http.Handler {
 		handler := page.Handler
 		if !page.Open {
 			handler = s.needsLogin(handler)
-		}
-		if page.Pattern == eventsPath {
-			handler = s.untilShutdown(handler)
 		}
 		r.Method(page.Method, page.Pattern, handler)
 		if page.Method == http.MethodGet && page.Pattern != eventsPath {
@@ -54,7 +53,13 @@ func (s *Server) routes() http.Handler {
 	return r
 }
 
-const eventsPath = "/events"
+const (
+	eventsPath    = "/events"
+	apiEventsPath = handlers.EventsURL
+)
+
+// isStream tells whether an answer on a path goes on until one side ends it.
+func isStream(path string) bool { return path == eventsPath || path == apiEventsPath }
 
 func isAPI(r *http.Request) bool { return isAPIPath(r.URL.Path) }
 

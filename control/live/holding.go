@@ -120,6 +120,22 @@ func (h *holdings) goodOf(clientID, frontendID string, now time.Time) (n int, ne
 	return n, next
 }
 
+// expiring lists the certificates of a frontend that are not revoked and expire before a moment, in no order.
+func (h *holdings) expiring(clientID, frontendID string, before time.Time) (all []expiring) {
+	h.with(clientID, func(one *holding) {
+		v := one.good[frontendID]
+		if v == nil {
+			return
+		}
+		for _, e := range v.entries {
+			if e.notAfter.Before(before) {
+				all = append(all, *e)
+			}
+		}
+	})
+	return all
+}
+
 // goodCertificates is how many certificates of a client are neither revoked nor expired.
 func (h *holdings) goodCertificates(clientID string, now time.Time) (n int) {
 	h.with(clientID, func(one *holding) {

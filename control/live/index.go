@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"time"
 
@@ -24,6 +25,7 @@ type Client struct {
 	APIKeys         []store.APIKey
 
 	limits *clientLimits
+	owned  store.Client // what its owner and the administrator decide about it
 }
 
 // apiKeyHolder is an API key with whose it is.
@@ -180,11 +182,14 @@ func (l *Live) apply(change store.Record) {
 
 func (l *Live) putClient(r store.Client) {
 	state := &Client{Admin: r.Admin, Disabled: r.Disabled, TokensFrom: r.TokensFrom, EndedTokens: r.EndedTokens, SessionsFrom: r.SessionsFrom, SessionKept: r.SessionKept, APIKeys: r.APIKeys}
+	state.owned = ownedOf(r)
 	var before *clientLimits
 	var keys []store.APIKey
+	isNews := false
 	if old, known := l.clients.get(r.UUID); known {
 		before = old.limits
 		keys = old.APIKeys
+		isNews = !reflect.DeepEqual(old.owned, state.owned)
 	}
 	l.setAPIKeys(r.UUID, keys, r.APIKeys)
 	state.limits = newClientLimits(l.cfg.Limits.with(r.Limits), before)
@@ -193,7 +198,9 @@ func (l *Live) putClient(r store.Client) {
 	if state.Disabled {
 		l.drop(clientKey(r.UUID), ReasonDisabled)
 	}
-	l.bus.mark(r.UUID)
+	if l.bus.mark(r.UUID); isNews {
+		l.tell(r.UUID, Event{Kind: EventClientChanged})
+	}
 }
 
 func (l *Live) removeClient(id string) {
@@ -215,7 +222,8 @@ func (l *Live) putFrontend(r store.Frontend) {
 	state := &frontend{record: r}
 	state.addresses, state.failing = l.expand(r)
 	// The pool stays, and with it its connections, health and counts: only what has changed of it is changed.
-	if old, known := l.frontends.get(r.UUID); known {
+	old, known := l.frontends.get(r.UUID)
+	if known {
 		state.pool = old.pool
 		state.limit = old.limit
 		state.seen = old.seen
@@ -232,6 +240,7 @@ func (l *Live) putFrontend(r store.Frontend) {
 	}
 	applyLimits(state.limit, r.Options)
 	l.setFrontend(state)
+	l.tellFrontend(r, old)
 	if !r.Active {
 		l.dropBy(frontendKey(r.UUID), &r.DrainUntil, ReasonOff)
 	}
@@ -257,7 +266,7 @@ func (l *Live) removeFrontend(id string) {
 	l.names.Set(old.record.ClientID, id, nil)
 	old.pool.Update(lb.PoolConfig{}) // nobody checks it any more
 	l.drop(frontendKey(id), ReasonGone)
-	l.bus.mark(old.record.ClientID)
+	l.tell(old.record.ClientID, Event{Kind: EventFrontendDeleted, Frontend: id, Name: old.record.Name})
 }
 
 func (l *Live) putCertificate(r store.Certificate) {
@@ -268,7 +277,8 @@ func (l *Live) putCertificate(r store.Certificate) {
 		l.revocations.Add(1) // again when it is read again: that costs one signature of a list too many
 	}
 	key := CertificateKey{r.Authority, r.Serial}
-	if old, known := l.certificates.get(key); known {
+	old, known := l.certificates.get(key)
+	if known {
 		state.Closed = old.Closed
 	} else if all, _ := l.byKey.get(r.SPKI); r.SPKI != "" {
 		l.byKey.set(r.SPKI, append(slices.Clip(all), key))
@@ -280,6 +290,7 @@ func (l *Live) putCertificate(r store.Certificate) {
 		l.setCertificate(key, &closed)
 	}
 	l.bus.mark(r.ClientID)
+	l.tellCertificate(r, old)
 }
 
 func (l *Live) setCertificate(key CertificateKey, state *Certificate) {

@@ -48,6 +48,16 @@ func (l Limits) WithDefaults() Limits {
 	return l
 }
 
+// byName is a limit by its name in the API.
+func (l Limits) byName(name string) int {
+	for _, n := range LimitNames {
+		if n.Name == name {
+			return *n.At(&l)
+		}
+	}
+	return 0
+}
+
 // with is the limits of a client for which the administrator has set some. There, 0 is no bound.
 func (l Limits) with(own map[string]int) Limits {
 	for _, n := range LimitNames {

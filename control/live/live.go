@@ -47,6 +47,8 @@ type Config struct {
 	NamesInterval time.Duration
 	// Log receives one line for each connection, and for each change of a route or name.
 	Log *slog.Logger
+	// ExpirySoon is how long before the end of a certificate its client is told.
+	ExpirySoon time.Duration
 	// Now is the clock.
 	Now func() time.Time
 }
@@ -61,6 +63,7 @@ type Live struct {
 	checker  *health.Checker
 	names    *names
 	bus      *bus
+	events   eventLogs
 	apiKeys  table[string, apiKeyHolder] // by id
 	journal  *journal
 	lines    lines.Bound[refusalKind] // of the log
