@@ -93,6 +93,7 @@ type Control struct {
 	cookies     [][]byte
 	sealer      *sealer
 	crl         revocationList
+	inHand      inHand
 	keyUses     chan keyUse
 	sessionUses chan sessionUse
 	lines       lines.Bound[lineKind]

@@ -28,6 +28,8 @@ const (
 	KindTooMany
 	// KindPrecondition is a record that changed since the caller read it.
 	KindPrecondition
+	// KindConflict is a request that another one stands in the way of.
+	KindConflict
 	// KindNoPrecondition is a change that has to say which state it was made for, and does not.
 	KindNoPrecondition
 	// KindUnavailable is a server that cannot do it now: the disk is full, or it is stopping.
@@ -106,6 +108,10 @@ func fromStore(err error, what string) error {
 		return &Error{Kind: KindUnavailable, Message: "The server's store has failed and is being opened again. Connections go on. Try again in a moment.", Err: err}
 	case errors.Is(err, store.ErrClosed):
 		return &Error{Kind: KindUnavailable, Message: "The server is stopping. Try again in a moment.", Err: err}
+	case errors.Is(err, store.ErrManyRequests):
+		return &Error{Kind: KindLimit, Message: fmt.Sprintf("%d requests with an Idempotency-Key are remembered for 24 hours, and no more fit. Leave the header out, or wait.", store.MaxAnswered)}
+	case errors.Is(err, store.ErrRepeated):
+		return &Error{Kind: KindConflict, Message: "A request with this Idempotency-Key is being carried out. Repeat it when that has its answer.", Err: err}
 	case errors.Is(err, store.ErrConflict):
 		return &Error{Kind: KindPrecondition, Message: "Somebody else changed this at the same moment. Read it again and repeat.", Err: err}
 	}

@@ -68,7 +68,7 @@ type jsonAPI struct {
 func RegisterAPI(api huma.API, c *control.Control, log *slog.Logger) {
 	a := &jsonAPI{API: api, control: c, log: log}
 	// In this order: who is not logged in is not told what is wrong with the body.
-	api.UseMiddleware(a.noStore, a.whoAsks, a.mediaType)
+	api.UseMiddleware(a.noStore, a.whoAsks, a.mediaType, a.once)
 	a.registerClient()
 	a.registerToken()
 	a.registerAPIKey()

@@ -36,6 +36,7 @@ type createAPIKeyInput struct {
 
 type apiKeyOutput struct {
 	Location string `header:"Location"`
+	ETag     string `header:"ETag"`
 	Body     apiKeyBody
 }
 
@@ -52,14 +53,15 @@ func (a *jsonAPI) registerAPIKey() {
 	}
 	create := op("create-api-key", http.MethodPost, "", "Make a further key, with a scope and an end, shown this once")
 	create.DefaultStatus = http.StatusCreated
-	register(a, create, a.createAPIKey)
+	register(a, repeatable(create, "key"), a.createAPIKey)
 	register(a, op("list-api-keys", http.MethodGet, "", "The API keys, oldest first"), a.listAPIKeys)
 	register(a, op("get-api-key", http.MethodGet, "/{id}", "One API key"), func(ctx context.Context, in *APIKeyPath) (*apiKeyOutput, error) {
 		found, err := a.control.APIKey(ctx, in.ID)
 		if err != nil {
 			return nil, err
 		}
-		return &apiKeyOutput{Body: apiKeyBodyOf(found)}, nil
+		body := apiKeyBodyOf(found)
+		return &apiKeyOutput{ETag: tagOf(body), Body: body}, nil
 	})
 	register(a, op("delete-api-key", http.MethodDelete, "/{id}", "Revoke a key; it is refused when the answer arrives"), func(ctx context.Context, in *APIKeyPath) (*struct{}, error) {
 		return nil, a.control.RevokeAPIKey(ctx, in.ID)
@@ -74,16 +76,18 @@ func (a *jsonAPI) createAPIKey(ctx context.Context, in *createAPIKeyInput) (*api
 		return nil, err
 	}
 	body := apiKeyBodyOf(made.APIKey)
+	tag := tagOf(body)
 	body.Key = made.Key
-	return &apiKeyOutput{Location: apiKeyURL + "/" + made.ID, Body: body}, nil
+	return &apiKeyOutput{Location: apiKeyURL + "/" + made.ID, ETag: tag, Body: body}, nil
 }
 
-func (a *jsonAPI) listAPIKeys(ctx context.Context, _ *struct{}) (*apiKeyListOutput, error) {
+func (a *jsonAPI) listAPIKeys(ctx context.Context, in *NamedPage) (*apiKeyListOutput, error) {
 	found, err := a.control.APIKeys(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return &apiKeyListOutput{listOf(found, 0, apiKeyBodyOf, func(k apiKeyBody) string { return k.ID })}, nil
+	list, err := pageOf(found, *in, apiKeyBodyOf, func(k apiKeyBody) string { return k.ID })
+	return &apiKeyListOutput{list}, err
 }
 
 func apiKeyBodyOf(k control.APIKey) apiKeyBody {

@@ -29,9 +29,10 @@ type issueBody struct {
 
 // issuedBody has each file in base64, so that a shell can write it without unescaping line ends: jq -r .key | base64 -d.
 type issuedBody struct {
-	Key         string `json:"key,omitempty" doc:"Absent with a csr: base64 of the PEM private key (RSA as PKCS#1, others as PKCS#8). It is kept nowhere else."`
+	Key         string `json:"key,omitempty" doc:"Absent with a csr, and in a repeated answer: base64 of the PEM private key (RSA as PKCS#1, others as PKCS#8). It is kept nowhere else."`
 	Certificate string `json:"certificate" doc:"base64 of the PEM certificate"`
 	CA          string `json:"ca" doc:"base64 of the authority's PEM certificate"`
+	Serial      string `json:"serial" doc:"Of the certificate, in lower-case hex without leading zeros"`
 }
 
 type issuedOutput struct{ Body issuedBody }
@@ -78,7 +79,10 @@ type revokeBeforeInput struct {
 	IssuedBefore time.Time `query:"issuedBefore" required:"true" doc:"A moment as in RFC 3339"`
 }
 
-type certificateOutput struct{ Body certificateBody }
+type certificateOutput struct {
+	ETag string `header:"ETag"`
+	Body certificateBody
+}
 
 type revokedBody struct {
 	Revoked int   `json:"revoked" doc:"Certificates that were good before"`
@@ -102,10 +106,10 @@ func (a *jsonAPI) registerCertificate() {
 		OperationID: "issue-certificate", Method: http.MethodGet, Path: frontendURL + "/{uuid}/tls", Security: withBearer,
 		Summary: "Make a key pair and a certificate for a frontend, a new one at each call", Tags: []string{"Certificate"},
 	}, a.issueCertificate)
-	register(a, huma.Operation{
+	register(a, repeatable(huma.Operation{
 		OperationID: "issue-certificate-as", Method: http.MethodPost, Path: frontendURL + "/{uuid}/tls", Security: withBearer,
 		Summary: "The same, of a key type, for a time and under a name that you choose", Tags: []string{"Certificate"},
-	}, a.issueCertificateAs)
+	}, "key"), a.issueCertificateAs)
 	register(a, huma.Operation{
 		OperationID: "list-certificates", Method: http.MethodGet, Path: frontendURL + "/{uuid}/certificates", Security: withBearer,
 		Summary: "The certificates of a frontend", Tags: []string{"Certificate"},
@@ -151,7 +155,7 @@ func issuedOutputOf(issued control.Issued, err error) (*issuedOutput, error) {
 		return nil, err
 	}
 	encode := base64.StdEncoding.EncodeToString
-	return &issuedOutput{issuedBody{Key: encode(issued.KeyPEM), Certificate: encode(issued.CertificatePEM), CA: encode(issued.AuthorityPEM)}}, nil
+	return &issuedOutput{issuedBody{Key: encode(issued.KeyPEM), Certificate: encode(issued.CertificatePEM), CA: encode(issued.AuthorityPEM), Serial: issued.Serial}}, nil
 }
 
 func (a *jsonAPI) listCertificates(ctx context.Context, in *certificateListInput) (*certificateListOutput, error) {
@@ -172,7 +176,8 @@ func (a *jsonAPI) getCertificate(ctx context.Context, in *CertificatePath) (*cer
 	if err != nil {
 		return nil, err
 	}
-	return &certificateOutput{certificateBodyOf(c)}, nil
+	body := certificateBodyOf(c)
+	return &certificateOutput{ETag: tagOf(body), Body: body}, nil
 }
 
 func (a *jsonAPI) revokeCertificate(ctx context.Context, in *revokeInput) (*revokedOutput, error) {

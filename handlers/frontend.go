@@ -95,7 +95,7 @@ func (a *jsonAPI) registerFrontend() {
 	one := frontendURL + "/{uuid}"
 	create := op("create-frontend", http.MethodPost, frontendURL, "Create a frontend")
 	create.DefaultStatus = http.StatusCreated
-	register(a, create, a.createFrontend)
+	register(a, repeatable(create), a.createFrontend)
 	register(a, op("list-frontends", http.MethodGet, frontendURL, "Your frontends, oldest first"), a.listFrontends)
 	register(a, op("list-frontends-old", http.MethodGet, frontendURL+"/list", "The same list, under the name that scripts know"), a.listFrontends)
 	register(a, op("get-frontend", http.MethodGet, one, "One frontend"), a.getFrontend)

@@ -1,6 +1,8 @@
 package handlers
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"reflect"
 	"slices"
@@ -166,6 +168,39 @@ type Page struct {
 	// makes nothing come twice, or be left out.
 	After string `query:"after" pattern:"^[0-9a-fA-F-]{1,64}$" doc:"The next of the page before"`
 	Limit int    `query:"limit" minimum:"1" maximum:"1000" doc:"Most items in the answer"`
+}
+
+// NamedPage is the same for lists whose items have ids of another form.
+type NamedPage struct {
+	After string `query:"after" pattern:"^[0-9a-zA-Z-]{1,64}$" doc:"The next of the page before"`
+	Limit int    `query:"limit" minimum:"1" maximum:"1000" doc:"Most items in the answer. Default: 1000"`
+}
+
+// pageOf is the page of a list that is all there. One that ended at an item which is gone by now cannot be gone on from:
+// these lists are in no order of their ids.
+func pageOf[From, To any](all []From, p NamedPage, encode func(From) To, id func(To) string) (listBody[To], error) {
+	if p.After != "" {
+		i := slices.IndexFunc(all, func(one From) bool { return id(encode(one)) == p.After })
+		if i < 0 {
+			return listBody[To]{}, inQuery(&control.Error{Kind: control.KindInvalid, Field: "after", Message: "That item is gone. Begin again with the first page."})
+		}
+		all = all[i+1:]
+	}
+	limit := p.Limit
+	if limit == 0 {
+		limit = maxPage
+	}
+	return listOf(all, limit, encode, id), nil
+}
+
+// tagOf is the entity tag of a record that is told as it is stored, and has no revision of its own.
+func tagOf(body any) string {
+	text, err := json.Marshal(body)
+	if err != nil {
+		return "" // numbers and texts: nothing that json cannot write
+	}
+	sum := sha256.Sum256(text)
+	return `"` + hex.EncodeToString(sum[:8]) + `"`
 }
 
 // listBody is a list, or a page of one.

@@ -35,19 +35,20 @@ func (a *jsonAPI) registerInvite() {
 	}
 	create := op("admin-create-invite", http.MethodPost, "", "Make a code that lets one client in, within 7 days")
 	create.DefaultStatus = http.StatusCreated
-	register(a, create, func(ctx context.Context, _ *struct{}) (*inviteOutput, error) {
+	register(a, repeatable(create, "code"), func(ctx context.Context, _ *struct{}) (*inviteOutput, error) {
 		made, err := a.control.CreateInvite(ctx)
 		if err != nil {
 			return nil, err
 		}
 		return &inviteOutput{Location: inviteURL + "/" + made.ID, Body: inviteBodyOf(made)}, nil
 	})
-	register(a, op("admin-list-invites", http.MethodGet, "", "The invites that can still be used"), func(ctx context.Context, _ *struct{}) (*inviteListOutput, error) {
+	register(a, op("admin-list-invites", http.MethodGet, "", "The invites that can still be used"), func(ctx context.Context, in *NamedPage) (*inviteListOutput, error) {
 		found, err := a.control.Invites(ctx)
 		if err != nil {
 			return nil, err
 		}
-		return &inviteListOutput{listOf(found, 0, inviteBodyOf, func(i inviteBody) string { return i.ID })}, nil
+		list, err := pageOf(found, *in, inviteBodyOf, func(i inviteBody) string { return i.ID })
+		return &inviteListOutput{list}, err
 	})
 	register(a, op("admin-delete-invite", http.MethodDelete, "/{id}", "Take an invite back"), func(ctx context.Context, in *inviteInput) (*struct{}, error) {
 		return nil, a.control.DeleteInvite(ctx, in.ID)

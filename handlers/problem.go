@@ -162,8 +162,9 @@ func problemOf(ctx context.Context, log *slog.Logger, err error) *Problem {
 		p.Detail = details[http.StatusUnprocessableEntity]
 	}
 	part := "body."
-	if errors.As(err, new(queryError)) {
-		part = "query."
+	var elsewhere partError
+	if errors.As(err, &elsewhere) {
+		part = elsewhere.part
 	}
 	for _, one := range problems {
 		if one.Field != "" {
@@ -173,19 +174,26 @@ func problemOf(ctx context.Context, log *slog.Logger, err error) *Problem {
 	return p
 }
 
-// queryError is about values of the URL; what operations find wrong is of the body otherwise.
-type queryError struct{ err error }
+// partError is about values of the URL or of a header; what operations find wrong is of the body otherwise.
+type partError struct {
+	part string
+	err  error
+}
 
-func (q queryError) Error() string { return q.err.Error() }
+func (p partError) Error() string { return p.err.Error() }
 
 // Unwrap returns a list: that is what [control.Problems] takes apart.
-func (q queryError) Unwrap() []error { return []error{q.err} }
+func (p partError) Unwrap() []error { return []error{p.err} }
 
-func inQuery(err error) error {
+func inQuery(err error) error { return inPart("query.", err) }
+
+func inHeader(err error) error { return inPart("header.", err) }
+
+func inPart(part string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return queryError{err}
+	return partError{part, err}
 }
 
 // statusOf is the HTTP status for a kind of error, for both faces.
@@ -199,6 +207,8 @@ func statusOf(e *control.Error) int {
 		return http.StatusForbidden
 	case control.KindNotFound:
 		return http.StatusNotFound
+	case control.KindConflict:
+		return http.StatusConflict
 	case control.KindTooMany:
 		return http.StatusTooManyRequests
 	case control.KindNoPrecondition:

@@ -21,10 +21,10 @@ type renewBody struct {
 }
 
 func (a *jsonAPI) registerRenew() {
-	register(a, huma.Operation{
+	register(a, repeatable(huma.Operation{
 		OperationID: "renew-certificate", Method: http.MethodPost, Path: apiPrefix + "/renew", Security: withCertificate,
 		Summary: "Follow the certificate of this TLS connection by a new one, before it expires; the old one stays good", Tags: []string{"Certificate"},
-	}, a.renew)
+	}, "key"), a.renew)
 }
 
 func (a *jsonAPI) renew(ctx context.Context, in *renewInput) (*issuedOutput, error) {

@@ -31,7 +31,10 @@ type revisionBody struct {
 
 type revisionListOutput struct{ Body listBody[revisionBody] }
 
-type revisionOutput struct{ Body revisionBody }
+type revisionOutput struct {
+	ETag string `header:"ETag"`
+	Body revisionBody
+}
 
 type revisionDiffInput struct {
 	RevisionPath
@@ -81,7 +84,8 @@ func (a *jsonAPI) getRevision(ctx context.Context, in *RevisionPath) (*revisionO
 	if err != nil {
 		return nil, err
 	}
-	return &revisionOutput{revisionBodyOf(r)}, nil
+	body := revisionBodyOf(r)
+	return &revisionOutput{ETag: tagOf(body), Body: body}, nil
 }
 
 func (a *jsonAPI) diffRevision(ctx context.Context, in *revisionDiffInput) (*revisionDiffOutput, error) {

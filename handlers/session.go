@@ -31,12 +31,13 @@ func (a *jsonAPI) registerSession() {
 	op := func(id, method, path, summary string) huma.Operation {
 		return huma.Operation{OperationID: id, Method: method, Path: sessionURL + path, Summary: summary, Security: withBearer, Tags: []string{"Client"}}
 	}
-	register(a, op("list-sessions", http.MethodGet, "", "Browsers that are logged in, newest first"), func(ctx context.Context, _ *struct{}) (*sessionListOutput, error) {
+	register(a, op("list-sessions", http.MethodGet, "", "Browsers that are logged in, newest first"), func(ctx context.Context, in *NamedPage) (*sessionListOutput, error) {
 		found, err := a.control.Sessions(ctx)
 		if err != nil {
 			return nil, err
 		}
-		return &sessionListOutput{listOf(found, 0, sessionBodyOf, func(s sessionBody) string { return s.ID })}, nil
+		list, err := pageOf(found, *in, sessionBodyOf, func(s sessionBody) string { return s.ID })
+		return &sessionListOutput{list}, err
 	})
 	register(a, op("end-session", http.MethodDelete, "/{id}", "Log a browser out"), func(ctx context.Context, in *SessionPath) (*struct{}, error) {
 		return nil, a.control.EndOneSession(ctx, in.ID)

@@ -74,10 +74,11 @@ func WithoutAudit(ctx context.Context) context.Context {
 	return context.WithValue(ctx, auditKey{}, nil)
 }
 
-// update is the engine's, with the records that the context asks for.
+// update is the engine's, with the records that the context asks for: of who did it, and of the request that asked.
 func (s *Store) update(ctx context.Context, fn func(Txn) error) (uint64, error) {
 	entries, _ := ctx.Value(auditKey{}).([]Audit)
-	if len(entries) == 0 {
+	answered, remembers := ctx.Value(answeredKey{}).(Answered)
+	if len(entries) == 0 && !remembers {
 		return s.engine.Update(ctx, fn)
 	}
 	return s.engine.Update(ctx, func(tx Txn) error {
@@ -88,6 +89,11 @@ func (s *Store) update(ctx context.Context, fn func(Txn) error) (uint64, error) 
 		changes, err := watched.changes()
 		if err != nil || len(changes) == 0 {
 			return err
+		}
+		if remembers {
+			if err := answered.remember(tx); err != nil {
+				return err
+			}
 		}
 		for _, entry := range entries {
 			entry.Changes = changes

@@ -13,6 +13,12 @@ var (
 	// ErrConflict: others changed the same keys again and again. Nothing was written; try again.
 	ErrConflict = errors.New("changed by others at the same time")
 
+	// ErrRepeated: a request with this name was carried out already. Nothing was written.
+	ErrRepeated = errors.New("carried out already")
+
+	// ErrManyRequests: as many requests of the client are remembered as may be. Nothing was written.
+	ErrManyRequests = errors.New("too many requests are remembered")
+
 	// ErrLimit: the client has as many of these as it may have.
 	ErrLimit = errors.New("limit reached")
 

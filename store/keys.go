@@ -15,6 +15,8 @@ import (
 //	audit/CLIENT/NUMBER                                a hash and an Audit
 //	audithead/CLIENT                                   the newest of them
 //	auditanchor/CLIENT                                 the newest of those that are kept no longer
+//	answered/CLIENT/NAMEHASH                           Answered
+//	answeredcount/CLIENT                               how many of them there are
 //	meta/schema                                        the schema version
 //	meta/first                                         the id of the first administrator
 //	client/CLIENT                                      Client
@@ -30,7 +32,7 @@ import (
 //	compromised/SPKI                                   when
 //	issued/CLIENT                                      nothing: its revision is that of the newest certificate
 //	name/HOST                                          Name
-//	expiry/SECONDS/(certificate|session|client)/...    nothing: what SweepExpired removes, and when
+//	expiry/SECONDS/(certificate|session|client|answered)/...  nothing: what SweepExpired removes, and when
 //	sweep/(client|frontend)/CLIENT[/FRONTEND]          nothing: what is deleted but not yet removed
 const (
 	kindMeta          = "meta"
@@ -53,6 +55,8 @@ const (
 	kindRevision      = "revision"
 	kindAuditHead     = "audithead"
 	kindAuditAnchor   = "auditanchor"
+	kindAnswered      = "answered"
+	kindAnsweredCount = "answeredcount"
 )
 
 // maxID is the longest id, in bytes, that fits into a key.

@@ -75,11 +75,20 @@ func compressed(data []byte) ([]byte, error) {
 const maxRevision = 16 << 20
 
 func readFrontendRevision(key string, packed []byte) (FrontendRevision, error) {
-	data, err := io.ReadAll(io.LimitReader(flate.NewReader(bytes.NewReader(packed)), maxRevision))
+	data, err := unpacked(key, packed)
 	if err != nil {
-		return FrontendRevision{}, fmt.Errorf("decode %s: %w: %v", key, ErrUnreadable, err)
+		return FrontendRevision{}, err
 	}
 	return decode[FrontendRevision](key, data, 0)
+}
+
+// unpacked undoes compressed.
+func unpacked(key string, packed []byte) ([]byte, error) {
+	data, err := io.ReadAll(io.LimitReader(flate.NewReader(bytes.NewReader(packed)), maxRevision))
+	if err != nil {
+		return nil, fmt.Errorf("decode %s: %w: %v", key, ErrUnreadable, err)
+	}
+	return data, nil
 }
 
 // FrontendRevisions lists the revisions of a frontend before the number `before` (0: from the newest), newest first, at

@@ -10,8 +10,8 @@ import (
 // the batch's own bookkeeping is a few more.
 const sweepBatch = 20
 
-// SweepExpired removes what needs no request to go: sessions whose time is over, certificates that
-// expired more than KeepExpired ago, clients that were never used, and what is left of deleted frontends
+// SweepExpired removes what needs no request to go: sessions whose time is over, requests that are remembered no longer,
+// certificates that expired more than KeepExpired ago, clients that were never used, and what is left of deleted frontends
 // and clients. It looks at up
 // to limit expired records and up to limit deletions (0 for all), and returns how many records it
 // removed. It can be called at any time, by several processes, and is repeated without harm.
@@ -59,6 +59,10 @@ func currentExpiry(tx Txn, record string) (string, error) {
 		client, err := get[Client](tx, record)
 		return client.indexExpiry(), err
 	}
+	if strings.HasPrefix(record, under(kindAnswered)) {
+		answered, err := get[Answered](tx, record)
+		return answered.indexExpiry(), err
+	}
 	c, err := get[Certificate](tx, record)
 	return c.indexExpiry(), err
 }
@@ -69,6 +73,9 @@ func removeRecord(tx Txn, record string, now time.Time) error {
 	}
 	if strings.HasPrefix(record, under(kindSession)) {
 		return removeSession(tx, record)
+	}
+	if strings.HasPrefix(record, under(kindAnswered)) {
+		return removeAnswered(tx, record)
 	}
 	return removeCertificate(tx, record)
 }
@@ -144,6 +151,7 @@ func (s *Store) SweepClient(ctx context.Context, uuid string) (removed int, err 
 		{under(kindFrontend, uuid), removeFrontendOnly},
 		{under(kindRevision, uuid), func(tx Txn, item Item) error { tx.Delete(item.Key); return nil }},
 		{under(kindCertificate, uuid), func(tx Txn, item Item) error { return removeCertificate(tx, item.Key) }},
+		{under(kindAnswered, uuid), func(tx Txn, item Item) error { return removeAnswered(tx, item.Key) }},
 		{under(kindSweep, kindFrontend, uuid), func(tx Txn, item Item) error { tx.Delete(item.Key); return nil }},
 	}
 	for _, step := range steps {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -104,5 +105,71 @@ func TestOldProtocolsAreServed(t *testing.T) {
 		if !strings.HasPrefix(string(text), "HTTP/1.0 200") {
 			t.Errorf("%v: %.60s", offered, text)
 		}
+	}
+}
+
+// Every record has an entity tag, which is another one when the record is.
+func TestEveryRecordHasATag(t *testing.T) {
+	f := start(t)
+	c := f.signUp("testuser")
+	id := c.frontend("10.0.0.1:80")
+	frontend := "/api/v1/client/frontend/" + id
+	_, serial := c.identity(id, "program")
+	key := c.call("POST", "/api/v1/client/keys", `{"name":"x","scope":"read"}`)
+	if key.header.Get("ETag") == "" {
+		t.Error("a new API key has no tag")
+	}
+	for path, change := range map[string]func(){
+		"/api/v1/client":                     func() { c.call("PATCH", "/api/v1/client", `{"name":"other"}`, "If-Match", "*") },
+		frontend:                             func() { c.call("PATCH", frontend, `{"name":"other"}`) },
+		frontend + "/certificates/" + serial: func() { c.call("DELETE", frontend+"/certificates/"+serial, "") },
+		frontend + "/revisions/1":            nil,
+		key.header.Get("Location"):           nil,
+	} {
+		first := c.call("GET", path, "")
+		tag := first.header.Get("ETag")
+		if first.status != 200 || tag == "" {
+			t.Errorf("%s: %d, tag %q", path, first.status, tag)
+			continue
+		}
+		if a := c.call("GET", path, "", "If-None-Match", tag); a.status != 304 {
+			t.Errorf("%s with its tag: %d, want 304", path, a.status)
+		}
+		if change == nil {
+			continue
+		}
+		change()
+		if a := c.call("GET", path, "", "If-None-Match", tag); a.status != 200 {
+			t.Errorf("%s with its old tag: %d, want 200", path, a.status)
+		}
+	}
+}
+
+// Lists that are in no order of their ids come in pages too, and say so when the place to go on from is gone.
+func TestSmallListsComeInPages(t *testing.T) {
+	f := start(t)
+	c := f.signUp("testuser")
+	for range 5 {
+		c.call("POST", "/api/v1/client/keys", `{"name":"x","scope":"read"}`)
+		f.cookieOf(c)
+	}
+	for _, path := range []string{"/api/v1/client/keys", "/api/v1/client/sessions"} {
+		var seen []string
+		after := ""
+		for range 9 {
+			page := c.call("GET", path+"?limit=2"+after, "").object(t)
+			for _, one := range page["items"].([]any) {
+				seen = append(seen, one.(map[string]any)["id"].(string))
+			}
+			next, more := page["next"].(string)
+			if !more {
+				break
+			}
+			after = "&after=" + next
+		}
+		if slices.Sort(seen); len(seen) != 5 || len(slices.Compact(seen)) != 5 {
+			t.Errorf("%s in pages of 2: %v, want 5", path, seen)
+		}
+		wantProblem(t, c.call("GET", path+"?after=gone", ""), 422, "query.after")
 	}
 }
