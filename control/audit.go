@@ -261,7 +261,7 @@ var apiNames = func() map[string]string {
 	for _, name := range []string{
 		"uuid", "name", "active", "strategy", "routeTimeoutSec", "routes", "clientId", "accessKey", "createdAt", "firstByteAt", "drainUntil",
 		"serial", "frontendId", "fingerprint", "keyType", "notBefore", "notAfter", "issuedAt", "revokedAt", "deletedAt", "expiresAt",
-		"disabled", "admin", "limits", "unusedUntil", "oldKeyUntil", "tokensFrom", "sessionsFrom", "renews",
+		"disabled", "admin", "limits", "unusedUntil", "oldKeyUntil", "tokensFrom", "sessionsFrom", "renews", "endedTokens", "keyAt",
 	} {
 		names[strings.ToLower(name)] = name
 	}

@@ -25,6 +25,7 @@ type Client struct {
 	CreatedAt time.Time
 	Revision  uint64
 
+	KeyAt       time.Time // when the key was made
 	OldKeyUntil time.Time // how long the key before the last rotation goes on; zero: it does not
 	// KeyID and OldKeyID name the keys: tokens say for which of them they were issued. OldKeyID is empty without OldKeyUntil.
 	KeyID, OldKeyID string
@@ -33,7 +34,10 @@ type Client struct {
 func clientOf(r store.Client) Client {
 	client := Client{
 		ID: r.UUID, Name: r.Name, Admin: r.Admin, Disabled: r.Disabled, CreatedAt: r.CreatedAt, Revision: r.Revision, OldKeyUntil: r.OldKeyUntil,
-		KeyID: keyID(r.KeyHash),
+		KeyAt: r.KeyAt, KeyID: keyID(r.KeyHash),
+	}
+	if client.KeyAt.IsZero() {
+		client.KeyAt = r.CreatedAt
 	}
 	if !r.OldKeyUntil.IsZero() {
 		client.OldKeyID = keyID(r.OldKeyHash)
@@ -98,6 +102,27 @@ func (c *Control) OwnClient(ctx context.Context) (Client, error) {
 	}
 	record, err := c.store.Client(ctx, a.ClientID)
 	return clientOf(record), fromStore(err, "client")
+}
+
+// Holdings is what a client has, and what ends when it is deleted.
+type Holdings struct {
+	Frontends    int
+	Certificates int // neither revoked nor expired
+	Connections  int // open now, through this process
+}
+
+// OwnHoldings is what the actor's client has.
+func (c *Control) OwnHoldings(ctx context.Context) (Holdings, error) {
+	_, a, err := c.may(ctx, actClientRead, "")
+	if err != nil {
+		return Holdings{}, err
+	}
+	return c.holdingsOf(a.ClientID), nil
+}
+
+func (c *Control) holdingsOf(clientID string) Holdings {
+	frontends, _ := c.live.Count(clientID)
+	return Holdings{Frontends: frontends, Certificates: c.live.GoodCertificates(clientID), Connections: c.live.ConnectionsOf(clientID)}
 }
 
 // hashKey hashes a client key. The key is 256 random bits, so a slow hash would add nothing but load.

@@ -94,6 +94,7 @@ func (c *Control) RotateKey(ctx context.Context, grace time.Duration) (_ NewClie
 func (c *Control) giveKey(r *store.Client, key string, grace time.Duration) {
 	old := r.KeyHash
 	r.KeyHash = hashKey(key)
+	r.KeyAt = c.cfg.Now().UTC()
 	r.OldKeyHash = nil
 	r.OldKeyUntil = time.Time{}
 	if grace > 0 {

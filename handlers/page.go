@@ -25,6 +25,8 @@ type Sessions interface {
 	Start(w http.ResponseWriter, r *http.Request, clientID string) error
 	// End logs the browser out. It must come before the body.
 	End(w http.ResponseWriter, r *http.Request) error
+	// Forget takes the session out of the browser, of a client that is not there any more.
+	Forget(w http.ResponseWriter, r *http.Request) error
 }
 
 // PagesConfig is what [NewPages] needs. All fields must be set unless they say otherwise.
@@ -109,6 +111,11 @@ func (p *Pages) Routes() []Route {
 		get("/activity", p.activity),
 		get("/activity.csv", p.exportActivity),
 		get("/account", p.account),
+		post("/account", p.rename),
+		post("/account/key", p.replaceKey),
+		post("/account/shortcuts", p.setShortcuts),
+		get("/account/delete", p.deleteAccountForm),
+		post("/account/delete", p.deleteAccount),
 		post("/account/sessions", p.endSessions),
 		post("/account/sessions/{id}", p.endSession),
 		post("/account/keys", p.createKey),
@@ -228,7 +235,7 @@ func (p *Pages) show(w http.ResponseWriter, r *http.Request, status int, c templ
 func (p *Pages) base(r *http.Request, title, nav string) views.Page {
 	a := control.ActorFrom(r.Context())
 	page := views.Page{
-		Title: title, Nav: nav, Endpoint: p.Control.Endpoint(), Asset: p.Asset, Theme: theme(r),
+		Title: title, Nav: nav, Endpoint: p.Control.Endpoint(), Asset: p.Asset, Theme: theme(r), KeysOff: shortcutsOff(r),
 		Now: time.Now(), RequestID: a.RequestID, Flash: views.Done(r.URL.Query().Get("done")),
 	}
 	if a.ClientID != "" {

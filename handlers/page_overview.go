@@ -120,41 +120,6 @@ func attentionRow(s control.Status, a control.Attention, now time.Time) views.At
 	return row
 }
 
-func (p *Pages) account(w http.ResponseWriter, r *http.Request) error {
-	props, err := p.accountProps(r)
-	if err != nil {
-		return err
-	}
-	return p.show(w, r, http.StatusOK, views.Account(props))
-}
-
-func (p *Pages) accountProps(r *http.Request) (views.AccountProps, error) {
-	client, err := p.Control.OwnClient(r.Context())
-	if err != nil {
-		return views.AccountProps{}, err
-	}
-	usage, err := p.Control.Usage(r.Context())
-	if err != nil {
-		return views.AccountProps{}, err
-	}
-	sessions, err := p.sessionRows(r)
-	if err != nil {
-		return views.AccountProps{}, err
-	}
-	keys, err := p.apiKeysProps(r)
-	if err != nil {
-		return views.AccountProps{}, err
-	}
-	limits := make([]views.Limit, 0, len(usage))
-	for _, u := range usage {
-		limits = append(limits, views.Limit{Name: views.LimitName(u.Name), Used: int64(u.Used), Max: int64(u.Max)})
-	}
-	return views.AccountProps{
-		Page: p.base(r, views.TitleAccount, "account"), Admin: client.Admin, CreatedAt: client.CreatedAt,
-		Limits: limits, Keys: keys, Sessions: sessions,
-	}, nil
-}
-
 // showError shows an error page; message is the operation's own, "" for the status's words.
 func (p *Pages) showError(w http.ResponseWriter, r *http.Request, status int, message string) {
 	props := views.ErrorProps{Page: p.base(r, views.TitleError, ""), Status: status, Message: message}

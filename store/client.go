@@ -16,6 +16,8 @@ type Client struct {
 	Disabled  bool      `json:"disabled,omitempty"`
 	CreatedAt time.Time `json:"createdat"`
 
+	// KeyAt is when the key was made; zero: with the client.
+	KeyAt       time.Time `json:"keyat,omitzero"`
 	OldKeyHash  []byte    `json:"oldkeyhash,omitempty"` // of the key before, until OldKeyUntil
 	OldKeyUntil time.Time `json:"oldkeyuntil,omitzero"` // zero: there is none
 	// Limits are those that the administrator has set, by name: 0 is no bound, absent the server's default.

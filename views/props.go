@@ -15,6 +15,7 @@ type Page struct {
 	RequestID string
 	Live      string // the URL of the page's event stream, "" for none
 	Flash     string // one sentence about what was just done, "" for none
+	KeysOff   bool   // no single-key shortcuts in this browser
 	Undo      *Undo  // how to take it back, nil where that cannot be
 	Frontends int    // counts in the navigation
 	Certs     int
@@ -343,11 +344,31 @@ type CertificatesProps struct {
 // AccountProps is the client's own page.
 type AccountProps struct {
 	Page      Page
+	Name      string // as typed, or as it is
+	NameError string
+	Revision  string
 	Admin     bool
 	CreatedAt time.Time
-	Limits    []Limit
-	Keys      APIKeysProps
-	Sessions  []Session
+
+	KeyAt       time.Time
+	OldKeyUntil time.Time // of the key before; zero: it has ended
+	NewKey      string    // on its one showing; "" for none
+
+	Limits   []Limit
+	Keys     APIKeysProps
+	Sessions []Session
+	Holdings Holdings
+}
+
+// Holdings is what a client has.
+type Holdings struct{ Frontends, Certificates, Connections int }
+
+// DeleteAccountProps asks before the client is deleted.
+type DeleteAccountProps struct {
+	Page     Page
+	Name     string
+	Holdings Holdings
+	Error    string
 }
 
 // Limit is one bound with its use; Max 0 is no bound.

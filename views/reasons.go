@@ -86,6 +86,10 @@ func Done(code string) string {
 		return "All other browsers are logged out."
 	case "key-revoked":
 		return "Revoked. Whatever used the key is refused now."
+	case "renamed":
+		return "The name is saved."
+	case "gone":
+		return "The account and everything it had are deleted."
 	case "undone":
 		return "Undone. It is as it was before."
 	case "restored":

@@ -127,6 +127,8 @@ func pages() map[string]templ.Component {
 		"revoke before, empty": RevokeBefore(RevokeBeforeProps{}),
 		"account":              Account(AccountProps{Page: p, Admin: true, CreatedAt: noon, Limits: []Limit{{"Frontends", 7, 50}, {nasty, 95, 100}, {"Routes", 3, 0}}}),
 		"account, empty":       Account(AccountProps{}),
+		"account, new key":     Account(AccountProps{Page: p, Name: nasty, NameError: nasty, Revision: nasty, KeyAt: noon, OldKeyUntil: noon.Add(time.Hour), NewKey: nasty, Holdings: Holdings{1, 2, 3}}),
+		"account, delete":      DeleteAccount(DeleteAccountProps{Page: p, Name: nasty, Holdings: Holdings{1, 2, 3}, Error: nasty}),
 		"error":                Error(ErrorProps{Page: p, Status: 404, Message: nasty}),
 		"error, empty":         Error(ErrorProps{}),
 	}

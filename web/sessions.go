@@ -62,6 +62,11 @@ func (s *cookieSessions) End(w http.ResponseWriter, r *http.Request) error {
 	return s.save(w, r, "", -1)
 }
 
+// Forget takes the session out of the browser.
+func (s *cookieSessions) Forget(w http.ResponseWriter, r *http.Request) error {
+	return s.save(w, r, "", -1)
+}
+
 // id is the session id in the request's cookie, empty without one or when it is not ours.
 func (s *cookieSessions) id(r *http.Request) string {
 	session, err := s.store.New(r, sessionCookie)
