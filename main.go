@@ -23,6 +23,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/xdire/xlb/control"
+	"github.com/xdire/xlb/internal/command"
 	"github.com/xdire/xlb/internal/config"
 	"github.com/xdire/xlb/internal/datadir"
 	"github.com/xdire/xlb/internal/files"
@@ -35,17 +36,25 @@ import (
 var version = "dev"
 
 func main() {
-	if err := run(os.Args[1:]); err != nil {
+	err := run(os.Args[1:])
+	var exit command.ExitError
+	if errors.As(err, &exit) {
+		os.Exit(int(exit))
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "xlb:", err)
 		os.Exit(1)
 	}
 }
 
 func run(args []string) error {
-	command := "serve"
+	name := "serve"
 	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
-		command = args[0]
+		name = args[0]
 		args = args[1:]
+	}
+	if name == "admin" { // with flags of its own
+		return command.Admin(context.Background(), args, os.Stdout)
 	}
 	cfg, err := config.Parse(args)
 	if errors.Is(err, flag.ErrHelp) {
@@ -55,7 +64,7 @@ func run(args []string) error {
 		return err
 	}
 	syscall.Umask(0o077) // what we write is ours alone
-	switch command {
+	switch name {
 	case "serve":
 		signal.Ignore(syscall.SIGHUP) // a terminal that closes, or a reload: there is nothing to reload
 		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -68,7 +77,7 @@ func run(args []string) error {
 		fmt.Println("xlb", version, runtime.Version())
 		return nil
 	}
-	return fmt.Errorf("unknown command %q; use serve, tls or version", command)
+	return fmt.Errorf("unknown command %q; use serve, tls, admin or version", name)
 }
 
 // serve builds everything and runs it until ctx ends, then drains.
@@ -106,6 +115,10 @@ func serve(ctx context.Context, cfg config.Config) error {
 	if err != nil {
 		return err
 	}
+	// Without it the server serves, and is administered through the API.
+	if listeners.admin, err = datadir.ListenSocket(cfg.DataDir); err != nil {
+		log.Warn("xlb admin cannot reach this server", "error", err)
+	}
 	announce(cfg, c, listeners)
 	return runAll(ctx, cfg, log, engine, c, server, listeners)
 }
@@ -127,6 +140,9 @@ func runAll(ctx context.Context, cfg config.Config, log *slog.Logger, engine *st
 	}
 	if ls.ops != nil { // answers until the last connection has drained, and says so
 		tasks.Go(func() error { return server.ServeOps(background, ls.ops) })
+	}
+	if ls.admin != nil {
+		tasks.Go(func() error { return server.ServeOperator(background, ls.admin) })
 	}
 	c.Settle(ctx)
 	servers, serving := errgroup.WithContext(ctx)
@@ -222,7 +238,7 @@ func setupCode(ctx context.Context, records *store.Store, path string, local boo
 }
 
 // listeners are the sockets that XLB accepts on.
-type listeners struct{ http, lb, ops net.Listener }
+type listeners struct{ http, lb, ops, admin net.Listener }
 
 func listen(cfg config.Config) (ls listeners, err error) {
 	open := func(what, address string) net.Listener {
@@ -255,9 +271,12 @@ func (ls listeners) all() []net.Listener {
 	return all
 }
 
-func (ls listeners) close() {
+func (ls *listeners) close() {
 	for _, l := range ls.all() {
 		l.Close()
+	}
+	if ls.admin != nil {
+		ls.admin.Close()
 	}
 }
 

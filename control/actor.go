@@ -16,7 +16,10 @@ type Actor struct {
 	ClientID string
 	// Admin is set for the administrator.
 	Admin bool
-	// Via says how: "api" or "page".
+	// Operator is set for who asks through the socket in the data directory: somebody who runs the server. It administers,
+	// and has no client.
+	Operator bool
+	// Via says how: "api", "page", "certificate" or "command".
 	Via string
 	// Local is set for a request that somebody on this machine sent, as far as one can tell.
 	Local bool
@@ -37,6 +40,20 @@ type Actor struct {
 	RequestID string
 
 	token token // that it came with, as far as it has to be looked at again
+}
+
+// IsKnown tells that somebody is logged in, or administers through the socket.
+func (a Actor) IsKnown() bool { return a.ClientID != "" || a.Operator }
+
+// OperatorID stands for who administers through the socket, in audit records.
+const OperatorID = "operator"
+
+// chain is the audit chain that an actor's acts are written to, empty for strangers.
+func (a Actor) chain() string {
+	if a.Operator {
+		return OperatorID
+	}
+	return a.ClientID
 }
 
 // As is who asks once it is known: what came with the request stays, and who it is comes from the credential.
@@ -102,10 +119,12 @@ const (
 	actAdminReset   action = "admin.reset-key"
 	actAdminInvite  action = "admin.invite"
 	actAdminLimits  action = "admin.set-limits"
+	actAdminMake    action = "admin.set-administrator"
+	actAdminEnd     action = "admin.end-sessions"
 )
 
 // administers lists what only the administrator may do.
-var administers = map[action]bool{actAdminRead: true, actAdminDisable: true, actAdminDelete: true, actAdminReset: true, actAdminInvite: true, actAdminLimits: true}
+var administers = map[action]bool{actAdminRead: true, actAdminDisable: true, actAdminDelete: true, actAdminReset: true, actAdminInvite: true, actAdminLimits: true, actAdminMake: true, actAdminEnd: true}
 
 // openToStrangers lists what nobody in particular may do; everything else needs a client.
 var openToStrangers = map[action]bool{actClientCreate: true, actClientAuth: true, actSessionCreate: true}
@@ -133,7 +152,7 @@ func (c *Control) may(ctx context.Context, act action, object string) (context.C
 		return ctx, a, nil
 	}
 	c.logAct(ctx, "operation", a, act, object)
-	if a.ClientID != "" {
+	if a.chain() != "" {
 		ctx = c.audited(ctx, a, act, object)
 	}
 	return ctx, a, nil
@@ -169,6 +188,12 @@ var errDisabled = &Error{Kind: KindForbidden, Message: "This client is disabled.
 
 func (c *Control) permitted(a Actor, act action, object string) error {
 	if openToStrangers[act] {
+		return nil
+	}
+	if a.Operator {
+		if !administers[act] {
+			return &Error{Kind: KindForbidden, Message: "Through the socket one administers, and nothing else."}
+		}
 		return nil
 	}
 	if a.ClientID == "" {

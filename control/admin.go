@@ -1,34 +1,112 @@
 package control
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
+	"slices"
+	"strings"
+	"time"
 
+	"github.com/xdire/xlb/control/live"
+	"github.com/xdire/xlb/lb"
 	"github.com/xdire/xlb/store"
 )
 
 // ClientStatus is a client as its administrator sees it.
 type ClientStatus struct {
 	Client
-	Frontends   int
-	Connections int // open now
+	Holdings
+	Limits Limits
 }
 
-// Clients lists clients in order of creation, at most limit after the id `after`. For the administrator.
-func (c *Control) Clients(ctx context.Context, after string, limit int) ([]ClientStatus, error) {
-	ctx, _, err := c.may(ctx, actAdminRead, "")
+// IsNearLimit tells that a client uses nine tenths of what it may have.
+func (s ClientStatus) IsNearLimit() bool {
+	near := func(used, most int) bool { return most > 0 && used*10 >= most*9 }
+	return near(s.Holdings.Frontends, s.Limits.Frontends) || near(s.Holdings.Certificates, s.Limits.Certificates) ||
+		near(s.Holdings.Connections, s.Limits.Connections)
+}
+
+// ClientQuery selects clients. The zero value selects all.
+type ClientQuery struct {
+	// Text is a part of the name or of the id.
+	Text string
+	// Only is "", "near" (a limit), "disabled" or "administrators".
+	Only string
+	// Sort is "" (oldest first), "name", "frontends", "certificates" or "connections" (most first).
+	Sort string
+}
+
+// clientSorts are the orders in which clients can be listed.
+var clientSorts = map[string]func(a, b ClientStatus) int{
+	"":             func(a, b ClientStatus) int { return cmp.Compare(a.ID, b.ID) }, // ids are in the order of time
+	"name":         func(a, b ClientStatus) int { return cmp.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name)) },
+	"frontends":    func(a, b ClientStatus) int { return cmp.Compare(b.Holdings.Frontends, a.Holdings.Frontends) },
+	"certificates": func(a, b ClientStatus) int { return cmp.Compare(b.Holdings.Certificates, a.Holdings.Certificates) },
+	"connections":  func(a, b ClientStatus) int { return cmp.Compare(b.Holdings.Connections, a.Holdings.Connections) },
+}
+
+// Clients lists the clients that a query selects. For the administrator.
+func (c *Control) Clients(ctx context.Context, q ClientQuery) ([]ClientStatus, error) {
+	_, _, err := c.may(ctx, actAdminRead, "")
 	if err != nil {
 		return nil, err
 	}
-	records, err := c.store.Clients(ctx, after, limit)
-	if err != nil {
-		return nil, fromStore(err, "client")
+	order, known := clientSorts[q.Sort]
+	if !known {
+		return nil, invalid("sort", "Use name, frontends, certificates or connections.")
 	}
-	all := make([]ClientStatus, 0, len(records))
-	for _, r := range records {
-		all = append(all, ClientStatus{Client: clientOf(r), Frontends: r.Frontends, Connections: c.live.ConnectionsOf(r.UUID)})
-	}
+	text := strings.ToLower(strings.TrimSpace(q.Text))
+	all := []ClientStatus{}
+	c.live.EachClient(func(id string, known *live.Client) {
+		record := known.Record()
+		if !strings.Contains(strings.ToLower(record.Name), text) && !strings.Contains(id, text) {
+			return
+		}
+		if s := c.clientStatus(record); q.wants(s) {
+			all = append(all, s)
+		}
+	})
+	slices.SortFunc(all, func(a, b ClientStatus) int { return cmp.Or(order(a, b), cmp.Compare(a.ID, b.ID)) })
 	return all, nil
+}
+
+func (q ClientQuery) wants(s ClientStatus) bool {
+	switch q.Only {
+	case "near":
+		return s.IsNearLimit()
+	case "disabled":
+		return s.Disabled
+	case "administrators":
+		return s.Admin
+	}
+	return true
+}
+
+func (c *Control) clientStatus(r store.Client) ClientStatus {
+	return ClientStatus{Client: clientOf(r), Holdings: c.holdingsOf(r.UUID), Limits: c.live.Limits(r.UUID)}
+}
+
+// ClientOf is one client. For the administrator.
+func (c *Control) ClientOf(ctx context.Context, id string) (ClientStatus, error) {
+	ctx, _, err := c.may(ctx, actAdminRead, id)
+	if err != nil {
+		return ClientStatus{}, err
+	}
+	record, err := c.store.Client(ctx, canonicalID(id))
+	if err != nil {
+		return ClientStatus{}, fromStore(err, "client")
+	}
+	return c.clientStatus(record), nil
+}
+
+// UsageOf lists the limits of a client with their use. For the administrator.
+func (c *Control) UsageOf(ctx context.Context, id string) ([]Usage, error) {
+	_, _, err := c.may(ctx, actAdminRead, id)
+	if err != nil {
+		return nil, err
+	}
+	return c.usageOf(canonicalID(id)), nil
 }
 
 // SetDisabled shuts a client out, or lets it in again. Its live connections are closed when it returns, and
@@ -54,6 +132,21 @@ func (c *Control) SetDisabled(ctx context.Context, id string, disabled bool) (_ 
 			c.endSessions(r, "")
 		}
 	})
+}
+
+// SetAdmin makes a client an administrator, or no longer one. For the administrator, who cannot do the latter to itself:
+// so there is always one left.
+func (c *Control) SetAdmin(ctx context.Context, id string, admin bool) (_ Client, err error) {
+	ctx, a, err := c.may(ctx, actAdminMake, id)
+	if err != nil {
+		return Client{}, err
+	}
+	defer c.noteFailed(ctx, &err)
+	ctx = c.audited(ctx, a, actAdminMake, id, canonicalID(id))
+	if !admin && canonicalID(id) == a.ClientID {
+		return Client{}, invalid("admin", "An administrator cannot do that to itself. Let another one do it, or xlb admin.")
+	}
+	return c.changeClient(ctx, canonicalID(id), 0, func(r *store.Client) { r.Admin = admin })
 }
 
 // RemoveClient deletes a client with everything it has. For the administrator, who cannot delete itself here.
@@ -86,4 +179,89 @@ func (c *Control) ResetKey(ctx context.Context, id string) (_ NewClient, err err
 		c.endSessions(r, a.Session)
 	})
 	return NewClient{Client: client, Key: key}, err
+}
+
+// SessionsOf lists the sessions of a client, newest first. For the administrator.
+func (c *Control) SessionsOf(ctx context.Context, id string) ([]Session, error) {
+	ctx, a, err := c.may(ctx, actAdminRead, id)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := c.store.Client(ctx, canonicalID(id)); err != nil {
+		return nil, fromStore(err, "client")
+	}
+	return c.sessionsOf(ctx, canonicalID(id), a.Session)
+}
+
+// EndSessionsOf logs all browsers of a client out, but the one that acts. For the administrator.
+func (c *Control) EndSessionsOf(ctx context.Context, id string) (err error) {
+	ctx, a, err := c.may(ctx, actAdminEnd, id)
+	if err != nil {
+		return err
+	}
+	defer c.noteFailed(ctx, &err)
+	ctx = c.audited(ctx, a, actAdminEnd, id, canonicalID(id))
+	_, err = c.changeClient(store.Urgent(ctx), canonicalID(id), 0, func(r *store.Client) { c.endSessions(r, a.Session) })
+	return err
+}
+
+// ServerState is how the server itself does.
+type ServerState struct {
+	StartedAt       time.Time
+	Authority       string // its common name
+	AuthorityExpiry time.Time
+
+	Clients, Disabled, Administrators, NearLimits int
+	Invites                                       int // that can still be used
+
+	Connections    int // admitted, open now
+	MaxConnections int // 0: no bound
+	Handshakes     int // in flight
+	Shed           int64
+	ChecksLate     time.Duration
+
+	StoreError string // why nothing can be saved, empty while it can
+	StoreFree  int64  // bytes; negative when nobody knows
+}
+
+// shedReasons are those of connections that were turned away because the server had enough to do.
+var shedReasons = []lb.Reason{lb.ReasonHandshakeLimit, lb.ReasonServerLimit, lb.ReasonInternal}
+
+// ServerState is how the server does. For the administrator.
+func (c *Control) ServerState(ctx context.Context) (ServerState, error) {
+	clients, err := c.Clients(ctx, ClientQuery{})
+	if err != nil {
+		return ServerState{}, err
+	}
+	invites, err := c.Invites(ctx)
+	if err != nil {
+		return ServerState{}, err
+	}
+	cert := c.cfg.Authority.Certificate()
+	health := c.store.Health()
+	s := ServerState{
+		StartedAt: c.started, Authority: cert.Subject.CommonName, AuthorityExpiry: cert.NotAfter, Clients: len(clients), Invites: len(invites),
+		MaxConnections: c.cfg.MaxConnections, ChecksLate: c.live.ChecksLate(), StoreFree: health.Free,
+	}
+	if health.Err != nil {
+		s.StoreError = sentence(health.Err)
+	}
+	for _, one := range clients {
+		count(&s.Disabled, one.Disabled)
+		count(&s.Administrators, one.Admin)
+		count(&s.NearLimits, one.IsNearLimit())
+		s.Connections += one.Holdings.Connections
+	}
+	stats := c.live.Balancer().Stats()
+	s.Handshakes = stats.Handshaking
+	for _, reason := range shedReasons {
+		s.Shed += stats.Refused[reason]
+	}
+	return s, nil
+}
+
+func count(n *int, is bool) {
+	if is {
+		*n++
+	}
 }

@@ -16,7 +16,7 @@ import (
 type Audit struct {
 	Seq        uint64
 	At         time.Time
-	Actor      string // the client that did it: the own one, or an administrator
+	Actor      string // the client that did it: the own one, or an administrator; OperatorID through the socket
 	Credential string // with what, such as "session 1f0c9a3e77b2"
 	Via        string // api, page or certificate
 	Address    string
@@ -84,7 +84,7 @@ func (c *Control) audited(ctx context.Context, a Actor, act action, object strin
 	entry := c.auditEntry(a, act, object, store.AuditDone)
 	entries := []store.Audit{entry}
 	for _, other := range others {
-		if other != "" && other != a.ClientID {
+		if other != "" && other != a.chain() {
 			entry.ClientID = other
 			entries = append(entries, entry)
 		}
@@ -98,7 +98,7 @@ func (c *Control) auditEntry(a Actor, act action, object, outcome string) store.
 		address = a.Address.String()
 	}
 	return store.Audit{
-		At: c.cfg.Now().UTC(), ClientID: a.ClientID, ActorID: a.ClientID, Credential: a.credential(), Via: a.Via, Address: address,
+		At: c.cfg.Now().UTC(), ClientID: a.chain(), ActorID: a.chain(), Credential: a.credential(), Via: a.Via, Address: address,
 		RequestID: a.RequestID, Action: string(act), Object: clip(object, maxObject), Outcome: outcome,
 	}
 }
@@ -129,7 +129,7 @@ func (c *Control) noteClosed(ctx context.Context, a Actor, object string, closed
 // noteRefused writes a record of what a known client was refused. It is bounded like lines of the log, because it costs a
 // write, and a failure is logged only: it stopped nothing.
 func (c *Control) noteRefused(ctx context.Context, a Actor, act action, object string, refusal error) {
-	if a.ClientID == "" || !c.refusals.Allow(lineKind{"refused", act, a.ClientID}, c.cfg.Now()) {
+	if a.chain() == "" || !c.refusals.Allow(lineKind{"refused", act, a.chain()}, c.cfg.Now()) {
 		return
 	}
 	entry := c.auditEntry(a, act, object, store.AuditRefused)
@@ -180,6 +180,19 @@ func (c *Control) Audits(ctx context.Context, q AuditQuery) (AuditList, error) {
 	if err != nil {
 		return AuditList{}, err
 	}
+	return c.auditsOf(ctx, a.ClientID, q)
+}
+
+// OperatorAudits lists records of what was done through the socket, newest first. For the administrator.
+func (c *Control) OperatorAudits(ctx context.Context, q AuditQuery) (AuditList, error) {
+	ctx, _, err := c.may(ctx, actAdminRead, "")
+	if err != nil {
+		return AuditList{}, err
+	}
+	return c.auditsOf(ctx, OperatorID, q)
+}
+
+func (c *Control) auditsOf(ctx context.Context, chain string, q AuditQuery) (AuditList, error) {
 	if q.Limit == 0 {
 		q.Limit = 100
 	}
@@ -189,7 +202,7 @@ func (c *Control) Audits(ctx context.Context, q AuditQuery) (AuditList, error) {
 	if q.Outcome != "" && q.Outcome != store.AuditDone && q.Outcome != store.AuditRefused {
 		return AuditList{}, invalid("outcome", "Use %s or %s.", store.AuditDone, store.AuditRefused)
 	}
-	records, last, err := c.store.Audits(ctx, a.ClientID, q.Before, q.Limit, auditScan, q.wants)
+	records, last, err := c.store.Audits(ctx, chain, q.Before, q.Limit, auditScan, q.wants)
 	if err != nil {
 		return AuditList{}, fromStore(err, "client")
 	}

@@ -93,6 +93,7 @@ type Control struct {
 	cookies     [][]byte
 	sealer      *sealer
 	crl         revocationList
+	started     time.Time
 	inHand      inHand
 	keyUses     chan keyUse
 	sessionUses chan sessionUse
@@ -118,7 +119,7 @@ func New(ctx context.Context, cfg Config) (*Control, error) {
 	}
 	cfg.Limits = cfg.Limits.WithDefaults()
 	c := &Control{
-		cfg: cfg, log: cfg.Log, store: cfg.Store,
+		cfg: cfg, log: cfg.Log, store: cfg.Store, started: cfg.Now(),
 		verifier:     pki.NewVerifier(cfg.Authority.Certificate()),
 		keys:         pki.NewKeyPool(pki.KeyPoolConfig{Type: pki.RSA3072, Busy: cfg.Busy}),
 		signups:      newPerMinute(orDefault(cfg.SignupRate, 30)),

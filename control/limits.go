@@ -24,9 +24,13 @@ func (c *Control) Usage(ctx context.Context) ([]Usage, error) {
 	if err != nil {
 		return nil, err
 	}
-	limits := c.live.Limits(a.ClientID)
-	used := map[string]int{"connections": c.live.ConnectionsInUse(a.ClientID), "certificates": c.live.GoodCertificates(a.ClientID)}
-	for _, f := range c.live.FrontendsOf(a.ClientID) {
+	return c.usageOf(a.ClientID), nil
+}
+
+func (c *Control) usageOf(clientID string) []Usage {
+	limits := c.live.Limits(clientID)
+	used := map[string]int{"connections": c.live.ConnectionsInUse(clientID), "certificates": c.live.GoodCertificates(clientID)}
+	for _, f := range c.live.FrontendsOf(clientID) {
 		used["frontends"]++
 		used["routesPerFrontend"] = max(used["routesPerFrontend"], len(f.Routes))
 	}
@@ -34,7 +38,7 @@ func (c *Control) Usage(ctx context.Context) ([]Usage, error) {
 	for _, n := range live.LimitNames {
 		all = append(all, Usage{Name: n.Name, Max: max(0, *n.At(&limits)), Used: used[n.Name]})
 	}
-	return all, nil
+	return all
 }
 
 const maxLimit = 1 << 40

@@ -134,22 +134,27 @@ func (c *Control) Sessions(ctx context.Context) ([]Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	records, err := c.liveSessions(ctx, a)
+	return c.sessionsOf(ctx, a.ClientID, a.Session)
+}
+
+// sessionsOf lists the sessions of a client, newest first. own is the hash of the one that asks.
+func (c *Control) sessionsOf(ctx context.Context, clientID, own string) ([]Session, error) {
+	records, err := c.liveSessions(ctx, clientID)
 	all := make([]Session, 0, len(records))
 	for _, r := range records {
 		all = append(all, Session{
-			ID: sessionID(r.IDHash), UserAgent: r.UserAgent, Address: r.Address, CreatedAt: r.CreatedAt, UsedAt: r.LastSeenAt, ExpiresAt: r.ExpiresAt, Own: r.IDHash == a.Session,
+			ID: sessionID(r.IDHash), UserAgent: r.UserAgent, Address: r.Address, CreatedAt: r.CreatedAt, UsedAt: r.LastSeenAt, ExpiresAt: r.ExpiresAt, Own: r.IDHash == own,
 		})
 	}
 	return all, err
 }
 
-func (c *Control) liveSessions(ctx context.Context, a Actor) ([]store.Session, error) {
-	records, err := c.store.SessionsOf(ctx, a.ClientID)
+func (c *Control) liveSessions(ctx context.Context, clientID string) ([]store.Session, error) {
+	records, err := c.store.SessionsOf(ctx, clientID)
 	if err != nil {
 		return nil, fromStore(err, "client")
 	}
-	client, known := c.live.Client(a.ClientID)
+	client, known := c.live.Client(clientID)
 	records = slices.DeleteFunc(records, func(r store.Session) bool {
 		return !known || !client.HasSession(r) || !c.cfg.Now().Before(r.ExpiresAt)
 	})
@@ -164,7 +169,7 @@ func (c *Control) EndOneSession(ctx context.Context, id string) (err error) {
 		return err
 	}
 	defer c.noteFailed(ctx, &err)
-	records, err := c.liveSessions(ctx, a)
+	records, err := c.liveSessions(ctx, a.ClientID)
 	if err != nil {
 		return err
 	}

@@ -109,7 +109,7 @@ func (a *jsonAPI) noStore(ctx huma.Context, next func(huma.Context)) {
 func (a *jsonAPI) whoAsks(ctx huma.Context, next func(huma.Context)) {
 	op := ctx.Operation()
 	switch {
-	case wants(op, "bearer") && control.ActorFrom(ctx.Context()).ClientID == "":
+	case wants(op, "bearer") && !control.ActorFrom(ctx.Context()).IsKnown():
 		ctx.SetHeader("WWW-Authenticate", bearerChallenge)
 		huma.WriteErr(a.API, ctx, http.StatusUnauthorized, "Send a bearer token. POST /api/v1/client/auth gives one.")
 	case wants(op, "basic"):

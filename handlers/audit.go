@@ -36,9 +36,9 @@ func (f AuditFilter) query() control.AuditQuery {
 type auditBody struct {
 	Seq        uint64            `json:"seq" doc:"Counts the records of the client from 1"`
 	At         timestamp         `json:"at"`
-	Actor      string            `json:"actor" doc:"uuid of the client that did it: the own one, or an administrator"`
+	Actor      string            `json:"actor" doc:"uuid of the client that did it: the own one, or an administrator; operator: somebody with xlb admin"`
 	Credential string            `json:"credential" doc:"What it came with, such as a session or a token, and the beginning of its id"`
-	Via        string            `json:"via" doc:"api, page or certificate"`
+	Via        string            `json:"via" doc:"api, page, certificate or command"`
 	Address    string            `json:"address"`
 	RequestID  string            `json:"requestId" doc:"Joins the record with the server's log"`
 	Action     string            `json:"action"`
@@ -94,7 +94,14 @@ func (a *jsonAPI) registerAudit() {
 }
 
 func (a *jsonAPI) listAudit(ctx context.Context, in *AuditFilter) (*auditListOutput, error) {
-	found, err := a.control.Audits(ctx, in.query())
+	return auditListOf(a.control.Audits(ctx, in.query()))
+}
+
+func (a *jsonAPI) listOperatorAudit(ctx context.Context, in *AuditFilter) (*auditListOutput, error) {
+	return auditListOf(a.control.OperatorAudits(ctx, in.query()))
+}
+
+func auditListOf(found control.AuditList, err error) (*auditListOutput, error) {
 	if err != nil {
 		return nil, inQuery(err)
 	}

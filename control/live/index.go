@@ -25,8 +25,11 @@ type Client struct {
 	APIKeys         []store.APIKey
 
 	limits *clientLimits
-	owned  store.Client // what its owner and the administrator decide about it
+	record store.Client // not to be changed
 }
+
+// Record is the client as it is stored.
+func (c *Client) Record() store.Client { return c.record }
 
 // apiKeyHolder is an API key with whose it is.
 type apiKeyHolder struct {
@@ -182,14 +185,14 @@ func (l *Live) apply(change store.Record) {
 
 func (l *Live) putClient(r store.Client) {
 	state := &Client{Admin: r.Admin, Disabled: r.Disabled, TokensFrom: r.TokensFrom, EndedTokens: r.EndedTokens, SessionsFrom: r.SessionsFrom, SessionKept: r.SessionKept, APIKeys: r.APIKeys}
-	state.owned = ownedOf(r)
+	state.record = r
 	var before *clientLimits
 	var keys []store.APIKey
 	isNews := false
 	if old, known := l.clients.get(r.UUID); known {
 		before = old.limits
 		keys = old.APIKeys
-		isNews = !reflect.DeepEqual(old.owned, state.owned)
+		isNews = !reflect.DeepEqual(ownedOf(old.record), ownedOf(r))
 	}
 	l.setAPIKeys(r.UUID, keys, r.APIKeys)
 	state.limits = newClientLimits(l.cfg.Limits.with(r.Limits), before)

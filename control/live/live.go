@@ -146,6 +146,16 @@ func (l *Live) Mark(clientID string) { l.bus.mark(clientID) }
 // Client is what is known of a client.
 func (l *Live) Client(id string) (*Client, bool) { return l.clients.get(id) }
 
+// EachClient calls fn for every client there is.
+func (l *Live) EachClient(fn func(id string, c *Client)) {
+	for id, c := range l.clients.all() {
+		fn(id, c)
+	}
+}
+
+// ChecksLate is how late the check is that waits longest for its turn.
+func (l *Live) ChecksLate() time.Duration { return l.checker.Late() }
+
 // Clients is how many there are.
 func (l *Live) Clients() int { return l.clients.len() }
 

@@ -15,10 +15,11 @@ import (
 	"github.com/xdire/xlb/internal/egress"
 )
 
-const usage = `usage: xlb [serve | tls | version] [flags]
+const usage = `usage: xlb [serve | tls | admin | version] [flags]
 
   serve    run the control plane and the data plane (the default)
   tls      make the authority's certificate and key in the data directory
+  admin    administer the server that runs on this machine; xlb admin -h says how
   version  print the version
 
 Each flag can be set by an environment variable: -http-addr by XLB_HTTP_ADDR, and so on.

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -30,6 +31,27 @@ func Authority(dir string) (cert, key string) {
 
 // MasterKey is where the key is kept that seals secrets in the store.
 func MasterKey(dir string) string { return filepath.Join(dir, "master.key") }
+
+// Socket is where `xlb admin` finds the server.
+func Socket(dir string) string { return filepath.Join(dir, "admin.sock") }
+
+// ListenSocket makes the socket, for us alone. The caller has the store open, so one that is there is of a process that was
+// killed.
+func ListenSocket(dir string) (net.Listener, error) {
+	path := Socket(dir)
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		l.Close()
+		return nil, err
+	}
+	return l, nil
+}
 
 func missing(path string) bool {
 	_, err := os.Lstat(path)

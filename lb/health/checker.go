@@ -157,6 +157,23 @@ func (c *Checker) nextStart(interval time.Duration) time.Duration {
 	return time.Duration(share * float64(min(interval, longestSpread)))
 }
 
+// Late is how late the target is that waits longest for a check that is due; zero when nothing waits. Targets whose settings
+// have just changed, and those that are being checked, do not count.
+func (c *Checker) Late() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := time.Now()
+	late := time.Duration(0)
+	for _, g := range c.groups {
+		for _, l := range g.lanes() {
+			if l.due.Len() > 0 && !l.due.Top().due.IsZero() {
+				late = max(late, now.Sub(l.due.Top().due))
+			}
+		}
+	}
+	return late
+}
+
 // Remove drops all targets of an owner.
 func (c *Checker) Remove(owner any) { c.Set(owner, nil) }
 

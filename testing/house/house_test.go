@@ -76,6 +76,7 @@ var rules = map[string]rule{
 		never:  map[string]string{"net/http": "props in, HTML out"},
 	},
 	"static":           {},
+	"internal/command": {ours: []string{"internal/datadir"}},
 	"internal/config":  {ours: []string{"internal/egress"}},
 	"internal/egress":  {},
 	"internal/datadir": {ours: []string{"pki", "store"}},
@@ -97,7 +98,7 @@ var rules = map[string]rule{
 		},
 	},
 	".": {
-		ours:   []string{"control", "internal/config", "internal/datadir", "internal/files", "lb", "store", "web"},
+		ours:   []string{"control", "internal/command", "internal/config", "internal/datadir", "internal/files", "lb", "store", "web"},
 		others: []string{"golang.org/x/sync"},
 	},
 	"testing/balancer-client": {},
