@@ -17,7 +17,8 @@ import (
 type ClientStatus struct {
 	Client
 	Holdings
-	Limits Limits
+	Limits    Limits         // in force
+	OwnLimits map[string]int // those that were set for it, by name; 0: no bound
 }
 
 // IsNearLimit tells that a client uses nine tenths of what it may have.
@@ -84,7 +85,7 @@ func (q ClientQuery) wants(s ClientStatus) bool {
 }
 
 func (c *Control) clientStatus(r store.Client) ClientStatus {
-	return ClientStatus{Client: clientOf(r), Holdings: c.holdingsOf(r.UUID), Limits: c.live.Limits(r.UUID)}
+	return ClientStatus{Client: clientOf(r), Holdings: c.holdingsOf(r.UUID), Limits: c.live.Limits(r.UUID), OwnLimits: r.Limits}
 }
 
 // ClientOf is one client. For the administrator.

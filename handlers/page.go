@@ -121,6 +121,13 @@ func (p *Pages) Routes() []Route {
 		post("/account/keys", p.createKey),
 		get("/account/keys/{id}", p.revokeKeyForm),
 		post("/account/keys/{id}", p.revokeKey),
+		get("/admin", p.admin),
+		post("/admin/invites", p.createInvite),
+		post("/admin/invites/{id}", p.deleteInvite),
+		get("/admin/clients/{uuid}", p.adminClient),
+		post("/admin/clients/{uuid}", p.changeClient),
+		get("/admin/clients/{uuid}/delete", p.deleteClientForm),
+		post("/admin/clients/{uuid}/delete", p.deleteClient),
 		{Method: "GET", Pattern: "/events", Handler: p.page(p.events)}, // shares each time that it renders
 	}
 }
@@ -242,6 +249,7 @@ func (p *Pages) base(r *http.Request, title, nav string) views.Page {
 		page.Client.ID = a.ClientID
 		if client, err := p.Control.OwnClient(r.Context()); err == nil {
 			page.Client.Name = client.Name
+			page.Admin = client.Admin
 		}
 		if frontends, certificates, err := p.Control.Count(r.Context()); err == nil {
 			page.Frontends = frontends

@@ -23,9 +23,14 @@ func (p *Pages) signupForm(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (p *Pages) signupProps(r *http.Request, name string, errors map[string]string) views.SignupProps {
-	needsCode := p.Control.NeedsSetup() || p.Control.SignupPolicy(r.Context()) == "invite"
+	code := r.PostForm.Get("code")
+	if r.Method != http.MethodPost {
+		code = r.URL.Query().Get("code") // of the link that an invite is
+	}
+	// Outside of local mode sign-up is closed to strangers, and a link lets one in all the same.
+	needsCode := p.Control.NeedsSetup() || p.Control.SignupPolicy(r.Context()) == "invite" || code != ""
 	return views.SignupProps{
-		Page: p.base(r, views.TitleSignup, ""), Name: name, Errors: errors,
+		Page: p.base(r, views.TitleSignup, ""), Name: name, Code: code, Errors: errors,
 		NeedsCode: needsCode, Invite: !p.Control.NeedsSetup(), Closed: !needsCode && p.Control.SignupPolicy(r.Context()) != "open",
 	}
 }

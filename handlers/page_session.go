@@ -3,6 +3,7 @@ package handlers
 import (
 	"net/http"
 
+	"github.com/xdire/xlb/control"
 	"github.com/xdire/xlb/views"
 )
 
@@ -11,9 +12,13 @@ func (p *Pages) sessionRows(r *http.Request) ([]views.Session, error) {
 	found, err := p.Control.Sessions(r.Context())
 	rows := make([]views.Session, 0, len(found))
 	for _, s := range found {
-		rows = append(rows, views.Session{ID: s.ID, Browser: views.BrowserName(s.UserAgent), Address: s.Address, Since: s.CreatedAt, Used: s.UsedAt, Own: s.Own})
+		rows = append(rows, sessionRow(s))
 	}
 	return rows, err
+}
+
+func sessionRow(s control.Session) views.Session {
+	return views.Session{ID: s.ID, Browser: views.BrowserName(s.UserAgent), Address: s.Address, Since: s.CreatedAt, Used: s.UsedAt, Own: s.Own}
 }
 
 func (p *Pages) endSession(w http.ResponseWriter, r *http.Request) error {

@@ -202,6 +202,10 @@ func EventSentence(action string) string {
 		return "reset the client key"
 	case "admin.set-limits":
 		return "set the client’s limits"
+	case "admin.set-administrator":
+		return "made the client an administrator, or no longer one"
+	case "admin.end-sessions":
+		return "logged all browsers of the client out"
 	case "admin.invite":
 		return "made an invite or took one back"
 	}

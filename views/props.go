@@ -15,6 +15,7 @@ type Page struct {
 	RequestID string
 	Live      string // the URL of the page's event stream, "" for none
 	Flash     string // one sentence about what was just done, "" for none
+	Admin     bool   // the client is an administrator
 	KeysOff   bool   // no single-key shortcuts in this browser
 	Undo      *Undo  // how to take it back, nil where that cannot be
 	Frontends int    // counts in the navigation
@@ -31,8 +32,9 @@ type Secret struct{ ClientID, Key string }
 type SignupProps struct {
 	Page      Page
 	Name      string
-	NeedsCode bool // a code has to be typed
-	Invite    bool // it is an invite's; otherwise the server's set-up code
+	Code      string // of the link that an invite is, or as typed
+	NeedsCode bool   // a code has to be typed
+	Invite    bool   // it is an invite's; otherwise the server's set-up code
 	Closed    bool
 	Errors    map[string]string // by field: name, code; "" is about the whole form
 }

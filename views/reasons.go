@@ -90,6 +90,22 @@ func Done(code string) string {
 		return "The name is saved."
 	case "gone":
 		return "The account and everything it had are deleted."
+	case "client-disable":
+		return "The client is disabled, and its connections are closed."
+	case "client-enable":
+		return "The client may log in again."
+	case "client-admin":
+		return "The client is an administrator now."
+	case "client-unadmin":
+		return "The client is no longer an administrator."
+	case "client-limits":
+		return "The limits are saved, and in force."
+	case "client-end-sessions":
+		return "All its browsers are logged out."
+	case "client-deleted":
+		return "The client and everything it had are deleted."
+	case "invite-gone":
+		return "The invite is taken back."
 	case "undone":
 		return "Undone. It is as it was before."
 	case "restored":

@@ -108,7 +108,7 @@ func Signup(p SignupProps) templ.Component {
 				}
 				if p.NeedsCode {
 					templ_7745c5c3_Err = field(input{
-						id: "code", name: "code", label: codeLabel(p), kind: "text", size: "l",
+						id: "code", name: "code", label: codeLabel(p), kind: "text", size: "l", value: p.Code,
 						hint: codeHint(p), err: p.Errors["code"], autocomplete: "off", required: true, mono: true,
 					}).Render(ctx, templ_7745c5c3_Buffer)
 					if templ_7745c5c3_Err != nil {

@@ -127,10 +127,15 @@ func pages() map[string]templ.Component {
 		"revoke before, empty": RevokeBefore(RevokeBeforeProps{}),
 		"account":              Account(AccountProps{Page: p, Admin: true, CreatedAt: noon, Limits: []Limit{{"Frontends", 7, 50}, {nasty, 95, 100}, {"Routes", 3, 0}}}),
 		"account, empty":       Account(AccountProps{}),
-		"account, new key":     Account(AccountProps{Page: p, Name: nasty, NameError: nasty, Revision: nasty, KeyAt: noon, OldKeyUntil: noon.Add(time.Hour), NewKey: nasty, Holdings: Holdings{1, 2, 3}}),
-		"account, delete":      DeleteAccount(DeleteAccountProps{Page: p, Name: nasty, Holdings: Holdings{1, 2, 3}, Error: nasty}),
-		"error":                Error(ErrorProps{Page: p, Status: 404, Message: nasty}),
-		"error, empty":         Error(ErrorProps{}),
+		"admin": Admin(AdminProps{Page: p, Server: Server{StartedAt: noon, AuthorityExpiry: noon, Version: nasty, Authority: nasty, Clients: 3, MaxConnections: 9, Shed: 1, ChecksLate: time.Minute, StoreError: nasty, StoreFree: 1},
+			Chips: []Chip{{Name: nasty, URL: "/admin?q=1"}}, Query: nasty, Sorts: make([]Chip, len(AdminSorts)), New: nasty,
+			Rows: []AdminClient{{ID: "c", Name: nasty, Admin: true, Disabled: true, CreatedAt: noon, Most: Holdings{1, 2, 3}}}, Invites: []Invite{{"i", noon, noon}}}),
+		"admin, client":    AdminClientPage(AdminClientProps{Page: p, Client: AdminClient{ID: "c", Name: nasty}, Limits: []AdminLimit{{"frontends", nasty, 1, 2, nasty, nasty}}, Error: nasty, Sessions: []Session{{ID: "s", Browser: nasty, Address: nasty}}, NewKey: nasty}),
+		"admin, delete":    DeleteClient(DeleteClientProps{Page: p, Client: AdminClient{ID: "c", Name: nasty}, Error: nasty}),
+		"account, new key": Account(AccountProps{Page: p, Name: nasty, NameError: nasty, Revision: nasty, KeyAt: noon, OldKeyUntil: noon.Add(time.Hour), NewKey: nasty, Holdings: Holdings{1, 2, 3}}),
+		"account, delete":  DeleteAccount(DeleteAccountProps{Page: p, Name: nasty, Holdings: Holdings{1, 2, 3}, Error: nasty}),
+		"error":            Error(ErrorProps{Page: p, Status: 404, Message: nasty}),
+		"error, empty":     Error(ErrorProps{}),
 	}
 }
 

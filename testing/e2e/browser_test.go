@@ -34,7 +34,7 @@ var (
 	chromium context.Context
 )
 
-type process struct{ dir, http, lb string }
+type process struct{ binary, dir, http, lb string }
 
 func TestMain(m *testing.M) {
 	code, err := runAll(m)
@@ -98,7 +98,7 @@ func startXLB(dir string) (stop func(), err error) {
 	if out, err := exec.Command("go", "build", "-C", "../..", "-o", binary, ".").CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("build: %w\n%s", err, out)
 	}
-	xlb = process{dir: filepath.Join(dir, "data"), http: freePort(), lb: freePort()}
+	xlb = process{binary: binary, dir: filepath.Join(dir, "data"), http: freePort(), lb: freePort()}
 	ops := freePort()
 	_, httpPort, _ := net.SplitHostPort(xlb.http)
 	xlb.http = "localhost:" + httpPort

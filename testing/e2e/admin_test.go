@@ -1,0 +1,45 @@
+package e2e
+
+import (
+	"os/exec"
+	"testing"
+)
+
+// The administrator's pages, as a client sees them that the operator has made one with xlb admin.
+func TestAdministratorInABrowser(t *testing.T) {
+	other := newTab(t)
+	otherID, _ := other.signUp("data-science")
+	b := newTab(t)
+	id, _ := b.signUp("acme-platform")
+	if out, err := exec.Command(xlb.binary, "admin", "-data-dir", xlb.dir, "make-admin", id).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	b.newFrontend("orders-db", "127.0.0.1:9")
+	b.open("/admin")
+	b.see("data-science")
+	b.see("ca_xlb")
+	b.shoot("admin")
+	b.follow("New invite")
+	b.see("Whoever opens it signs up.")
+	b.shoot("admin-invite")
+	b.open("/admin")
+	b.follow("Take back")
+	b.see("The invite is taken back.")
+	b.open("/admin/clients/" + otherID)
+	b.shoot("admin-client")
+	b.fill("#limit-frontends", "7")
+	b.follow("Save limits")
+	b.see("0 used of 7 now.")
+	b.follow("Disable")
+	b.see("The client is disabled, and its connections are closed.")
+	b.shoot("admin-client-disabled")
+	b.follow("Enable")
+	b.follow("Reset key")
+	b.see("hand it over on a safe way")
+	b.shoot("admin-client-key")
+	b.open("/admin/clients/" + otherID + "/delete")
+	b.shoot("admin-client-delete")
+	b.fill("#name", "data-science")
+	b.follow("Delete client")
+	b.see("The client and everything it had are deleted.")
+}
