@@ -53,8 +53,13 @@ func run(args []string) error {
 		name = args[0]
 		args = args[1:]
 	}
-	if name == "admin" { // with flags of its own
+	switch name { // those that talk to a server have flags of their own
+	case "admin":
 		return command.Admin(context.Background(), args, os.Stdout)
+	case "export":
+		return command.Export(context.Background(), args, os.Stdout)
+	case "apply":
+		return command.Apply(context.Background(), args, os.Stdin, os.Stdout)
 	}
 	cfg, err := config.Parse(args)
 	if errors.Is(err, flag.ErrHelp) {
@@ -77,7 +82,7 @@ func run(args []string) error {
 		fmt.Println("xlb", version, runtime.Version())
 		return nil
 	}
-	return fmt.Errorf("unknown command %q; use serve, tls, admin or version", name)
+	return fmt.Errorf("unknown command %q; use serve, tls, admin, export, apply or version", name)
 }
 
 // serve builds everything and runs it until ctx ends, then drains.

@@ -97,6 +97,7 @@ const (
 	actSessionEnd         action = "session.end"
 	actSessionRead        action = "session.read"
 	actEventRead          action = "event.read"
+	actImport             action = "frontend.import"
 	actFrontendCreate     action = "frontend.create"
 	actFrontendRead       action = "frontend.read"
 	actFrontendUpdate     action = "frontend.update"
@@ -132,7 +133,7 @@ var openToStrangers = map[action]bool{actClientCreate: true, actClientAuth: true
 // readsOnly lists what changes nothing and is therefore not logged. A log-in has lines of its own.
 var readsOnly = map[action]bool{
 	actClientRead: true, actClientAuth: true, actAdminRead: true, actFrontendRead: true, actCertificateRead: true,
-	actRouteCheck: true, actConnectionActivity: true, actConnectionList: true, actAuditRead: true, actKeyRead: true, actSessionRead: true, actEventRead: true,
+	actRouteCheck: true, actConnectionActivity: true, actConnectionList: true, actAuditRead: true, actKeyRead: true, actSessionRead: true, actEventRead: true, actImport: true, // whose steps are operations
 }
 
 // may decides whether the actor in ctx may do act to object, and says so in the log. Every operation

@@ -25,6 +25,7 @@ var scopeOf = map[action]string{
 	actConnectionActivity: ScopeRead,
 	actConnectionList:     ScopeRead,
 
+	actImport:            ScopeWrite,
 	actFrontendCreate:    ScopeWrite,
 	actFrontendUpdate:    ScopeWrite,
 	actFrontendRestore:   ScopeWrite,
@@ -38,7 +39,7 @@ var scopeOf = map[action]string{
 
 // aboutAll lists what an API key that is bound to some frontends may do although it names none: what is told is narrowed
 // to those.
-var aboutAll = map[action]bool{actClientRead: true, actFrontendRead: true, actEventRead: true}
+var aboutAll = map[action]bool{actClientRead: true, actFrontendRead: true, actEventRead: true, actImport: true}
 
 // inScope refuses what an API key may not do. Everybody else has no scope, and may do all.
 func inScope(a Actor, act action, object string) error {

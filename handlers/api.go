@@ -85,6 +85,7 @@ func RegisterAPI(api huma.API, c *control.Control, log *slog.Logger) {
 	a.registerInvite()
 	a.registerAudit()
 	a.registerEvent()
+	a.registerImport()
 	a.registerOpenAPI()
 }
 

@@ -86,10 +86,15 @@ func (v optionValues) into(spec *control.FrontendSpec) {
 
 // appendOptions adds the options to a JSON object that has a member already.
 func appendOptions(object []byte, spec *control.FrontendSpec) ([]byte, error) {
+	return appendSomeOptions(object, spec, func(control.Option) bool { return true })
+}
+
+// appendSomeOptions adds those that are wanted.
+func appendSomeOptions(object []byte, spec *control.FrontendSpec, wanted func(control.Option) bool) ([]byte, error) {
 	b := bytes.NewBuffer(bytes.TrimSuffix(object, []byte("}")))
 	inside := ""
 	for _, o := range control.OptionTable {
-		if o.WriteOnly {
+		if o.WriteOnly || !wanted(o) {
 			continue
 		}
 		object, name := optionPath(o.Field)

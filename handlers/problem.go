@@ -80,7 +80,7 @@ var details = map[int]string{
 	http.StatusBadRequest:            "The body is no valid JSON.",
 	http.StatusNotAcceptable:         "The answer is JSON; accept application/json.",
 	http.StatusRequestTimeout:        "The body did not arrive in time.",
-	http.StatusRequestEntityTooLarge: "The body is larger than 1 MB.",
+	http.StatusRequestEntityTooLarge: "The body is larger than 1 MB, or 16 MB for an import.",
 	http.StatusUnsupportedMediaType:  "Send the body as application/json.",
 	http.StatusUnprocessableEntity:   "Some values are wrong.",
 	http.StatusInternalServerError:   "The server failed. Tell its administrator the request id.",

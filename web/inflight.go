@@ -55,6 +55,34 @@ func (f *inFlight) leave(key string, isStranger bool) {
 	}
 }
 
+// importsAtOnce bounds what is held of their files, which have up to 16 MB: one of each client, and of all so many.
+const importsAtOnce = 4
+
+// imports are the clients whose import is under way.
+type imports struct {
+	mu sync.Mutex
+	of map[string]bool
+}
+
+func (i *imports) enter(clientID string) bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.of[clientID] || len(i.of) >= importsAtOnce {
+		return false
+	}
+	if i.of == nil {
+		i.of = map[string]bool{}
+	}
+	i.of[clientID] = true
+	return true
+}
+
+func (i *imports) leave(clientID string) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	delete(i.of, clientID)
+}
+
 // boundInFlight refuses what is more than a share. It comes before anything reads a body. Event streams have bounds of
 // their own.
 func (s *Server) boundInFlight(next http.Handler) http.Handler {
@@ -71,6 +99,14 @@ func (s *Server) boundInFlight(next http.Handler) http.Handler {
 			return
 		}
 		defer leave()
+		if isImport(r) && a.ClientID != "" {
+			if !s.imports.enter(a.ClientID) {
+				w.Header().Set("Retry-After", "5")
+				s.refuse(w, r, http.StatusTooManyRequests, "Another import is under way. Wait for its end.")
+				return
+			}
+			defer s.imports.leave(a.ClientID)
+		}
 		next.ServeHTTP(w, r)
 	})
 }

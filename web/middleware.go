@@ -20,7 +20,8 @@ const (
 	maxBody = 1<<20 + 1<<10
 
 	requestTimeout = 30 * time.Second
-	// issueTimeout is for the requests that wait for a key to be made: up to a minute when many ask at once.
+	// issueTimeout is for the requests that wait for a key to be made, up to a minute when many ask at once, and for an
+	// import, which is long and has many steps.
 	issueTimeout = 75 * time.Second
 
 	contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; " +
@@ -157,7 +158,7 @@ func (s *Server) deadlines(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var until time.Time
 		switch path := r.URL.Path; {
-		case strings.HasSuffix(path, "/tls"), strings.HasSuffix(path, "/certificate"), strings.HasSuffix(path, "/renew"):
+		case isImport(r), strings.HasSuffix(path, "/tls"), strings.HasSuffix(path, "/certificate"), strings.HasSuffix(path, "/renew"):
 			until = time.Now().Add(issueTimeout)
 		default:
 			until = time.Now().Add(requestTimeout)
@@ -181,13 +182,17 @@ func (s *Server) sameOrigin(next http.Handler) http.Handler {
 
 func (s *Server) limitBody(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		most := int64(maxBody)
+		if isImport(r) {
+			most = handlers.MaxImportBody
+		}
 		// A length that is told is refused before a byte is read; one that is not comes to an end in the reader.
-		if r.ContentLength > maxBody {
+		if r.ContentLength > most {
 			w.Header().Set("Connection", "close") // the rest is not worth reading
 			s.refuse(w, r, http.StatusRequestEntityTooLarge, "")
 			return
 		}
-		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		r.Body = http.MaxBytesReader(w, r.Body, most)
 		next.ServeHTTP(w, r)
 	})
 }

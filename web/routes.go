@@ -58,6 +58,11 @@ const (
 	apiEventsPath = handlers.EventsURL
 )
 
+// isImport tells whether a request brings a file of frontends, which may be longer than all other bodies.
+func isImport(r *http.Request) bool {
+	return r.Method == http.MethodPost && r.URL.Path == handlers.ImportURL
+}
+
 // isStream tells whether an answer on a path goes on until one side ends it.
 func isStream(path string) bool { return path == eventsPath || path == apiEventsPath }
 

@@ -68,6 +68,7 @@ type Server struct {
 	handler http.Handler
 
 	inFlight inFlight
+	imports  imports
 
 	draining   atomic.Bool
 	serving    atomic.Bool
