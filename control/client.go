@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
-	"errors"
 	"strings"
 	"time"
 	"unicode"
@@ -60,11 +59,8 @@ func (c *Control) Authenticate(ctx context.Context, clientID, key string) (Clien
 		return Client{}, err
 	}
 	id := canonicalID(clientID)
-	record, err := c.store.Client(ctx, id)
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return Client{}, fromStore(err, "client")
-	}
-	if err != nil || !c.matches(record, key, err == nil) {
+	record, exists := c.recordOrDummy(id)
+	if !c.matches(record, key) || !exists {
 		c.logAct(ctx, "log-in failed", a, actClientAuth, id) // the id is one that somebody typed: it need not exist
 		if wait := c.failures.take(sourceKey(a.Address), c.cfg.Now()); wait > 0 {
 			return Client{}, tooMany("Too many failed log-ins.", wait)
@@ -79,19 +75,25 @@ func (c *Control) Authenticate(ctx context.Context, clientID, key string) (Clien
 	return clientOf(record), nil
 }
 
-// matches compares a key with the client's, and with its old one while that goes on. It does the same work
-// for a client that does not exist.
-func (c *Control) matches(record store.Client, key string, exists bool) bool {
-	want := c.dummyHash
+// recordOrDummy is a client's record in force, or one that nobody has the key of. It comes from memory: the store takes
+// longer to read a record than to find that there is none, which told who guessed an id that it exists.
+func (c *Control) recordOrDummy(id string) (record store.Client, exists bool) {
+	client, exists := c.live.Client(id)
+	if !exists {
+		client = c.dummy
+	}
+	return client.Record(), exists
+}
+
+// matches compares a key with the client's, and with its old one while that goes on. It does the same work whether there is
+// an old one or not.
+func (c *Control) matches(record store.Client, key string) bool {
 	old := c.dummyHash
-	if exists {
-		want = record.KeyHash
-		if c.cfg.Now().Before(record.OldKeyUntil) {
-			old = record.OldKeyHash
-		}
+	if c.cfg.Now().Before(record.OldKeyUntil) {
+		old = record.OldKeyHash
 	}
 	got := hashKey(strings.TrimSpace(key))
-	return subtle.ConstantTimeCompare(got, want)|subtle.ConstantTimeCompare(got, old) == 1 && exists
+	return subtle.ConstantTimeCompare(got, record.KeyHash)|subtle.ConstantTimeCompare(got, old) == 1
 }
 
 // OwnClient is the actor's own record.

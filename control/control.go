@@ -102,7 +102,8 @@ type Control struct {
 
 	signups, signupsInAll, failures, checks, issues *rates
 	newcomers                                       newcomers
-	dummyHash                                       []byte
+	dummyHash                                       []byte       // of a key that nobody has
+	dummy                                           *live.Client // stands for clients that there are not
 }
 
 // New reads the store into memory and builds the balancer. The caller runs [Control.Tasks] before it serves,
@@ -128,10 +129,11 @@ func New(ctx context.Context, cfg Config) (*Control, error) {
 		failures:     newPerMinute(orDefault(cfg.AuthRate, 60)),
 		checks:       newPerMinute(120),
 		issues:       newPerMinute(60),
-		dummyHash:    hashKey("nobody"),
+		dummyHash:    randomBytes(32),
 		keyUses:      make(chan keyUse, 256),
 		sessionUses:  make(chan sessionUse, 256),
 	}
+	c.dummy = live.NewClient(store.Client{KeyHash: randomBytes(32), CreatedAt: cfg.Now()})
 	policy, err := egress.New(egress.Config{Local: cfg.Local, Lists: cfg.Egress, File: cfg.EgressFile, Own: cfg.Own})
 	if err != nil {
 		return nil, err

@@ -160,27 +160,33 @@ func (c *Control) RevokeTokens(ctx context.Context, before time.Time) (err error
 
 // RevokeTokensOf ends the tokens that were issued for one of the client's keys until now. The key itself goes on.
 func (c *Control) RevokeTokensOf(ctx context.Context, keyID string) error {
+	var wrong error
 	if keyID == "" || len(keyID) > 64 {
-		return invalid("key", "Use the keyId or oldKeyId of GET /api/v1/client, or the claim key of a token.")
+		wrong = invalid("key", "Use the keyId or oldKeyId of GET /api/v1/client, or the claim key of a token.")
 	}
-	return c.endToken(ctx, keyID, store.EndedToken{KeyID: keyID})
+	return c.endToken(ctx, keyID, store.EndedToken{KeyID: keyID}, wrong)
 }
 
 // RevokeToken ends one token by its id, the claim jti. An id that no token has is no error: tokens are not kept.
 func (c *Control) RevokeToken(ctx context.Context, id string) error {
 	parsed := canonicalID(id)
+	var wrong error
 	if parsed == "" {
-		return notFound("token")
+		wrong = notFound("token")
 	}
-	return c.endToken(ctx, parsed, store.EndedToken{ID: parsed})
+	return c.endToken(ctx, id, store.EndedToken{ID: parsed}, wrong)
 }
 
-func (c *Control) endToken(ctx context.Context, object string, ended store.EndedToken) (err error) {
+// endToken ends what is named, unless something is wrong with the name: who may not is not told.
+func (c *Control) endToken(ctx context.Context, object string, ended store.EndedToken, wrong error) (err error) {
 	ctx, a, err := c.may(ctx, actTokenRevoke, object)
 	if err != nil {
 		return err
 	}
 	defer c.noteFailed(ctx, &err)
+	if wrong != nil {
+		return wrong
+	}
 	ended.At = c.cfg.Now().UTC()
 	full := false
 	_, err = c.changeClient(store.Urgent(ctx), a.ClientID, 0, func(r *store.Client) {

@@ -164,7 +164,9 @@ func (p *Pages) changeClient(w http.ResponseWriter, r *http.Request) error {
 	case "limits":
 		return p.setLimits(w, r, id)
 	default:
-		err = &control.Error{Kind: control.KindInvalid, Field: "do", Message: "There is no such thing to do."}
+		if _, err = p.Control.ClientOf(r.Context(), id); err == nil { // who may not is told that, and nothing of the form
+			err = &control.Error{Kind: control.KindInvalid, Field: "do", Message: "There is no such thing to do."}
+		}
 	}
 	if err != nil {
 		return err

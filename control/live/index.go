@@ -28,6 +28,9 @@ type Client struct {
 	record store.Client // not to be changed
 }
 
+// NewClient is one that is not in the index.
+func NewClient(r store.Client) *Client { return &Client{record: r} }
+
 // Record is the client as it is stored.
 func (c *Client) Record() store.Client { return c.record }
 
