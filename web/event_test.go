@@ -123,6 +123,7 @@ func (e told) has(fields []string) bool {
 
 // A stream tells how everything is and then what happens, and goes on where it was broken off.
 func TestEventsTellWhatHappens(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	f := start(t)
 	c := f.signUp("testuser")
 	down := c.frontend("127.0.0.1:1")
@@ -178,6 +179,7 @@ func TestEventsTellWhatHappens(t *testing.T) {
 
 // There are so many streams and no more, without a body, and each ends with its credential.
 func TestEventStreamsHaveBounds(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	f := start(t)
 	c := f.signUp("testuser")
 	first := f.listen(c.token, "")
@@ -236,6 +238,7 @@ func TestEventStreamsHaveBounds(t *testing.T) {
 
 // An API key that is bound to a frontend is told about nothing else.
 func TestEventsOfABoundKey(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	f := start(t)
 	c := f.signUp("testuser")
 	own, other := c.frontend("127.0.0.1:1"), c.frontend("127.0.0.1:1")
@@ -255,6 +258,7 @@ func TestEventsOfABoundKey(t *testing.T) {
 
 // The script in the documentation waits until a route is up.
 func TestDocumentedScriptWaitsForARoute(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	text, err := os.ReadFile("../docs/api.md")
 	must(t, err)
 	_, rest, found := strings.Cut(string(text), "A script that waits until a route is up")
@@ -301,6 +305,7 @@ func TestDocumentedScriptWaitsForARoute(t *testing.T) {
 
 // Who is not logged in holds no connection by asking for a stream and never sending the body.
 func TestStreamsOfStrangersEnd(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	f := start(t)
 	for _, path := range []string{"/events", "/api/v1/events"} {
 		conn, err := tls.Dial("tcp", strings.TrimPrefix(f.url, "https://"), &tls.Config{InsecureSkipVerify: true})
