@@ -12,6 +12,7 @@ import (
 	"math"
 	"net/netip"
 	"strconv"
+	"strings"
 )
 
 // ProxyHeader tells a backend about the connection that stands behind the stream it is about to get. The
@@ -24,8 +25,8 @@ type ProxyHeader struct {
 
 	// The rest travels in version 2 only, and only when both addresses are known.
 
-	ALPN      string    // application protocol (RFC 7301); at most 255 bytes
-	Authority string    // server name that the client asked for; at most 255 bytes
+	ALPN      string    // application protocol (RFC 7301), printable ASCII, at most 255 bytes
+	Authority string    // server name that the client asked for: a host name of at most 255 bytes
 	UniqueID  []byte    // of the connection; at most 128 bytes
 	TLS       *ProxyTLS // nil when the client did not use TLS
 	Custom    []TLV     // types 0xE0 to 0xEF, which are free for every application
@@ -202,8 +203,14 @@ func (h ProxyHeader) appendFields(b []byte, room int) []byte {
 			room -= tlvStart + len(value)
 		}
 	}
-	add(pp2ALPN, []byte(h.ALPN), maxProxyText)
-	add(pp2Authority, []byte(h.Authority), maxProxyText)
+	// Both are the client's own words, and crypto/tls hands on what is in them. A backend that writes them into a log or a
+	// header of its own must not get line ends.
+	if isProtocol(h.ALPN) {
+		add(pp2ALPN, []byte(h.ALPN), maxProxyText)
+	}
+	if isHostName(h.Authority) {
+		add(pp2Authority, []byte(h.Authority), maxProxyText)
+	}
 	add(pp2UniqueID, h.UniqueID, maxProxyUniqueID)
 	for _, field := range h.Custom {
 		if field.Type >= pp2MinCustom && field.Type <= pp2MaxCustom {
@@ -217,6 +224,19 @@ func (h ProxyHeader) appendFields(b []byte, room int) []byte {
 		session = appendTLV(session, pp2SSLClientCert, cert)
 	}
 	return appendTLV(b, pp2SSL, session)
+}
+
+// isProtocol tells whether a text can be the name of a protocol: those that are registered are printable ASCII without
+// spaces. What clients send to keep servers tolerant (RFC 8701) is not.
+func isProtocol(text string) bool {
+	return !strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' })
+}
+
+// isHostName tells whether a text has only what names of hosts have (RFC 1123), and underscores, which some do.
+func isHostName(text string) bool {
+	return !strings.ContainsFunc(text, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune(".-_", r))
+	})
 }
 
 // value is the field of the session without the client's certificate, nil when there is no session.

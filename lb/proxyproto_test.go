@@ -353,3 +353,27 @@ func eachTLV(b []byte, do func(kind byte, value []byte) error) error {
 	}
 	return nil
 }
+
+// What a client asks for is handed on only if it is what it has to be: a name of a host, and of a protocol.
+func TestProxyHeaderLeavesOutWhatIsNoName(t *testing.T) {
+	plain := ProxyHeader{Source: netip.MustParseAddrPort("192.0.2.1:1"), Destination: netip.MustParseAddrPort("192.0.2.2:2")}
+	bare := AppendProxyHeader(nil, 2, plain)
+	for _, wrong := range []string{"a\r\nX-Admin: yes", "a b", "\x00", "\xff\xfe", "ä", "a\n", "\x0a\x0a"} {
+		for what, h := range map[string]ProxyHeader{
+			"server name": {Source: plain.Source, Destination: plain.Destination, Authority: wrong},
+			"protocol":    {Source: plain.Source, Destination: plain.Destination, ALPN: wrong},
+		} {
+			if got := AppendProxyHeader(nil, 2, h); !bytes.Equal(got, bare) {
+				t.Errorf("the %s %q is in the header: %q", what, wrong, got)
+			}
+		}
+	}
+	for what, h := range map[string]ProxyHeader{
+		"db-1.example_x.com": {Source: plain.Source, Destination: plain.Destination, Authority: "db-1.example_x.com"},
+		"http/1.1":           {Source: plain.Source, Destination: plain.Destination, ALPN: "http/1.1"},
+	} {
+		if got := AppendProxyHeader(nil, 2, h); !bytes.Contains(got, []byte(what)) {
+			t.Errorf("%s is not in the header: %q", what, got)
+		}
+	}
+}
