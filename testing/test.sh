@@ -26,6 +26,7 @@ need openssl openssl
 need wget wget
 need redis-server redis-server
 need redis-cli redis-tools
+need ip iproute2
 need psql postgresql-client
 compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || need initdb postgresql
 need chromium-headless-shell chromium-headless-shell

@@ -34,9 +34,9 @@ type Policy struct {
 	lists atomic.Pointer[Lists]
 	file  fileState
 
-	mu        sync.Mutex
-	addresses []netip.Addr // of this machine
-	readAt    time.Time
+	mu     sync.Mutex
+	local  map[netip.Addr]bool // whether the kernel keeps what is sent there on this machine, as far as it was asked
+	readAt time.Time
 }
 
 // New returns a policy. It reads the file, which has to be there and right.
@@ -51,8 +51,12 @@ func New(cfg Config) (*Policy, error) {
 	return p, err
 }
 
-// localAddressesFor is how long the machine's own addresses are believed.
-const localAddressesFor = 5 * time.Second
+const (
+	// localAddressesFor is how long it is believed what the kernel said about addresses.
+	localAddressesFor = 5 * time.Second
+	// localAddressesMost is how many are remembered: who names destinations chooses how many there are.
+	localAddressesMost = 4096
+)
 
 // Check returns nil when a route may reach addr: the address, and those of IPv4 that it may lead to.
 func (p *Policy) Check(addr netip.AddrPort) error { return p.check(addr, p.cfg.Local) }
@@ -110,13 +114,43 @@ func (p *Policy) isThisMachine(ip netip.Addr) bool {
 	if ip.IsLoopback() {
 		return true
 	}
+	if local, known := p.recall(ip); known {
+		return local
+	}
+	local := staysHere(ip)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if time.Since(p.readAt) > localAddressesFor {
-		p.addresses = machineAddresses()
+	if len(p.local) < localAddressesMost {
+		p.local[ip] = local
+	}
+	return local
+}
+
+// recall is what the kernel said a moment ago.
+func (p *Policy) recall(ip netip.Addr) (local, known bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.local == nil || time.Since(p.readAt) > localAddressesFor {
+		p.local = map[netip.Addr]bool{}
+		for _, own := range machineAddresses() {
+			p.local[own] = true
+		}
 		p.readAt = time.Now()
 	}
-	return slices.Contains(p.addresses, ip)
+	local, known = p.local[ip]
+	return local, known
+}
+
+// staysHere asks the kernel where it would send to. An address need not be on an interface to be local: a route of type
+// local makes a whole network so, and a connection to it comes out on this machine. Then its source is the address itself.
+// Nothing is sent: UDP has no handshake.
+func staysHere(ip netip.Addr) bool {
+	conn, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(netip.AddrPortFrom(ip, 9)))
+	if err != nil {
+		return false // there is no way there
+	}
+	defer conn.Close()
+	return conn.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap().WithZone("") == ip
 }
 
 func machineAddresses() []netip.Addr {
