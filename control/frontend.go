@@ -113,7 +113,7 @@ func (c *Control) CreateFrontend(ctx context.Context, spec FrontendSpec) (_ Fron
 		return Frontend{}, err
 	}
 	defer c.noteFailed(ctx, &err)
-	if spec, err = c.checkFrontend(ctx, spec, nil); err != nil {
+	if spec, err = c.checkFrontend(ctx, spec, FrontendSpec{}); err != nil {
 		return Frontend{}, err
 	}
 	if err := c.payFor(a, spec.Routes); err != nil {
@@ -239,7 +239,7 @@ func (c *Control) editFrontend(ctx context.Context, f Frontend, edit func(*Front
 	if err := edit(&spec); err != nil {
 		return spec, err
 	}
-	return c.checkFrontend(ctx, spec, f.Routes)
+	return c.checkFrontend(ctx, spec, f.FrontendSpec)
 }
 
 // replaceFrontend saves spec unless the record is another one than old by now.
@@ -282,10 +282,13 @@ func (c *Control) DeleteFrontend(ctx context.Context, id string) (err error) {
 	return c.waitFor(ctx, rev)
 }
 
-// checkFrontend validates spec and returns its canonical form. Routes in known were accepted before
-// and are not looked up again.
-func (c *Control) checkFrontend(ctx context.Context, spec FrontendSpec, known []Route) (FrontendSpec, error) {
-	routes, problems := c.checkRoutes(ctx, spec.Routes, known)
+// checkFrontend validates spec and returns its canonical form. The routes that it had before were accepted then, and are
+// not looked up again.
+func (c *Control) checkFrontend(ctx context.Context, spec, before FrontendSpec) (FrontendSpec, error) {
+	routes, found, problems := c.checkRoutes(ctx, spec.Routes, before.Routes)
+	if len(problems) == 0 {
+		problems = c.checkShared(ActorFrom(ctx).ClientID, routes, found, spec.Options.Proxy > 0, before)
+	}
 	spec.Routes = routes
 	if spec.Name == "" && len(routes) > 0 {
 		spec.Name = SuggestName(routes[0].Dest)

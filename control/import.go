@@ -188,7 +188,7 @@ func (c *Control) planOne(ctx context.Context, spec FrontendSpec, there map[stri
 		item.revision = old.Revision
 		c.keepRouteKey(&spec, old)
 	}
-	spec, err := c.checkFrontend(ctx, spec, old.Routes)
+	spec, err := c.checkFrontend(ctx, spec, old.FrontendSpec)
 	if err != nil {
 		return item, err
 	}

@@ -18,22 +18,23 @@ import (
 const lookupBudget = 2 * time.Second
 
 // checkRoutes validates a list of routes and returns their canonical forms.
-func (c *Control) checkRoutes(ctx context.Context, routes, known []Route) ([]Route, []error) {
+func (c *Control) checkRoutes(ctx context.Context, routes, known []Route) (checked []Route, found map[string][]netip.AddrPort, problems []error) {
 	most := c.live.Limits(ActorFrom(ctx).ClientID).RoutesPerFrontend
 	if len(routes) == 0 {
-		return nil, []error{invalid("routes", "Name at least one route, for example 10.0.7.2:6379.")}
+		return nil, nil, []error{invalid("routes", "Name at least one route, for example 10.0.7.2:6379.")}
 	}
 	if most >= 0 && len(routes) > most {
-		return nil, []error{invalid("routes", "At most %d routes.", most)}
+		return nil, nil, []error{invalid("routes", "At most %d routes.", most)}
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookupBudget)
 	defer cancel()
-	var problems []error
-	checked := make([]Route, 0, len(routes))
+	checked = make([]Route, 0, len(routes))
+	found = map[string][]netip.AddrPort{}
 	rows := map[string]int{}
 	for i, r := range routes {
 		field := fmt.Sprintf("routes[%d].dest", i)
-		dest, problem := c.checkDest(ctx, field, r.Dest, known)
+		dest, addresses, problem := c.checkDest(ctx, field, r.Dest, known)
+		found[dest] = addresses
 		switch first, twice := rows[dest]; {
 		case problem != nil:
 			problems = append(problems, problem)
@@ -54,33 +55,61 @@ func (c *Control) checkRoutes(ctx context.Context, routes, known []Route) ([]Rou
 		r.Dest = dest
 		checked = append(checked, r)
 	}
-	return checked, problems
+	return checked, found, problems
 }
 
-// checkDest validates one destination: its syntax, and the egress rule on every address it has now.
-func (c *Control) checkDest(ctx context.Context, field, text string, known []Route) (string, *Error) {
+// checkShared refuses routes that another client uses in the other way: with a PROXY header where this frontend sends none,
+// or without. Only what is new is asked, so nobody can keep a client from changing what it has. The words are those of any
+// address that is closed: which destinations others have is nobody's business.
+func (c *Control) checkShared(clientID string, routes []Route, found map[string][]netip.AddrPort, proxied bool, before FrontendSpec) (problems []error) {
+	isOther := proxied != (before.Options.Proxy > 0)
+	for i, r := range routes {
+		wasThere := slices.ContainsFunc(before.Routes, func(old Route) bool { return old.Dest == r.Dest })
+		if wasThere && !isOther {
+			continue
+		}
+		all := append([]string{r.Dest}, c.live.Expansion(clientID, r.Dest)...)
+		for _, address := range found[r.Dest] {
+			all = append(all, address.String())
+		}
+		if c.live.UsedOtherwise(clientID, proxied, all...) {
+			problems = append(problems, invalid(fmt.Sprintf("routes[%d].dest", i), "%s", closedAddress))
+		}
+	}
+	return problems
+}
+
+// closedAddress is all that is said about an address that a route may not have.
+const closedAddress = "This server does not allow that address."
+
+// checkDest validates one destination: its syntax, and the egress rule on every address it has now. It returns those that
+// it found, none for a destination that was accepted before.
+func (c *Control) checkDest(ctx context.Context, field, text string, known []Route) (string, []netip.AddrPort, *Error) {
 	host, port, problem := parseDest(field, text)
 	if problem != nil {
-		return "", problem
+		return "", nil, problem
 	}
 	dest := joinHostPort(host, int(port))
 	if slices.ContainsFunc(known, func(r Route) bool { return r.Dest == dest }) {
-		return dest, nil
+		return dest, nil, nil
 	}
-	addresses := c.lookup(ctx, host)
+	var addresses []netip.AddrPort
+	for _, ip := range c.lookup(ctx, host) {
+		addresses = append(addresses, netip.AddrPortFrom(ip.Unmap(), port))
+	}
 	if len(addresses) == 0 {
-		return dest, nil // a name that does not resolve may do so later; the dial asks again
+		return dest, nil, nil // a name that does not resolve may do so later; the dial asks again
 	}
 	allowed := c.egress.CheckForOthers
 	if c.IsLocal(ctx) {
 		allowed = c.egress.Check
 	}
-	for _, ip := range addresses {
-		if allowed(netip.AddrPortFrom(ip, port)) == nil {
-			return dest, nil
+	for _, address := range addresses {
+		if allowed(address) == nil {
+			return dest, addresses, nil
 		}
 	}
-	return "", invalid(field, "This server does not allow that address.")
+	return "", nil, invalid(field, "%s", closedAddress)
 }
 
 // lookup returns the addresses of a host, none when it does not resolve in time.
@@ -235,7 +264,7 @@ func (c *Control) CheckRoute(ctx context.Context, text string) (RouteCheck, erro
 	if err != nil {
 		check.Reason = lb.ReasonOf(err)
 		if check.Reason == lb.ReasonBackendPolicy {
-			return check, invalid("dest", "This server does not allow that address.")
+			return check, invalid("dest", "%s", closedAddress)
 		}
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			check.Reason = lb.ReasonBackendTimeout

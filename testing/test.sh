@@ -5,6 +5,8 @@ cd "$(dirname "$0")/.."
 export CGO_ENABLED=1 # the race detector needs it
 
 # need PROGRAM PACKAGE: a missing program is installed through apt as root, and named otherwise.
+export PATH="$PATH:/usr/sbin:/sbin" # where ip is, for who is not root
+
 need() {
 	command -v "$1" >/dev/null && return
 	if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then

@@ -63,7 +63,7 @@ var optionTexts = []struct {
 	{"tcpUserTimeoutSec", optionText{group: "timeouts", label: "Unacknowledged data", how: "A side that has not acknowledged what was sent to it for so long is given up. One that does not read counts too.", kind: "number"}},
 	{"drainTimeoutSec", optionText{group: "timeouts", label: "Drain", how: "Connections of a route that is drained or removed have so long to end.", kind: "number"}},
 
-	{"proxyProtocol", optionText{group: "protocol", label: "PROXY protocol", how: "Tells the route who the client is. The route has to expect it.", kind: "select", choices: []choice{
+	{"proxyProtocol", optionText{group: "protocol", label: "PROXY protocol", how: "Tells the route who the client is. The route has to expect it, and everything that connects from this server is believed.", kind: "select", choices: []choice{
 		{"0", "Off"}, {"1", "Version 1, text"}, {"2", "Version 2, with the certificate"}}}},
 	{"routeTls.mode", optionText{group: "protocol", label: "TLS to the routes", how: "Verified is right for a network that you do not trust.", kind: "select", choices: []choice{
 		{"off", "Off"}, {"verify", "Verified"}, {"insecure", "Not verified"}}}},

@@ -253,6 +253,8 @@ func (l *Live) putFrontend(r store.Frontend) {
 }
 
 func (l *Live) setFrontend(state *frontend) {
+	before, _ := l.frontends.get(state.record.UUID)
+	l.destinations.replace(before, state)
 	l.frontends.set(state.record.UUID, state)
 	l.byAccessKey.set(state.record.AccessKey, state)
 	l.holdings.setFrontend(state)
@@ -267,6 +269,7 @@ func (l *Live) removeFrontend(id string) {
 		return
 	}
 	l.frontends.remove(id)
+	l.destinations.replace(old, nil)
 	l.holdings.removeFrontend(old)
 	l.byAccessKey.remove(old.record.AccessKey)
 	l.names.Set(old.record.ClientID, id, nil)

@@ -76,7 +76,8 @@ type Live struct {
 	certificates table[CertificateKey, *Certificate]
 	byKey        table[string, []CertificateKey] // by the hash of the public key
 
-	holdings *holdings // by client
+	holdings     *holdings // by client
+	destinations destinations
 
 	watcher *store.RecordWatcher // set by load, read by Follow
 
