@@ -55,6 +55,7 @@ func (d *door) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	bound(conn)
 	v := &visitor{Conn: conn, door: d}
 	from, err := netip.ParseAddrPort(conn.RemoteAddr().String())
 	if err != nil {
@@ -67,6 +68,22 @@ func (d *door) Accept() (net.Conn, error) {
 	v.header.Do(func() {}) // none is wanted
 	v.enter(d.gate, from.Addr())
 	return v, nil
+}
+
+const (
+	// unsentMost is what the kernel keeps of answers that were not taken yet, in bytes; it doubles this. By itself it goes up
+	// to 4 MB, and who asks for answers and reads none would have that of each connection.
+	unsentMost = 128 << 10
+	// unackedMost is how long it keeps them while the other side takes nothing.
+	unackedMost = 20 * time.Second
+)
+
+// bound bounds what a connection costs outside of this process.
+func bound(conn net.Conn) {
+	if tcp, is := conn.(*net.TCPConn); is {
+		tcp.SetWriteBuffer(unsentMost)
+		setUnacknowledged(tcp, unackedMost)
+	}
 }
 
 // enter takes a place in a gate, for the one that it has.
