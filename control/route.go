@@ -124,9 +124,22 @@ func (c *Control) lookup(ctx context.Context, host string) []netip.Addr {
 	return addresses
 }
 
+// schemes are those of URLs that people have of what they want to balance.
+var schemes = []string{"http", "https", "tcp", "tls", "ssl", "ws", "wss", "redis", "rediss", "postgres", "postgresql", "mysql", "amqp", "amqps", "mongodb"}
+
 // parseDest takes host:port apart and returns both in canonical form.
 func parseDest(field, text string) (host string, port uint16, problem *Error) {
 	text = strings.TrimSpace(text)
+	// What people copy out of the address line of a browser. Only schemes that are named here are said again.
+	if scheme, _, found := strings.Cut(text, "://"); found {
+		if !slices.Contains(schemes, strings.ToLower(scheme)) {
+			return "", 0, invalid(field, "Leave out what stands before the host.")
+		}
+		return "", 0, invalid(field, "Leave out %s://", strings.ToLower(scheme))
+	}
+	if strings.ContainsAny(text, "/?#") {
+		return "", 0, invalid(field, "Leave out the path: write host:port, for example db.internal:5432.")
+	}
 	if strings.Count(text, ":") > 1 && !strings.HasPrefix(text, "[") {
 		return "", 0, invalid(field, "Put IPv6 addresses in brackets: [2001:db8::7]:443.")
 	}

@@ -43,7 +43,11 @@ func TestParseDest(t *testing.T) {
 		"2130706433:80":                          "no host name",
 		"0x7f000001:80":                          "no host name",
 		"127.1:80":                               "no host name",
-		"http://a.b:80":                          "brackets",
+		"http://a.b:80":                          "Leave out http://",
+		"HTTPS://10.0.0.1":                       "Leave out https://",
+		"<script>://a.b:80":                      "Leave out what stands before the host.",
+		"a.b:80/index.html":                      "Leave out the path",
+		"a.b/":                                   "Leave out the path",
 		strings.Repeat("a", 64) + ".example:80":  "no host name",
 		strings.Repeat("a.", 127) + "example:80": "no host name",
 	}

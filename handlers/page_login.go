@@ -19,7 +19,7 @@ func (p *Pages) signupForm(w http.ResponseWriter, r *http.Request) error {
 	if loggedIn(r) {
 		return toOverview(w, r)
 	}
-	return p.show(w, r, http.StatusOK, views.Signup(p.signupProps(r, "", nil)))
+	return p.show(w, r, http.StatusOK, views.Signup(p.signupProps(r, views.SuggestClient(), nil)))
 }
 
 func (p *Pages) signupProps(r *http.Request, name string, errors map[string]string) views.SignupProps {

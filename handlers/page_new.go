@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/xdire/xlb/control"
 	"github.com/xdire/xlb/views"
@@ -39,9 +40,23 @@ func readForm(r *http.Request) newForm {
 			row.Weight = strings.TrimSpace(weights[i])
 		}
 		row.Backup = i < len(roles) && roles[i] == "backup"
-		f.routes = append(f.routes, row)
+		f.routes = append(f.routes, splitRow(row)...)
 	}
 	return f
+}
+
+// splitRow makes a row of each route that was put into one, as the script does with what is pasted.
+func splitRow(row views.RouteRow) []views.RouteRow {
+	several := strings.FieldsFunc(row.Dest, func(r rune) bool { return unicode.IsSpace(r) || r == ',' || r == ';' })
+	if len(several) < 2 {
+		return []views.RouteRow{row}
+	}
+	rows := make([]views.RouteRow, len(several))
+	for i, dest := range several {
+		rows[i] = row
+		rows[i].Dest = dest
+	}
+	return rows
 }
 
 // atoi reads a number; what is none becomes notANumber.

@@ -192,3 +192,23 @@ func TestRouteVerbs(t *testing.T) {
 		}
 	}
 }
+
+// Routes that were put into one field come apart, with scripts or without, and what a browser's address line adds is said.
+func TestSeveralRoutesInOneField(t *testing.T) {
+	f := start(t)
+	c := f.signUp("testuser")
+	cookie := []string{"Cookie", f.cookieOf(c)}
+	form := url.Values{"name": {"x"}, "strategy": {"0"}, "routeTimeoutSec": {"30"}, "route": {"10.0.0.1:80, 10.0.0.2:80\n10.0.0.3:80;10.0.0.4:80", ""}}
+	a := f.postForm("/frontends/new", form.Encode(), cookie...)
+	if a.status != 303 {
+		t.Fatalf("%d, want 303: %s", a.status, a.body)
+	}
+	one := c.call("GET", "/api/v1/client/frontend", "").object(t)["items"].([]any)[0].(map[string]any)
+	if routes := one["routes"].([]any); len(routes) != 4 || routes[3].(map[string]any)["dest"] != "10.0.0.4:80" {
+		t.Errorf("%v", routes)
+	}
+	form.Set("route", "http://10.0.0.1:80")
+	if a := f.postForm("/frontends/new", form.Encode(), cookie...); a.status != 422 || !strings.Contains(a.body, "Leave out http://") {
+		t.Errorf("a URL: %d, want 422 that says what to leave out", a.status)
+	}
+}

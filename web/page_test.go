@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/xdire/xlb/control"
 	"github.com/xdire/xlb/static"
 )
 
@@ -113,6 +114,9 @@ func TestStrangersAreSentToTheLogIn(t *testing.T) {
 		if page.Method == "GET" && path != "/" {
 			want += "?" + url.Values{"next": {path + "?q=1"}}.Encode()
 		}
+		if path == "/" {
+			want = "/signup" // in local mode, where everybody may
+		}
 		switch {
 		case page.Open:
 			if a.status >= 500 || path != "/login" && strings.HasPrefix(a.header.Get("Location"), "/login?") {
@@ -125,6 +129,39 @@ func TestStrangersAreSentToTheLogIn(t *testing.T) {
 		case a.status != http.StatusSeeOther || a.header.Get("Location") != want:
 			t.Errorf("%s %s: %d to %s, want %s", page.Method, path, a.status, a.header.Get("Location"), want)
 		}
+	}
+}
+
+// Who comes for the first time, in local mode, is led to the sign-up with a name to begin with; who was here before, and
+// everybody elsewhere, to the log-in.
+func TestTheWayIn(t *testing.T) {
+	f := start(t)
+	to := func(f *fixture, headers ...string) string {
+		return f.do("GET", "/", nil, headers...).header.Get("Location")
+	}
+	if got := to(f); got != "/signup" {
+		t.Errorf("for the first time: %s, want /signup", got)
+	}
+	name := regexp.MustCompile(`name="name"[^>]* value="([a-z]+-[a-z]+)"|value="([a-z]+-[a-z]+)"`).FindString(f.do("GET", "/signup", nil).body)
+	if name == "" {
+		t.Error("the form suggests no name")
+	}
+	in := f.logIn(f.signUp("testuser"))
+	known := ""
+	for _, c := range (&http.Response{Header: in.header}).Cookies() {
+		if c.Name == knownCookie && c.Secure && c.HttpOnly {
+			known = c.Name + "=" + c.Value
+		}
+	}
+	if got := to(f, "Cookie", known); known == "" || got != "/login" {
+		t.Errorf("a browser that was here before: %s, want /login", got)
+	}
+	if got := to(f, "Cookie", sessionCookie+"=nonsense"); got != "/signup" {
+		t.Errorf("a damaged session: %s, want /signup", got)
+	}
+	elsewhere := start(t, func(c *control.Config) { c.Local = false })
+	if got := to(elsewhere); got != "/login" {
+		t.Errorf("outside of local mode: %s, want /login", got)
 	}
 }
 

@@ -87,6 +87,9 @@ func (s *Server) needsLogin(next http.HandlerFunc) http.HandlerFunc {
 			next(w, r)
 		case r.URL.Path == eventsPath:
 			s.refuse(w, r, http.StatusUnauthorized, "") // a script asks; a redirect would hide the reason
+		// Who tries XLB out has no client yet: the way in is to make one. A browser that was here before goes to the log-in.
+		case r.URL.Path == "/" && s.control.IsLocal(r.Context()) && !wasHere(r):
+			http.Redirect(w, r, "/signup", http.StatusSeeOther)
 		case r.Method == http.MethodGet && r.URL.Path != "/":
 			http.Redirect(w, r, "/login?"+url.Values{"next": {r.URL.RequestURI()}}.Encode(), http.StatusSeeOther)
 		default:

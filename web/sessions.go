@@ -40,6 +40,9 @@ func (s *cookieSessions) Start(w http.ResponseWriter, r *http.Request, clientID 
 	if old := s.id(r); old != "" {
 		s.endOld(r, old)
 	}
+	http.SetCookie(w, &http.Cookie{
+		Name: knownCookie, Value: "1", Path: "/", MaxAge: 365 * 24 * 3600, Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode,
+	})
 	return s.save(w, r, id, s.store.Options.MaxAge)
 }
 
@@ -60,6 +63,14 @@ func (s *cookieSessions) End(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	return s.save(w, r, "", -1)
+}
+
+// knownCookie says that somebody has logged in with this browser at some time. It outlives the session.
+const knownCookie = "xlb-known"
+
+func wasHere(r *http.Request) bool {
+	_, err := r.Cookie(knownCookie)
+	return err == nil
 }
 
 // Forget takes the session out of the browser.
