@@ -234,6 +234,7 @@ func (p *Pages) Error(w http.ResponseWriter, r *http.Request, status int) {
 func (p *Pages) show(w http.ResponseWriter, r *http.Request, status int, c templ.Component) error {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
+	forgetNotice(w, r)
 	w.WriteHeader(status)
 	return c.Render(r.Context(), w)
 }
@@ -243,7 +244,7 @@ func (p *Pages) base(r *http.Request, title, nav string) views.Page {
 	a := control.ActorFrom(r.Context())
 	page := views.Page{
 		Title: title, Nav: nav, Endpoint: p.Control.Endpoint(), Asset: p.Asset, Theme: theme(r), KeysOff: shortcutsOff(r),
-		Now: time.Now(), RequestID: a.RequestID, Flash: views.Done(r.URL.Query().Get("done")),
+		Now: time.Now(), RequestID: a.RequestID, Flash: noticeText(r),
 	}
 	if a.ClientID != "" {
 		page.Client.ID = a.ClientID

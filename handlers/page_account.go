@@ -59,8 +59,7 @@ func (p *Pages) rename(w http.ResponseWriter, r *http.Request) error {
 	name := r.PostForm.Get("name")
 	_, err = p.Control.RenameClient(r.Context(), revision, name)
 	if err == nil {
-		http.Redirect(w, r, "/account?done=renamed", http.StatusSeeOther)
-		return nil
+		return doneAt(w, r, "/account", "renamed")
 	}
 	wrong, is := fieldErrors(err)
 	status := http.StatusUnprocessableEntity
@@ -127,8 +126,7 @@ func (p *Pages) deleteAccount(w http.ResponseWriter, r *http.Request) error {
 	if err := p.Sessions.Forget(w, r); err != nil {
 		return err
 	}
-	http.Redirect(w, r, "/login?done=gone", http.StatusSeeOther)
-	return nil
+	return doneAt(w, r, "/login", "gone")
 }
 
 const shortcutsCookie = "xlb-keys"

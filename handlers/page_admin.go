@@ -105,8 +105,7 @@ func (p *Pages) deleteInvite(w http.ResponseWriter, r *http.Request) error {
 	if err := p.Control.DeleteInvite(r.Context(), r.PathValue("id")); err != nil {
 		return err
 	}
-	http.Redirect(w, r, "/admin?done=invite-gone", http.StatusSeeOther)
-	return nil
+	return doneAt(w, r, "/admin", "invite-gone")
 }
 
 func (p *Pages) adminClient(w http.ResponseWriter, r *http.Request) error {
@@ -171,8 +170,7 @@ func (p *Pages) changeClient(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	http.Redirect(w, r, "/admin/clients/"+url.PathEscape(id)+"?done=client-"+do, http.StatusSeeOther)
-	return nil
+	return doneAt(w, r, "/admin/clients/"+url.PathEscape(id), "client-"+do)
 }
 
 // resetKey answers with the page, which shows the key this once.
@@ -224,8 +222,7 @@ func (p *Pages) setLimits(w http.ResponseWriter, r *http.Request, id string) err
 	if wrong {
 		return p.show(w, r, http.StatusUnprocessableEntity, views.AdminClientPage(props))
 	}
-	http.Redirect(w, r, "/admin/clients/"+url.PathEscape(id)+"?done=client-limits", http.StatusSeeOther)
-	return nil
+	return doneAt(w, r, "/admin/clients/"+url.PathEscape(id), "client-limits")
 }
 
 func (p *Pages) deleteClientForm(w http.ResponseWriter, r *http.Request) error {
@@ -256,6 +253,5 @@ func (p *Pages) deleteClient(w http.ResponseWriter, r *http.Request) error {
 	if err := p.Control.RemoveClient(r.Context(), props.Client.ID); err != nil {
 		return err
 	}
-	http.Redirect(w, r, "/admin?done=client-deleted", http.StatusSeeOther)
-	return nil
+	return doneAt(w, r, "/admin", "client-deleted")
 }

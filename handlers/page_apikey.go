@@ -95,6 +95,5 @@ func (p *Pages) revokeKey(w http.ResponseWriter, r *http.Request) error {
 	if err := p.Control.RevokeAPIKey(r.Context(), r.PathValue("id")); err != nil {
 		return err
 	}
-	http.Redirect(w, r, "/account?done=key-revoked", http.StatusSeeOther)
-	return nil
+	return doneAt(w, r, "/account", "key-revoked")
 }

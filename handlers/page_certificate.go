@@ -27,18 +27,21 @@ func (p *Pages) certificateForm(w http.ResponseWriter, r *http.Request) error {
 
 // downloadBundle issues a certificate: the private key is in the answer and nowhere else.
 func (p *Pages) downloadBundle(w http.ResponseWriter, r *http.Request) error {
-	return p.bundle(w, r, control.IssueRequest{})
+	return p.bundle(w, r, control.IssueRequest{}, "")
 }
 
 // renewBundle is the same for a certificate that follows another.
 func (p *Pages) renewBundle(w http.ResponseWriter, r *http.Request) error {
-	return p.bundle(w, r, control.IssueRequest{Renews: r.PathValue("serial")})
+	return p.bundle(w, r, control.IssueRequest{Renews: r.PathValue("serial")}, "renewed")
 }
 
-func (p *Pages) bundle(w http.ResponseWriter, r *http.Request, request control.IssueRequest) error {
+func (p *Pages) bundle(w http.ResponseWriter, r *http.Request, request control.IssueRequest, done string) error {
 	file, err := p.Control.IssueBundle(r.Context(), idOf(r), request)
 	if err != nil {
 		return err
+	}
+	if done != "" { // a page follows the download
+		setNotice(w, done, "")
 	}
 	// Never stored, on either side: whoever had the cache would have the key.
 	w.Header().Set("Content-Type", "application/zip")

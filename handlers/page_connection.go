@@ -47,17 +47,17 @@ func (p *Pages) closeConnection(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	back := url.Values{"done": {"closed"}}
+	code := "closed"
 	err = p.Control.CloseConnection(r.Context(), f.ID, r.PostForm.Get("id"))
 	switch {
 	case control.KindOf(err) == control.KindNotFound:
-		back.Set("done", "ended")
+		code = "ended"
 	case err != nil:
 		return err
 	}
+	back := "/frontends/" + f.ID + "/connections"
 	if q := r.PostForm.Get("q"); q != "" {
-		back.Set("q", q)
+		back += "?" + url.Values{"q": {q}}.Encode()
 	}
-	http.Redirect(w, r, "/frontends/"+f.ID+"/connections?"+back.Encode(), http.StatusSeeOther)
-	return nil
+	return doneAt(w, r, back, code)
 }

@@ -73,11 +73,12 @@ func (p *Pages) setRoute(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	back := url.Values{"done": {"route-" + verb}, "undo": {strconv.FormatUint(changed.Revision, 10)}}
+	back := "/frontends/" + id
 	if page := r.PostForm.Get("routes"); page != "" {
-		back.Set("routes", page)
+		back += "?" + url.Values{"routes": {page}}.Encode()
 	}
-	http.Redirect(w, r, "/frontends/"+id+"?"+back.Encode(), http.StatusSeeOther)
+	setNotice(w, "route-"+verb, strconv.FormatUint(changed.Revision, 10))
+	http.Redirect(w, r, back, http.StatusSeeOther)
 	return nil
 }
 
@@ -202,7 +203,8 @@ func (p *Pages) saveSettings(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	}})
 	if err == nil {
-		http.Redirect(w, r, "/frontends/"+id+"/settings?done=saved&undo="+strconv.FormatUint(changed.Revision, 10), http.StatusSeeOther)
+		setNotice(w, "saved", strconv.FormatUint(changed.Revision, 10))
+		http.Redirect(w, r, "/frontends/"+id+"/settings", http.StatusSeeOther)
 		return nil
 	}
 	wrong, is := fieldErrors(err)
@@ -260,6 +262,5 @@ func (p *Pages) deleteFrontend(w http.ResponseWriter, r *http.Request) error {
 	if err := p.Control.DeleteFrontend(r.Context(), props.FrontendID); err != nil {
 		return err
 	}
-	http.Redirect(w, r, "/frontends?done=deleted", http.StatusSeeOther)
-	return nil
+	return doneAt(w, r, "/frontends", "deleted")
 }

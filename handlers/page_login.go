@@ -2,7 +2,6 @@ package handlers
 
 import (
 	"net/http"
-	"net/url"
 
 	"github.com/xdire/xlb/control"
 	"github.com/xdire/xlb/views"
@@ -79,7 +78,7 @@ func (p *Pages) loginForm(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	}
 	return p.show(w, r, http.StatusOK, views.Login(views.LoginProps{
-		Page: p.base(r, views.TitleLogin, ""), Next: next, Notice: views.Done(r.URL.Query().Get("done")),
+		Page: p.base(r, views.TitleLogin, ""), Next: next, Notice: noticeText(r),
 	}))
 }
 
@@ -110,6 +109,5 @@ func (p *Pages) logout(w http.ResponseWriter, r *http.Request) error {
 	if err := p.Sessions.End(w, r); err != nil {
 		return err
 	}
-	http.Redirect(w, r, "/login?"+url.Values{"done": {"out"}}.Encode(), http.StatusSeeOther)
-	return nil
+	return doneAt(w, r, "/login", "out")
 }

@@ -40,7 +40,7 @@ func (p *Pages) revisionForm(w http.ResponseWriter, r *http.Request) error {
 // undo is the way back from the change that has just been made, nil when there is none or somebody has changed the frontend
 // since: then it would take back more than the sentence beside it says.
 func (p *Pages) undo(r *http.Request, frontendID string) *views.Undo {
-	revision := r.URL.Query().Get("undo")
+	_, revision := notice(r)
 	if revision == "" {
 		return nil
 	}
@@ -69,6 +69,5 @@ func (p *Pages) restore(w http.ResponseWriter, r *http.Request) error {
 	if r.PostForm.Get("undo") != "" {
 		done = "undone"
 	}
-	http.Redirect(w, r, "/frontends/"+f.ID+"?done="+done, http.StatusSeeOther)
-	return nil
+	return doneAt(w, r, "/frontends/"+f.ID, done)
 }

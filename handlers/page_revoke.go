@@ -41,8 +41,7 @@ func (p *Pages) revoke(w http.ResponseWriter, r *http.Request) error {
 	if drain > 0 { // nothing is closed yet, so there is no number to tell
 		code = "revoked-drain"
 	}
-	http.Redirect(w, r, "/frontends/"+id+"?done="+code, http.StatusSeeOther)
-	return nil
+	return doneAt(w, r, "/frontends/"+id, code)
 }
 
 // revokeBeforeForm asks for a moment, and shows what it means once it is there.
@@ -88,6 +87,5 @@ func (p *Pages) revokeBefore(w http.ResponseWriter, r *http.Request) error {
 	if drain > 0 {
 		code = "revoked-drain"
 	}
-	http.Redirect(w, r, "/frontends/"+id+"?done="+code, http.StatusSeeOther)
-	return nil
+	return doneAt(w, r, "/frontends/"+id, code)
 }

@@ -25,8 +25,7 @@ func (p *Pages) endSession(w http.ResponseWriter, r *http.Request) error {
 	if err := p.Control.EndOneSession(r.Context(), r.PathValue("id")); err != nil {
 		return err
 	}
-	http.Redirect(w, r, "/account?done=session-ended", http.StatusSeeOther)
-	return nil
+	return doneAt(w, r, "/account", "session-ended")
 }
 
 func (p *Pages) endSessions(w http.ResponseWriter, r *http.Request) error {
@@ -37,6 +36,5 @@ func (p *Pages) endSessions(w http.ResponseWriter, r *http.Request) error {
 	if all {
 		return p.logout(w, r)
 	}
-	http.Redirect(w, r, "/account?done=sessions-ended", http.StatusSeeOther)
-	return nil
+	return doneAt(w, r, "/account", "sessions-ended")
 }

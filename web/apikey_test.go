@@ -216,7 +216,7 @@ func TestAPIKeysByThePages(t *testing.T) {
 	if done.status != 303 || c.with(key).call("GET", "/api/v1/client", "").status != 401 {
 		t.Errorf("revoked: %d", done.status)
 	}
-	if after := f.do("GET", done.header.Get("Location"), nil, "Cookie", cookie).body; !strings.Contains(after, "Whatever used the key is refused now.") || strings.Contains(after, keyID) {
+	if after := f.follow(done, cookie).body; !strings.Contains(after, "Whatever used the key is refused now.") || strings.Contains(after, keyID) {
 		t.Error("the page does not say so, or lists it still")
 	}
 	if a := f.postForm("/account/keys/none", "", "Cookie", cookie); a.status != 404 {

@@ -188,6 +188,20 @@ func (f *fixture) postForm(path, form string, headers ...string) answer {
 	return f.do("POST", path, strings.NewReader(form), headers...)
 }
 
+// follow opens the page that an answer leads to, as a browser with a cookie does: with the cookies that came with it.
+func (f *fixture) follow(a answer, cookie string) answer {
+	f.Helper()
+	if a.status != http.StatusSeeOther {
+		f.Fatalf("%d %s, want one that leads on", a.status, a.body)
+	}
+	for _, c := range (&http.Response{Header: a.header}).Cookies() {
+		if c.MaxAge >= 0 {
+			cookie += "; " + c.Name + "=" + c.Value
+		}
+	}
+	return f.do("GET", a.header.Get("Location"), nil, "Cookie", cookie)
+}
+
 // overHTTP1 returns a copy of the fixture that does not speak HTTP/2.
 func (f *fixture) overHTTP1() *fixture {
 	old := f.client.Transport.(*http.Transport)

@@ -32,16 +32,16 @@ func TestConnectionsPageClosesOneWithoutScripts(t *testing.T) {
 	}
 	form := url.Values{"id": {w.idOf(w.programs[2])}, "q": {"checkout"}}.Encode()
 	done := w.postForm(page, form, "Cookie", cookie)
-	if want := page + "?done=closed&q=checkout"; done.status != http.StatusSeeOther || done.header.Get("Location") != want {
+	if want := page + "?q=checkout"; done.status != http.StatusSeeOther || done.header.Get("Location") != want {
 		t.Fatalf("close: %d to %s, want %s", done.status, done.header.Get("Location"), want)
 	}
-	after := w.do("GET", done.header.Get("Location"), nil, "Cookie", cookie)
+	after := w.follow(done, cookie)
 	if !strings.Contains(after.body, "Closed 1 connection.") || strings.Contains(after.body, w.programs[2].source) || !strings.Contains(after.body, "1 connection of “checkout”.") {
 		t.Errorf("after the close: %s", after.body)
 	}
 	w.alive(true, true, false, true)
 	again := w.postForm(page, form, "Cookie", cookie)
-	if again.status != http.StatusSeeOther || !strings.HasPrefix(again.header.Get("Location"), page+"?done=ended") {
+	if again.status != http.StatusSeeOther || !strings.Contains(w.follow(again, cookie).body, "That connection had ended already.") {
 		t.Errorf("closed twice: %d to %s", again.status, again.header.Get("Location"))
 	}
 	if a := w.postForm(page, form, "Cookie", cookie, "Sec-Fetch-Site", "cross-site"); a.status != 403 {
@@ -77,7 +77,7 @@ func TestConnectionsPageOfAnotherClientIsNotThere(t *testing.T) {
 	if a := w.postForm(page, "id="+id, "Cookie", cookie); a.status != 404 {
 		t.Errorf("close: %d, want 404", a.status)
 	}
-	if a := w.postForm("/frontends/"+other.frontend("10.0.0.1:80")+"/connections", "id="+id, "Cookie", cookie); !strings.Contains(a.header.Get("Location"), "done=ended") {
+	if a := w.postForm("/frontends/"+other.frontend("10.0.0.1:80")+"/connections", "id="+id, "Cookie", cookie); !strings.Contains(w.follow(a, cookie).body, "That connection had ended already.") {
 		t.Errorf("close under a frontend of one's own: %d %v", a.status, a.header)
 	}
 	w.alive(true, true, true, true)

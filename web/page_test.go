@@ -296,3 +296,35 @@ func TestAbortedPageIsNoError(t *testing.T) {
 		t.Errorf("the log has an error:\n%s", log)
 	}
 }
+
+// What was done is said once, on the page that follows, and by no link that somebody else has made.
+func TestNoticesAreSaidOnce(t *testing.T) {
+	f := start(t)
+	c := f.signUp("testuser")
+	cookie := f.cookieOf(c)
+	id := c.frontend("10.0.0.1:80")
+	drained := f.postForm("/frontends/"+id+"/route", "dest=10.0.0.1%3A80&state=drain", "Cookie", cookie)
+	if location := drained.header.Get("Location"); strings.Contains(location, "?") {
+		t.Errorf("it leads to %s, want no notice in the URL", location)
+	}
+	first := f.follow(drained, cookie)
+	if !strings.Contains(first.body, "The route drains") {
+		t.Error("the page that follows says nothing")
+	}
+	forgotten := false
+	for _, c := range (&http.Response{Header: first.header}).Cookies() {
+		forgotten = forgotten || c.Name == "__Host-xlb-done" && c.MaxAge < 0
+	}
+	if !forgotten {
+		t.Error("the browser keeps the notice, and shows it again")
+	}
+	for _, forged := range []string{"revoked-999-1", "route-drain", "saved"} {
+		page := f.do("GET", "/frontends/"+id+"?done="+forged+"&undo=1", nil, "Cookie", cookie).body
+		if strings.Contains(page, "999") || strings.Contains(page, "The route drains") || strings.Contains(page, "Saved.") {
+			t.Errorf("a link with %s has the page say so", forged)
+		}
+	}
+	if page := f.do("GET", "/frontends/"+id, nil, "Cookie", cookie+"; __Host-xlb-done=nonsense<b>.1").body; strings.Contains(page, "nonsense") {
+		t.Error("an unknown notice is shown")
+	}
+}

@@ -81,7 +81,7 @@ func TestGoBackByThePages(t *testing.T) {
 	}
 	fresh := regexp.MustCompile(`name="revision" value="(\d+)"`).FindStringSubmatch(f.do("GET", page, nil, "Cookie", cookie).body)[1]
 	done := f.postForm(page, "revision="+fresh, "Cookie", cookie)
-	if done.status != 303 || done.header.Get("Location") != "/frontends/"+id+"?done=restored" {
+	if done.status != 303 || done.header.Get("Location") != "/frontends/"+id || !strings.Contains(f.follow(done, cookie).body, "Set back.") {
 		t.Errorf("%d to %s", done.status, done.header.Get("Location"))
 	}
 	if now := c.call("GET", path, "").object(t); now["name"] != "web" || now["queueLimit"] != 1024.0 {

@@ -279,7 +279,7 @@ func TestRevokePageWithoutScripts(t *testing.T) {
 	for _, p := range programs {
 		p.ends(t)
 	}
-	after := f.do("GET", a.header.Get("Location"), nil, "Cookie", cookie).body
+	after := f.follow(a, cookie).body
 	if !strings.Contains(after, "Revoked. 2 connections closed in ") {
 		t.Errorf("%s", after)
 	}
@@ -321,7 +321,7 @@ func TestRevokeBeforePageWithoutScripts(t *testing.T) {
 		t.Error("asking closed a connection")
 	}
 	a := f.postForm(page, "drain=0&reason=superseded&before="+moment, "Cookie", cookie)
-	says(f.do("GET", a.header.Get("Location"), nil, "Cookie", cookie), 200, "Revoked 2 certificates. 1 connection closed in ")
+	says(f.follow(a, cookie), 200, "Revoked 2 certificates. 1 connection closed in ")
 	programs[0].ends(t)
 	if !programs[1].works() {
 		t.Error("a younger one was closed")
