@@ -76,13 +76,12 @@ addEventListener("pageshow", () => [...busy.values()].forEach((undo) => undo()))
 
 // The page that shows a secret is the answer to a POST: a reload goes to
 // another page and does not send it again.
-const secret = document.getElementById("client-key");
 const instead = document.querySelector("[data-replace-url]");
-if (secret && instead) {
+if (instead) {
 	history.replaceState(null, "", new URL(instead.dataset.replaceUrl, location.href).pathname);
 }
 
-document.querySelector("[aria-invalid=true]")?.focus();
+(document.querySelector("[aria-invalid=true]") || document.querySelector("[data-error]"))?.focus();
 
 // Reset puts one option back to its default; it is saved with the form.
 for (const button of document.querySelectorAll("button[data-reset]")) {

@@ -1,6 +1,6 @@
 // Single keys, off while typing, with modifiers, and with body[data-keys=off].
 
-const places = { o: "/", f: "/frontends", c: "/certificates", s: "/account" };
+const places = { o: "/", f: "/frontends", c: "/certificates", a: "/activity", s: "/account" };
 
 const search = () => document.querySelector("[data-search], input[type=search]");
 

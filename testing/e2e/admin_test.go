@@ -43,3 +43,27 @@ func TestAdministratorInABrowser(t *testing.T) {
 	b.follow("Delete client")
 	b.see("The client and everything it had are deleted.")
 }
+
+// After a failed log-in the focus is where the page says why; a page that shows a secret takes the place of the one before
+// it, so that loading it again makes no second one.
+func TestWhereAPageLeavesTheReader(t *testing.T) {
+	b := newTab(t)
+	id, _ := b.signUp("acme-platform")
+	b.open("/account")
+	b.press("New API key")
+	b.fill("#key-name", "ci")
+	b.follow("Make the key")
+	b.see("The key “ci” is made")
+	if got := b.path(); got != "/account" {
+		t.Errorf("after a key was made the address is %s, want /account", got)
+	}
+	b.open("/account")
+	b.follow("Log out")
+	b.see("You are logged out.")
+	b.fill("#uuid", id)
+	b.fill("#key", "0000")
+	b.follow("Log in")
+	b.see("do not match")
+	b.holds("the focus is on the error", `document.activeElement?.matches("[data-error], [aria-invalid=true]") === true`)
+	b.allow("401")
+}
