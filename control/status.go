@@ -99,7 +99,7 @@ func (c *Control) Changes(ctx context.Context) (<-chan struct{}, func(), error) 
 	if err != nil {
 		return nil, nil, err
 	}
-	ch, end := c.live.Subscribe(a.ClientID)
+	ch, end := c.live.SubscribeFrom(a.ClientID, a.Address)
 	return ch, end, nil
 }
 

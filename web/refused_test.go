@@ -1,9 +1,13 @@
 package web
 
 import (
+	"crypto/tls"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/xdire/xlb/control"
 )
 
 // What was turned away is kept for its owner, with the reason, and for nobody else.
@@ -66,5 +70,37 @@ func TestRefusalsOfNobodyAreInNoList(t *testing.T) {
 	f.eventually(scrape{series("handshakes_refused_total", "owner=nobody", "reason=other-ca"): strangers})
 	if items := c.call("GET", "/api/v1/client/frontend/"+id+"/refused", "").object(t)["items"].([]any); len(items) != 0 {
 		t.Errorf("a client is told about connections that are not its own: %v", items)
+	}
+}
+
+// The page that waits for the first connection hears at once of one that was turned away though it is nobody's, when it
+// comes from its reader's own address, and of no other.
+func TestRefusalsOfNobodyAreHeardAtOnce(t *testing.T) {
+	f := start(t)
+	address := f.balance()
+	c := f.signUp("testuser")
+	hears := func(from string) bool {
+		t.Helper()
+		ctx := control.WithActor(t.Context(), control.Actor{ClientID: c.uuid, Via: "page", Address: netip.MustParseAddr(from)})
+		marks, end, err := f.control.Changes(ctx)
+		must(t, err)
+		defer end()
+		conn, err := tls.Dial("tcp", address, &tls.Config{InsecureSkipVerify: true})
+		if err == nil { // TLS 1.3: the client has done before it hears that its certificate is missing
+			conn.Read(make([]byte, 1))
+			conn.Close()
+		}
+		select {
+		case <-marks:
+			return true
+		case <-time.After(time.Second):
+			return false
+		}
+	}
+	if !hears("127.0.0.1") {
+		t.Error("a refusal from the reader's address is not heard within a second")
+	}
+	if hears("192.0.2.7") {
+		t.Error("a refusal from another address is heard")
 	}
 }

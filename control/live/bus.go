@@ -35,20 +35,29 @@ func (b *bus) mark(clientID string) {
 	}
 }
 
-// subscribe returns a channel of marks and a func that ends it.
-func (b *bus) subscribe(clientID string) (<-chan struct{}, func()) {
+// subscribe returns a channel of the marks of some clients, or of what else can be marked, and a func that ends it.
+func (b *bus) subscribe(of ...string) (<-chan struct{}, func()) {
 	ch := make(chan struct{}, 1)
-	s := b.shardOf(clientID)
+	for _, one := range of {
+		b.shardOf(one).begin(one, ch)
+	}
+	return ch, func() {
+		for _, one := range of {
+			b.shardOf(one).end(one, ch)
+		}
+	}
+}
+
+func (s *busShard) begin(of string, ch chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.listeners == nil {
 		s.listeners = map[string]map[chan struct{}]struct{}{}
 	}
-	if s.listeners[clientID] == nil {
-		s.listeners[clientID] = map[chan struct{}]struct{}{}
+	if s.listeners[of] == nil {
+		s.listeners[of] = map[chan struct{}]struct{}{}
 	}
-	s.listeners[clientID][ch] = struct{}{}
-	return ch, func() { s.end(clientID, ch) }
+	s.listeners[of][ch] = struct{}{}
 }
 
 func (s *busShard) end(clientID string, ch chan struct{}) {

@@ -235,9 +235,11 @@ func (l *Live) traceRefused(e lb.Event) {
 	l.journal.add(clientID, Attempt{
 		At: l.cfg.Now(), Code: string(e.Reason), Detail: e.Detail, Address: e.Remote, Serial: serial, FrontendID: frontendID,
 	})
-	if clientID != "" {
-		l.bus.mark(clientID)
+	if clientID == "" {
+		l.bus.mark(sourceMark(e.Remote.Addr()))
+		return
 	}
+	l.bus.mark(clientID)
 }
 
 // refusalKind is what lines about refused connections are counted by. They need no key: whoever has seen a certificate

@@ -141,6 +141,15 @@ func (l *Live) SaveNames(ctx context.Context) error {
 // Subscribe returns a channel that is marked when something of a client has changed, and a func that ends it.
 func (l *Live) Subscribe(clientID string) (<-chan struct{}, func()) { return l.bus.subscribe(clientID) }
 
+// SubscribeFrom is Subscribe, marked also when a connection of nobody from an address was turned away: the page that waits
+// for a client's first connection shows those of its reader's own machine.
+func (l *Live) SubscribeFrom(clientID string, from netip.Addr) (<-chan struct{}, func()) {
+	return l.bus.subscribe(clientID, sourceMark(from))
+}
+
+// sourceMark is what connections of nobody from an address mark.
+func sourceMark(from netip.Addr) string { return "from " + from.Unmap().WithZone("").String() }
+
 // Mark tells the subscribers of a client that something has changed.
 func (l *Live) Mark(clientID string) { l.bus.mark(clientID) }
 

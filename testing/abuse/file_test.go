@@ -88,9 +88,11 @@ func (c *caller) cookie() string {
 	}
 	resp.Body.Close()
 	for _, one := range resp.Cookies() {
-		return one.Name + "=" + one.Value
+		if one.Name == "__Host-xlb" {
+			return one.Name + "=" + one.Value
+		}
 	}
-	c.s.Fatalf("log-in: %d without a cookie", resp.StatusCode)
+	c.s.Fatalf("log-in: %d without a session", resp.StatusCode)
 	return ""
 }
 
