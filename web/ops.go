@@ -29,7 +29,26 @@ func (s *Server) OpsHandler() http.Handler {
 		mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 		mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
 	}
-	return s.askedByName(mux)
+	return withoutBody(s.askedByName(mux))
+}
+
+// withoutBody lets no request wait for a body that never comes: answers of this port have no time-out, since profiles and
+// scrapes take as long as they take.
+func withoutBody(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength != 0 && r.URL.Path == "/debug/pprof/symbol" { // go tool pprof asks with one
+			http.NewResponseController(w).SetReadDeadline(time.Now().Add(readHeaderTimeout))
+			next.ServeHTTP(w, r)
+			return
+		}
+		if r.ContentLength != 0 {
+			http.NewResponseController(w).SetReadDeadline(time.Now().Add(time.Second))
+			w.Header().Set("Connection", "close")
+			writeText(w, http.StatusBadRequest, "no request here has a body")
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // askedByName refuses requests for names that are not the operations port's. A page in a browser can make its own name

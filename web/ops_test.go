@@ -106,3 +106,27 @@ func TestPanicsAreAnswered(t *testing.T) {
 		t.Error("the panic is not in the log")
 	}
 }
+
+// A request that announces a body and never sends it holds no connection of the operations port.
+func TestOperationsPortTakesNoBodies(t *testing.T) {
+	t.Parallel() // it waits most of the time
+	f := start(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	done := make(chan error, 1)
+	go func() { done <- f.server.ServeOps(ctx, l) }()
+	conn, err := net.Dial("tcp", l.Addr().String())
+	must(t, err)
+	defer conn.Close()
+	_, err = io.WriteString(conn, "GET /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n")
+	must(t, err)
+	conn.SetReadDeadline(time.Now().Add(5 * time.Second))
+	text, err := io.ReadAll(conn)
+	if timeout, is := err.(net.Error); is && timeout.Timeout() || !strings.HasPrefix(string(text), "HTTP/1.1 400 ") {
+		t.Errorf("%q, %v, want 400 and the end", text, err)
+	}
+	stop()
+	must(t, <-done)
+}
