@@ -23,9 +23,8 @@ type ClientStatus struct {
 
 // IsNearLimit tells that a client uses nine tenths of what it may have.
 func (s ClientStatus) IsNearLimit() bool {
-	near := func(used, most int) bool { return most > 0 && used*10 >= most*9 }
-	return near(s.Holdings.Frontends, s.Limits.Frontends) || near(s.Holdings.Certificates, s.Limits.Certificates) ||
-		near(s.Holdings.Connections, s.Limits.Connections)
+	return live.IsNearLimit(s.Holdings.Frontends, s.Limits.Frontends) || live.IsNearLimit(s.Holdings.Certificates, s.Limits.Certificates) ||
+		live.IsNearLimit(s.Holdings.Connections, s.Limits.Connections)
 }
 
 // ClientQuery selects clients. The zero value selects all.

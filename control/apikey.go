@@ -123,27 +123,22 @@ func (c *Control) noteKeyUse(record store.APIKey, clientID, address string) {
 
 // writeKeyUses writes down when keys were used, until ctx ends.
 func (c *Control) writeKeyUses(ctx context.Context) error {
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case use := <-c.keyUses:
-			_, record, known := c.live.APIKey(use.keyID)
-			if !known || record.LastUsedAt.Equal(use.day) {
-				continue // another request of the same day was faster
-			}
-			rev, err := c.store.UpdateClient(ctx, use.clientID, func(r *store.Client) error {
-				r.UseAPIKey(use.keyID, use.day, use.address)
-				return nil
-			})
-			if err == nil {
-				err = c.waitFor(ctx, rev)
-			}
-			if err != nil && ctx.Err() == nil {
-				c.log.LogAttrs(ctx, slog.LevelWarn, "the use of an API key is not noted", slog.String("key", use.keyID), slog.Any("error", err))
-			}
+	return receive(ctx, c.keyUses, func(use keyUse) {
+		_, record, known := c.live.APIKey(use.keyID)
+		if !known || record.LastUsedAt.Equal(use.day) {
+			return // another request of the same day was faster
 		}
-	}
+		rev, err := c.store.UpdateClient(ctx, use.clientID, func(r *store.Client) error {
+			r.UseAPIKey(use.keyID, use.day, use.address)
+			return nil
+		})
+		if err == nil {
+			err = c.waitFor(ctx, rev)
+		}
+		if err != nil && ctx.Err() == nil {
+			c.log.LogAttrs(ctx, slog.LevelWarn, "the use of an API key is not noted", slog.String("key", use.keyID), slog.Any("error", err))
+		}
+	})
 }
 
 func (c *Control) checkAPIKey(a Actor, r APIKeyRequest) (APIKeyRequest, error) {

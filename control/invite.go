@@ -34,7 +34,7 @@ func (c *Control) CreateInvite(ctx context.Context) (_ Invite, err error) {
 	defer c.noteFailed(ctx, &err)
 	code := strings.ToLower(base32.StdEncoding.EncodeToString(randomBytes(20)))
 	now := c.cfg.Now().UTC()
-	record := store.Invite{CodeHash: hashSession(code), CreatedBy: a.ClientID, CreatedAt: now, ExpiresAt: now.Add(InviteLife)}
+	record := store.Invite{CodeHash: digest(code), CreatedBy: a.ClientID, CreatedAt: now, ExpiresAt: now.Add(InviteLife)}
 	err = c.store.PutInvite(ctx, record, now)
 	if errors.Is(err, store.ErrLimit) {
 		return Invite{}, &Error{Kind: KindLimit, Message: "Too many invites wait to be used. Take some back first."}
@@ -75,7 +75,7 @@ func (c *Control) DeleteInvite(ctx context.Context, id string) (err error) {
 
 // createInvited saves a client who came with a code, and uses the code up.
 func (c *Control) createInvited(ctx context.Context, record store.Client, code string) (uint64, error) {
-	rev, err := c.store.CreateInvited(ctx, record, hashSession(strings.ToLower(strings.TrimSpace(code))), c.cfg.Now())
+	rev, err := c.store.CreateInvited(ctx, record, digest(strings.ToLower(strings.TrimSpace(code))), c.cfg.Now())
 	if errors.Is(err, store.ErrNotFound) {
 		return 0, errCodeUsed()
 	}

@@ -2,8 +2,6 @@ package control
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"sync"
@@ -106,11 +104,6 @@ func isRequestName(name string) bool {
 		}
 	}
 	return name != "" && len(name) <= maxRequestName
-}
-
-func digest(text string) string {
-	sum := sha256.Sum256([]byte(text))
-	return hex.EncodeToString(sum[:])
 }
 
 func (r *Request) handle() string { return r.record.ClientID + " " + r.record.Name }

@@ -24,10 +24,10 @@ func (c *Control) StartSession(ctx context.Context, clientID, userAgent string) 
 	id := hex.EncodeToString(randomBytes(32))
 	now := c.cfg.Now().UTC()
 	a.ClientID = clientID // who has just shown its key
-	a.Session = hashSession(id)
+	a.Session = digest(id)
 	ctx = c.audited(ctx, a, actSessionCreate, "")
 	_, err = c.store.PutSession(store.Urgent(ctx), store.Session{
-		IDHash: hashSession(id), ClientID: clientID, CreatedAt: now, LastSeenAt: now, ExpiresAt: now.Add(SessionLife),
+		IDHash: digest(id), ClientID: clientID, CreatedAt: now, LastSeenAt: now, ExpiresAt: now.Add(SessionLife),
 		UserAgent: clip(userAgent, 200), Address: a.Address.String(),
 	})
 	return id, fromStore(err, "session")
@@ -38,7 +38,7 @@ func (c *Control) SessionActor(ctx context.Context, id string) (Actor, error) {
 	if len(id) != 64 {
 		return Actor{}, errSessionEnded
 	}
-	session, err := c.liveSession(ctx, hashSession(id))
+	session, err := c.liveSession(ctx, digest(id))
 	if err != nil {
 		return Actor{}, err
 	}
@@ -63,16 +63,11 @@ type sessionUse struct {
 
 // writeSessionUses writes down when sessions were used, until ctx ends.
 func (c *Control) writeSessionUses(ctx context.Context) error {
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case use := <-c.sessionUses:
-			if err := c.store.TouchSession(ctx, use.hash, use.at); err != nil && ctx.Err() == nil {
-				c.log.LogAttrs(ctx, slog.LevelWarn, "the use of a session is not noted", slog.Any("error", err))
-			}
+	return receive(ctx, c.sessionUses, func(use sessionUse) {
+		if err := c.store.TouchSession(ctx, use.hash, use.at); err != nil && ctx.Err() == nil {
+			c.log.LogAttrs(ctx, slog.LevelWarn, "the use of a session is not noted", slog.Any("error", err))
 		}
-	}
+	})
 }
 
 var errSessionEnded = &Error{Kind: KindUnauthenticated, Message: "Your session ended. Log in to go on."}
@@ -106,7 +101,7 @@ func (c *Control) EndSession(ctx context.Context, id string) (err error) {
 		return err
 	}
 	defer c.noteFailed(ctx, &err)
-	_, err = c.store.DeleteSession(ctx, hashSession(id))
+	_, err = c.store.DeleteSession(ctx, digest(id))
 	c.live.Mark(a.ClientID) // other tabs of this browser
 	if KindOf(fromStore(err, "session")) == KindNotFound {
 		return nil
@@ -197,8 +192,9 @@ func (c *Control) EndSessions(ctx context.Context, own bool) (err error) {
 	return err
 }
 
-func hashSession(id string) string {
-	sum := sha256.Sum256([]byte(id))
+// digest names a secret text in the store by its SHA-256, in hex.
+func digest(text string) string {
+	sum := sha256.Sum256([]byte(text))
 	return hex.EncodeToString(sum[:])
 }
 

@@ -105,14 +105,7 @@ func (c *Control) Changes(ctx context.Context) (<-chan struct{}, func(), error) 
 
 // noteFirstBytes writes down which frontends have carried a byte, once for each, until ctx ends.
 func (c *Control) noteFirstBytes(ctx context.Context) error {
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case id := <-c.live.FirstBytes():
-			c.noteFirstByte(ctx, id)
-		}
-	}
+	return receive(ctx, c.live.FirstBytes(), func(id string) { c.noteFirstByte(ctx, id) })
 }
 
 func (c *Control) noteFirstByte(ctx context.Context, id string) {

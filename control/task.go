@@ -55,3 +55,15 @@ func (t Task) try(ctx context.Context, tell func(task string, what any, stack []
 func (c *Control) logPanic(task string, what any, stack []byte) {
 	c.log.Error("a task panicked", "task", task, "panic", fmt.Sprint(what), "stack", string(stack))
 }
+
+// receive calls fn with everything that comes, until ctx ends.
+func receive[T any](ctx context.Context, from <-chan T, fn func(T)) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case one := <-from:
+			fn(one)
+		}
+	}
+}

@@ -17,11 +17,7 @@ const noticeAge = 60
 // setNotice leaves a notice, by its code, for the next page. undo is the store's revision of the change, to take it back by;
 // empty where that cannot be.
 func setNotice(w http.ResponseWriter, code, undo string) {
-	http.SetCookie(w, noticeOf(code+"."+undo, noticeAge))
-}
-
-func noticeOf(value string, age int) *http.Cookie {
-	return &http.Cookie{Name: noticeCookie, Value: value, Path: "/", MaxAge: age, Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode}
+	http.SetCookie(w, cookieOf(noticeCookie, code+"."+undo, noticeAge))
 }
 
 // doneAt leads to a page that says what was done.
@@ -50,6 +46,6 @@ func noticeText(r *http.Request) string {
 // forgetNotice takes the notice that a page shows out of the browser.
 func forgetNotice(w http.ResponseWriter, r *http.Request) {
 	if code, _ := notice(r); code != "" {
-		http.SetCookie(w, noticeOf("", -1))
+		http.SetCookie(w, cookieOf(noticeCookie, "", -1))
 	}
 }

@@ -260,6 +260,11 @@ func (p *Pages) base(r *http.Request, title, nav string) views.Page {
 	return page
 }
 
+// cookieOf is a cookie of a page: for this server alone, and for no script. age is in seconds, negative to forget it.
+func cookieOf(name, value string, age int) *http.Cookie {
+	return &http.Cookie{Name: name, Value: value, Path: "/", MaxAge: age, Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode}
+}
+
 const themeCookie = "xlb-theme"
 
 func theme(r *http.Request) string {
@@ -276,9 +281,7 @@ func (p *Pages) setTheme(w http.ResponseWriter, r *http.Request) error {
 		choice = ""
 		age = -1 // the system's
 	}
-	http.SetCookie(w, &http.Cookie{
-		Name: themeCookie, Value: choice, Path: "/", MaxAge: age, Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode,
-	})
+	http.SetCookie(w, cookieOf(themeCookie, choice, age))
 	http.Redirect(w, r, local(r.PostForm.Get("next"), "/account"), http.StatusSeeOther)
 	return nil
 }

@@ -139,9 +139,7 @@ func (p *Pages) setShortcuts(w http.ResponseWriter, r *http.Request) error {
 		value = ""
 		age = -1
 	}
-	http.SetCookie(w, &http.Cookie{
-		Name: shortcutsCookie, Value: value, Path: "/", MaxAge: age, Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode,
-	})
+	http.SetCookie(w, cookieOf(shortcutsCookie, value, age))
 	http.Redirect(w, r, "/account", http.StatusSeeOther)
 	return nil
 }

@@ -255,13 +255,18 @@ func (s *Server) allow(r *http.Request, who control.Actor) error {
 	return s.control.AllowRequest(who)
 }
 
+// dropBody ends the connection with the answer, soon: nobody waits for what was announced.
+func dropBody(w http.ResponseWriter) {
+	http.NewResponseController(w).SetReadDeadline(time.Now().Add(time.Second))
+	w.Header().Set("Connection", "close")
+}
+
 // streamsAlone refuses a body with the request for a stream. A stream has no time-out while it lasts, and would wait for one
 // that never comes.
 func (s *Server) streamsAlone(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if isStream(r.URL.Path) && r.ContentLength != 0 {
-			http.NewResponseController(w).SetReadDeadline(time.Now().Add(time.Second))
-			w.Header().Set("Connection", "close")
+			dropBody(w)
 			if control.ActorFrom(r.Context()).ClientID != "" {
 				s.refuse(w, r, http.StatusBadRequest, "A stream of events takes no body.")
 				return

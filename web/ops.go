@@ -42,8 +42,7 @@ func withoutBody(next http.Handler) http.Handler {
 			return
 		}
 		if r.ContentLength != 0 {
-			http.NewResponseController(w).SetReadDeadline(time.Now().Add(time.Second))
-			w.Header().Set("Connection", "close")
+			dropBody(w)
 			writeText(w, http.StatusBadRequest, "no request here has a body")
 			return
 		}

@@ -291,6 +291,9 @@ func (l *Live) expiringOf(states map[string]Event, about Event, now time.Time) {
 	}
 }
 
+// IsNearLimit tells that so much of what may be is used that somebody should know. No bound is never near.
+func IsNearLimit(used, most int) bool { return most > 0 && used*100 >= most*nearLimit }
+
 // nearLimits adds the limits of a client that are nearly used. How much exactly is told when it is told, and not each time
 // that it changes.
 func (l *Live) nearLimits(states map[string]Event, clientID string, frontends, routes int) {
@@ -299,7 +302,7 @@ func (l *Live) nearLimits(states map[string]Event, clientID string, frontends, r
 		"frontends": frontends, "routesPerFrontend": routes, "certificates": l.GoodCertificates(clientID), "connections": l.ConnectionsInUse(clientID),
 	} {
 		most := limits.byName(name)
-		if most > 0 && used*100 >= most*nearLimit {
+		if IsNearLimit(used, most) {
 			states["limit/"+name] = Event{Kind: EventLimit, Limit: name, State: LimitNear, Max: most}
 		}
 	}
