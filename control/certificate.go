@@ -1,6 +1,7 @@
 package control
 
 import (
+	"cmp"
 	"context"
 	"crypto"
 	"errors"
@@ -90,6 +91,8 @@ type IssueRequest struct {
 	// Renews is the serial of a certificate of the same frontend, in any spelling, that the new one is to
 	// follow: key type, lifetime and name are that one's unless they are given. Empty: none.
 	Renews string
+	// Format is how a bundle is packed: zip, tar.gz, pem, p12, p12-legacy or k8s. Empty: zip.
+	Format string
 }
 
 const minLifetime = time.Minute
@@ -122,6 +125,15 @@ func (r IssueRequest) check() (IssueRequest, error) {
 	}
 	if r.Lifetime < minLifetime || r.Lifetime > pki.MaxLifetime {
 		problems = append(problems, invalid("lifetimeSec", "Use %d (a minute) to %d (397 days).", int(minLifetime.Seconds()), int(pki.MaxLifetime.Seconds())))
+	}
+	if r.Format == "" {
+		r.Format = string(pki.Zip)
+	}
+	switch f := pki.Format(r.Format); {
+	case !slices.Contains(pki.Formats, f):
+		problems = append(problems, invalid("format", "Use zip, tar.gz, pem, p12, p12-legacy or k8s."))
+	case r.CSR != "" && f.NeedsKey():
+		problems = append(problems, invalid("format", "This format needs the private key, and with a signing request it stays with you. Use zip, tar.gz or pem."))
 	}
 	if r.Name != "" {
 		name, problem := label("name", r.Name)
@@ -275,12 +287,14 @@ func sentence(err error) string {
 
 // Download is a file for the client to keep.
 type Download struct {
-	Name string // file name
-	Data []byte
+	Name      string // file name
+	MediaType string
+	Data      []byte
+	Password  string // that it is locked with, kept nowhere; empty for none
 }
 
-// IssueBundle makes a key pair and a certificate for a frontend of the actor, and packs them with the
-// authority's certificate and a README into a zip.
+// IssueBundle makes a certificate for a frontend of the actor, with a key pair unless there is a request for one, and
+// packs them with the authority's certificate in the format that r asks for.
 func (c *Control) IssueBundle(ctx context.Context, frontendID string, r IssueRequest) (Download, error) {
 	issued, err := c.IssueCertificate(ctx, frontendID, r)
 	if err != nil {
@@ -290,16 +304,24 @@ func (c *Control) IssueBundle(ctx context.Context, frontendID string, r IssueReq
 	if err != nil {
 		return Download{}, err
 	}
-	zip, err := pki.Bundle{
+	format := cmp.Or(pki.Format(r.Format), pki.Zip)
+	bundle := pki.Bundle{
 		Name: frontend.Name, Endpoint: c.Endpoint(), Hostnames: c.cfg.Hostnames,
 		Certificate: issued.CertificatePEM, Key: issued.KeyPEM, CA: issued.AuthorityPEM,
 		Serial: issued.Serial, Fingerprint: issued.Fingerprint, NotAfter: issued.NotAfter,
-	}.Zip()
-	return Download{Name: BundleName(frontend.Name), Data: zip}, err
+	}
+	if format.HasPassword() {
+		bundle.Password = pki.NewPassword()
+	}
+	data, err := bundle.Pack(format)
+	return Download{
+		Name: BundleName(frontend.Name, r.Format), MediaType: format.MediaType(), Data: data, Password: bundle.Password,
+	}, err
 }
 
-// BundleName is the file name of a frontend's bundle, safe in every shell and file system.
-func BundleName(frontend string) string {
+// BundleName is the file name of a frontend's bundle in a format, safe in every shell and file system. Of no format, and
+// of one that does not exist, it is the zip's.
+func BundleName(frontend, format string) string {
 	safe := strings.Map(func(r rune) rune {
 		switch {
 		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '-', r == '_', r == '.':
@@ -307,7 +329,7 @@ func BundleName(frontend string) string {
 		}
 		return '-'
 	}, frontend)
-	return "xlb-" + safe + ".zip"
+	return "xlb-" + safe + pki.Format(format).Extension()
 }
 
 // Certificates lists the certificates of one frontend of the actor, or of all when frontendID is empty,

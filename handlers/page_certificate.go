@@ -21,7 +21,7 @@ func (p *Pages) certificateForm(w http.ResponseWriter, r *http.Request) error {
 	}
 	return p.show(w, r, http.StatusOK, views.CertificateStep(views.CertificateStepProps{
 		Page: p.base(r, views.TitleCertificate(f.Name), "frontends"), FrontendID: f.ID, FrontendName: f.Name,
-		File: control.BundleName(f.Name), First: len(issued) == 0, LifetimeDays: control.CertificateDays, CertificateOld: len(issued),
+		File: control.BundleName(f.Name, ""), First: len(issued) == 0, LifetimeDays: control.CertificateDays, CertificateOld: len(issued),
 	}))
 }
 
@@ -72,7 +72,7 @@ func (p *Pages) certificate(w http.ResponseWriter, r *http.Request) error {
 	row := certificateRows([]control.Certificate{c}, map[string]string{s.ID: s.Name}, time.Now())[0]
 	return p.show(w, r, http.StatusOK, views.CertificatePage(views.CertificateProps{
 		Page: p.base(r, views.TitleOneCertificate(c.Name, c.Serial), "certificates"), Certificate: row,
-		File: control.BundleName(s.Name), Connections: open.Total,
+		File: control.BundleName(s.Name, ""), Connections: open.Total,
 	}))
 }
 

@@ -27,7 +27,7 @@ func (p *Pages) connect(w http.ResponseWriter, r *http.Request) error {
 	page := p.base(r, views.TitleConnect(f.Name), "frontends")
 	// Both moments travel with the stream, so that it says the same as this first page, however often it is opened again.
 	page.Live = liveURL("connect", nil, "id", f.ID, "since", strconv.FormatInt(since.Unix(), 10), "opened", strconv.FormatInt(now.Unix(), 10))
-	file := control.BundleName(f.Name)
+	file := control.BundleName(f.Name, "")
 	tool := views.ToolFor(r.URL.Query().Get("tool"), firstPort(f))
 	return p.show(w, r, http.StatusOK, views.Connect(views.ConnectProps{
 		Page: page, FrontendID: f.ID, FrontendName: f.Name, File: file, Wizard: f.FirstByte.IsZero(),

@@ -15,7 +15,7 @@ import (
 // unpack reads a bundle's zip.
 func unpack(t *testing.T, b Bundle) (map[string]string, *zip.Reader) {
 	t.Helper()
-	data := must[[]byte](t)(b.Zip())
+	data := must[[]byte](t)(b.Pack(Zip))
 	r := must[*zip.Reader](t)(zip.NewReader(bytes.NewReader(data), int64(len(data))))
 	files := map[string]string{}
 	for _, f := range r.File {
