@@ -128,6 +128,7 @@ func (p *Pages) Routes() []Route {
 		post("/admin/clients/{uuid}", p.changeClient),
 		get("/admin/clients/{uuid}/delete", p.deleteClientForm),
 		post("/admin/clients/{uuid}/delete", p.deleteClient),
+		post("/events/view", p.turnStream),
 		{Method: "GET", Pattern: "/events", Handler: p.page(p.events)}, // shares each time that it renders
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -40,18 +41,29 @@ func (p *Pages) events(w http.ResponseWriter, r *http.Request) error {
 		return err // an error page, not a stream
 	}
 	a := control.ActorFrom(r.Context())
-	over, leave := p.streams.enter(a.ClientID, a.Session)
+	one, leave := p.streams.enter(a.ClientID, a.Session)
 	defer leave()
 	s.begin()
-	if s.write("retry: 1000\nevent: build\ndata: "+p.Version+"\n\n"+first) != nil {
+	if s.write("retry: 1000\nevent: build\ndata: "+p.Version+"\n\nevent: stream\ndata: "+one.id+"\n\n"+first) != nil {
 		return nil
 	}
-	p.follow(r, q, view, s, marks, over)
+	p.follow(r, q, view, s, marks, one)
+	return nil
+}
+
+// turnStream has an open stream go on with another view: the page in its tab was replaced by another.
+func (p *Pages) turnStream(w http.ResponseWriter, r *http.Request) error {
+	a := control.ActorFrom(r.Context())
+	q := r.PostForm
+	if _, exists := p.liveViews()[q.Get("view")]; !exists || !p.streams.turn(a.ClientID, a.Session, q.Get("stream"), q) {
+		return errNoView
+	}
+	w.WriteHeader(http.StatusNoContent)
 	return nil
 }
 
 // follow sends until the reader leaves, the session ends or the server stops.
-func (p *Pages) follow(r *http.Request, q url.Values, view liveView, s *stream, marks, over <-chan struct{}) {
+func (p *Pages) follow(r *http.Request, q url.Values, view liveView, s *stream, marks <-chan struct{}, one *openStream) {
 	ticker := time.NewTicker(heartbeat)
 	defer ticker.Stop()
 	for {
@@ -62,9 +74,13 @@ func (p *Pages) follow(r *http.Request, q url.Values, view liveView, s *stream, 
 		select {
 		case <-r.Context().Done():
 			return
-		case <-over:
+		case <-one.over:
 			s.write(later)
 			return
+		case q = <-one.turns:
+			view = p.liveViews()[q.Get("view")]
+			clear(s.sent)
+			s.view = q.Get("number")
 		case <-ticker.C:
 		case <-marks:
 		}
@@ -124,11 +140,16 @@ type stream struct {
 	w    http.ResponseWriter
 	out  *http.ResponseController
 	sent map[string]string
+	view string // a number to tell the page first: from there on the stream has another view; empty for none
 }
 
 // text is what to send of fragments: those that are not as they were, and a stamp.
 func (s *stream) text(ctx context.Context, fragments []fragment) (string, error) {
 	var text strings.Builder
+	if n, err := strconv.Atoi(s.view); err == nil {
+		fmt.Fprintf(&text, "event: view\ndata: %d\n\n", n)
+	}
+	s.view = ""
 	for _, f := range fragments {
 		var html bytes.Buffer
 		if err := f.html.Render(ctx, &html); err != nil {

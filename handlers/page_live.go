@@ -24,6 +24,8 @@ type liveView func(r *http.Request, q url.Values) ([]fragment, error)
 // liveViews are the pages that have such parts.
 func (p *Pages) liveViews() map[string]liveView {
 	return map[string]liveView{
+		// Pages without such parts hear whether the server is there, whether it is another build, and when the session ends.
+		"page": func(*http.Request, url.Values) ([]fragment, error) { return nil, nil },
 		"overview": func(r *http.Request, q url.Values) ([]fragment, error) {
 			props, err := p.overviewProps(r, q)
 			return []fragment{

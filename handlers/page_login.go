@@ -37,6 +37,11 @@ func (p *Pages) signupProps(r *http.Request, name string, errors map[string]stri
 // signup makes a client, logs the browser in, and answers with the next step and the key, shown this once.
 func (p *Pages) signup(w http.ResponseWriter, r *http.Request) error {
 	name := r.PostForm.Get("name")
+	if loggedIn(r) { // loaded again: a second client would be one that nobody wanted, and its key hide that of the first
+		props := p.signupProps(r, name, nil)
+		props.Shown = true
+		return p.show(w, r, http.StatusConflict, views.Signup(props))
+	}
 	client, err := p.Control.CreateClient(r.Context(), name, r.PostForm.Get("code"))
 	if wrong, is := fieldErrors(err); is {
 		return p.show(w, r, http.StatusUnprocessableEntity, views.Signup(p.signupProps(r, name, wrong)))

@@ -2,6 +2,8 @@ package handlers
 
 import (
 	"container/list"
+	"crypto/rand"
+	"net/url"
 	"sync"
 )
 
@@ -19,12 +21,13 @@ type streamTable struct {
 }
 
 type openStream struct {
-	session string
-	over    chan struct{} // closed when it has to make room
+	id, session string
+	over        chan struct{}   // closed when it has to make room
+	turns       chan url.Values // the view that its page has come to, with what that needs; the latest only
 }
 
 // enter opens a stream. The caller calls leave at its end, and ends it when over is closed.
-func (t *streamTable) enter(clientID, session string) (over <-chan struct{}, leave func()) {
+func (t *streamTable) enter(clientID, session string) (_ *openStream, leave func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	all := t.clients[clientID]
@@ -52,9 +55,32 @@ func (t *streamTable) enter(clientID, session string) (over <-chan struct{}, lea
 	case all.Len() >= streamsPerClient:
 		end(all, all.Front())
 	}
-	one := &openStream{session: session, over: make(chan struct{})}
+	one := &openStream{id: rand.Text(), session: session, over: make(chan struct{}), turns: make(chan url.Values, 1)}
 	at := all.PushBack(one)
-	return one.over, func() { t.leave(clientID, all, at) }
+	return one, func() { t.leave(clientID, all, at) }
+}
+
+// turn tells a stream of a session the view that its page has come to, and returns false when there is no such stream.
+func (t *streamTable) turn(clientID, session, id string, q url.Values) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	all := t.clients[clientID]
+	if all == nil {
+		return false
+	}
+	for e := all.Front(); e != nil; e = e.Next() {
+		one := e.Value.(*openStream)
+		if one.id != id || one.session != session {
+			continue
+		}
+		select {
+		case <-one.turns: // one that it has not come to
+		default:
+		}
+		one.turns <- q // no one else sends: the table is locked
+		return true
+	}
+	return false
 }
 
 // end tells a stream to make room.

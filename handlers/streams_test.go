@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"fmt"
+	"net/url"
 	"testing"
 )
 
@@ -19,8 +20,8 @@ func TestOldestStreamMakesRoom(t *testing.T) {
 	var overs []<-chan struct{}
 	var leaves []func()
 	open := func(client, session string) {
-		over, leave := table.enter(client, session)
-		overs = append(overs, over)
+		one, leave := table.enter(client, session)
+		overs = append(overs, one.over)
 		leaves = append(leaves, leave)
 	}
 	for range streamsPerSession + 1 {
@@ -50,5 +51,27 @@ func TestOldestStreamMakesRoom(t *testing.T) {
 	}
 	if len(table.clients) != 0 {
 		t.Errorf("left behind: %v", table.clients)
+	}
+}
+
+func TestStreamTurnsToTheLatestView(t *testing.T) {
+	var table streamTable
+	one, leave := table.enter("c", "one")
+	for _, view := range []string{"overview", "frontends"} {
+		if !table.turn("c", "one", one.id, url.Values{"view": {view}}) {
+			t.Fatalf("the stream is not told %s", view)
+		}
+	}
+	if q := <-one.turns; q.Get("view") != "frontends" {
+		t.Errorf("it turns to %q, want the latest, frontends", q.Get("view"))
+	}
+	for _, who := range [][3]string{{"c", "another", one.id}, {"d", "one", one.id}, {"c", "one", "guess"}} {
+		if table.turn(who[0], who[1], who[2], url.Values{}) {
+			t.Errorf("%v turns a stream of client c, session one", who)
+		}
+	}
+	leave()
+	if table.turn("c", "one", one.id, url.Values{}) {
+		t.Error("a stream that has ended is told a view")
 	}
 }

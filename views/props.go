@@ -36,6 +36,7 @@ type SignupProps struct {
 	NeedsCode bool   // a code has to be typed
 	Invite    bool   // it is an invite's; otherwise the server's set-up code
 	Closed    bool
+	Shown     bool              // the form came a second time, from a browser that is logged in
 	Errors    map[string]string // by field: name, code; "" is about the whole form
 }
 

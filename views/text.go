@@ -21,6 +21,9 @@ const (
 	acceptingOn      = "Accepting connections on"
 	copyEndpoint     = "Copy the endpoint"
 	clientWord       = "client"
+	serverGone       = "Not reachable"
+	loadingWord      = "Loading the page"
+	toastsWord       = "Messages"
 	liveUpdates      = "Live updates"
 	livePause        = "Pause live updates"
 	refresh          = "Refresh"
@@ -57,6 +60,14 @@ const (
 
 var steps = [...]string{routesWord, certificateWord, connectWord}
 
+// streamOf is the address of the stream that a page opens; pages without parts that change hear of the server alone.
+func streamOf(p Page) string {
+	if p.Live == "" && p.Client.ID != "" {
+		return "/events?view=page"
+	}
+	return p.Live
+}
+
 func documentTitle(title string) string {
 	if title == "" {
 		return product
@@ -68,6 +79,8 @@ func documentTitle(title string) string {
 const (
 	signupHeading  = "Balance TCP by\u00a0identity"
 	signupLead     = "Create a client, name your servers, download a certificate. The first byte can flow in a minute."
+	signupShown    = "This key was shown already."
+	signupShownHow = "Your client is made and you are logged in. If you did not save its key, replace it under Account."
 	signupName     = "Client name"
 	signupNameHint = "A team, a service or yourself."
 	signupCode     = "Set-up code"
@@ -113,6 +126,9 @@ const (
 	secretText       = "It is shown this once. You need it to log in again and to call the API."
 	copyClientID     = "Copy the client id"
 	copyClientKey    = "Copy the client key"
+	secretSaved      = "I have saved it"
+	inviteWord       = "Invite"
+	apiKeyWord       = "API key"
 	copyBoth         = "Copy both"
 	downloadEnv      = "Download xlb-client.env"
 	newHeading       = "Where should traffic go?"

@@ -45,10 +45,14 @@ const select = (id) => {
 	selection.addRange(range);
 };
 
+// A secret that was copied or written into a file need not be held on to any more.
+const saved = (el) => el.closest("[data-unsaved]")?.removeAttribute("data-unsaved");
+
 const put = async (button, text, firstId) => {
 	try {
 		await navigator.clipboard.writeText(text);
 		show(button, "Copied");
+		if (button.dataset.copyBoth || document.getElementById(firstId).dataset.secret !== undefined) saved(button);
 	} catch {
 		select(firstId);
 		show(button, "Press Ctrl+C");
@@ -56,12 +60,23 @@ const put = async (button, text, firstId) => {
 };
 
 document.addEventListener("click", (event) => {
-	const button = event.target.closest("[data-copy], [data-copy-both], [data-env]");
+	const button = event.target.closest("[data-copy], [data-copy-both], [data-env], [data-saved]");
 	if (!button) return;
 	const { copy, copyBoth, env } = button.dataset;
 	if (copy) put(button, value(copy), copy);
 	else if (copyBoth) put(button, envText(copyBoth), copyBoth.split(/\s+/)[1]);
-	else save(new Blob([envText(env)], { type: "text/plain" }), "xlb-client.env");
+	else if (env) {
+		save(new Blob([envText(env)], { type: "text/plain" }), "xlb-client.env");
+		saved(button);
+	} else {
+		const panel = button.closest(".secret");
+		const heading = document.querySelector("#main h1");
+		panel.remove();
+		if (heading) {
+			heading.tabIndex = -1;
+			heading.focus();
+		}
+	}
 });
 
 // One click into a value that can be copied selects all of it.
@@ -73,7 +88,7 @@ document.addEventListener("click", (event) => {
 // Controls that need this script come hidden.
 const reveal = () => {
 	for (const el of document.querySelectorAll(
-		"[data-copy][hidden], [data-copy-both][hidden], [data-env][hidden], [data-js][hidden]",
+		"[data-copy][hidden], [data-copy-both][hidden], [data-env][hidden], [data-saved][hidden], [data-js][hidden]",
 	)) {
 		el.hidden = false;
 	}

@@ -42,8 +42,11 @@ const download = async (form, button) => {
 			credentials: "same-origin",
 		});
 		clearTimeout(timer);
-		if (!answer.ok || !/zip/.test(answer.headers.get("Content-Type") || "")) {
-			form.submit();
+		if (/html/.test(answer.headers.get("Content-Type") || "")) {
+			const doc = new DOMParser().parseFromString(await answer.text(), "text/html");
+			busy.get(form)?.();
+			if (!window.navigation) form.submit();
+			document.dispatchEvent(new CustomEvent("xlb:answer", { detail: { answer, doc } }));
 			return;
 		}
 		save(await answer.blob(), fileName(answer, form.dataset.download || "xlb.zip"));
@@ -51,13 +54,16 @@ const download = async (form, button) => {
 		else busy.get(form)?.();
 	} catch {
 		clearTimeout(timer);
-		form.submit();
+		busy.get(form)?.();
+		document.dispatchEvent(new CustomEvent("xlb:toast", { detail: { bad: true, text: "XLB does not answer. Try again." } }));
 	}
 };
 
 document.addEventListener("submit", (event) => {
 	const form = event.target;
-	const isDownload = "download" in form.dataset;
+	// Without the Navigation API an answer that is a page, with a password, is the browser's to show.
+	const isDownload =
+		"download" in form.dataset && (window.navigation || !/^p12/.test(form.elements.format?.value));
 	if (event.defaultPrevented || !(isDownload || "busy" in form.dataset)) return;
 	if (busy.has(form)) {
 		event.preventDefault();
@@ -72,7 +78,9 @@ document.addEventListener("submit", (event) => {
 	setBusy(form, button, form.dataset.busy);
 });
 
-addEventListener("pageshow", () => [...busy.values()].forEach((undo) => undo()));
+const idle = () => [...busy.values()].forEach((undo) => undo());
+addEventListener("pageshow", idle);
+document.addEventListener("xlb:idle", idle);
 
 // The page that shows a secret is the answer to a POST: a reload goes to
 // another page and does not send it again.
@@ -81,16 +89,21 @@ if (instead) {
 	history.replaceState(null, "", new URL(instead.dataset.replaceUrl, location.href).pathname);
 }
 
-(document.querySelector("[aria-invalid=true]") || document.querySelector("[data-error]"))?.focus();
+const begin = () => {
+	busy.clear();
+	(document.querySelector("[aria-invalid=true]") || document.querySelector("[data-error]"))?.focus();
+	for (const button of document.querySelectorAll("button[data-reset]")) button.hidden = false;
+};
+begin();
+document.addEventListener("xlb:page", begin);
 
 // Reset puts one option back to its default; it is saved with the form.
-for (const button of document.querySelectorAll("button[data-reset]")) {
-	button.hidden = false;
-	button.addEventListener("click", () => {
-		const input = document.getElementById(button.dataset.for);
-		input.value = button.dataset.reset;
-		input.dispatchEvent(new Event("change", { bubbles: true }));
-		input.focus();
-		button.hidden = true;
-	});
-}
+document.addEventListener("click", (event) => {
+	const button = event.target.closest("button[data-reset]");
+	if (!button) return;
+	const input = document.getElementById(button.dataset.for);
+	input.value = button.dataset.reset;
+	input.dispatchEvent(new Event("change", { bubbles: true }));
+	input.focus();
+	button.hidden = true;
+});

@@ -1,8 +1,12 @@
 // Live updates: one stream of server-sent events for each tab, closed while
-// the tab is hidden. An event is named by the id of the element it brings.
+// the tab is hidden. An event is named by the id of the element it brings. The
+// stream goes on when another page comes into the tab: it is told the view.
 
-const url = document.body.dataset.live;
-const banner = document.getElementById("banner");
+let url = document.body.dataset.live;
+let stream = ""; // its name, by which it is told another view
+let view = 0; // counts the views of this document
+let shown = 0; // the one that the stream brings
+const bannerOf = () => document.getElementById("banner");
 const waits = [1, 2, 4, 8, 10];
 const ids = ["overview-live", "frontend-table", "frontend-live", "connection-table", "connect-panel"];
 
@@ -21,6 +25,7 @@ const stamp = (text) => {
 
 // The banner: words, of which one may count down, and at most one button.
 const show = (kind, words, label, action) => {
+	const banner = bannerOf();
 	if (!banner) return;
 	banner.dataset.kind = kind;
 	banner.classList.toggle("bad", kind === "bad");
@@ -42,6 +47,7 @@ const show = (kind, words, label, action) => {
 };
 
 const hide = (kind) => {
+	const banner = bannerOf();
 	if (banner && banner.dataset.kind === kind) banner.hidden = true;
 };
 
@@ -49,6 +55,14 @@ const close = () => {
 	clearInterval(ticking);
 	if (source) source.close();
 	source = null;
+	stream = "";
+};
+
+// The side bar says whether the server is there.
+const reach = (there) => {
+	const line = document.querySelector("[data-reach]");
+	if (line) line.hidden = there;
+	document.querySelector("[data-accepting]")?.toggleAttribute("hidden", !there);
 };
 
 const failed = () => {
@@ -57,18 +71,23 @@ const failed = () => {
 	failures++;
 	const words = () => `The connection to XLB is gone. Trying again in ${left} s.`;
 	stamp("Reconnecting");
+	reach(false);
 	show("bad", words(), "Try now", open);
 	if (failures === 1) say("The connection to XLB is gone.");
 	ticking = setInterval(() => {
 		left--;
 		if (left <= 0) open();
-		else if (banner && banner.firstElementChild) banner.firstElementChild.textContent = words();
+		else {
+			const text = bannerOf()?.firstElementChild;
+			if (text) text.textContent = words();
+		}
 	}, 1000);
 };
 
 const opened = () => {
 	if (failures > 0) {
 		failures = 0;
+		reach(true);
 		show("ok", "Connected again.");
 		say("Connected again.");
 		setTimeout(hide, 4000, "ok");
@@ -78,13 +97,14 @@ const opened = () => {
 
 const listen = (name) => {
 	source.addEventListener(name, ({ data }) => {
-		document.dispatchEvent(new CustomEvent("xlb:morph", { detail: { id: name, markup: data } }));
+		if (shown === view) document.dispatchEvent(new CustomEvent("xlb:morph", { detail: { id: name, markup: data } }));
 	});
 };
 
 const open = () => {
 	if (!url || paused || document.hidden) return;
 	close();
+	shown = view;
 	source = new EventSource(url);
 	source.addEventListener("open", opened);
 	source.addEventListener("error", failed);
@@ -100,6 +120,8 @@ const open = () => {
 		}
 		build ||= data;
 	});
+	source.addEventListener("stream", ({ data }) => (stream = data));
+	source.addEventListener("view", ({ data }) => (shown = Number(data)));
 	source.addEventListener("later", ({ data }) => {
 		close();
 		stamp(`Not live since ${clock()}: too many tabs are open`);
@@ -109,9 +131,26 @@ const open = () => {
 		close();
 		location.reload();
 	});
-	const names = new Set(ids);
-	for (const el of document.querySelectorAll("[data-fragment][id]")) names.add(el.id);
-	for (const name of names) listen(name);
+	for (const name of ids) listen(name);
+};
+
+// turn has the stream bring what the page that came in shows.
+const turn = async () => {
+	url = document.body.dataset.live;
+	view++;
+	paused = false;
+	if (!url) return close();
+	if (!source || !stream || failures > 0) return open();
+	const body = new URLSearchParams(url.split("?")[1]);
+	body.set("stream", stream);
+	body.set("number", view);
+	const mine = view;
+	try {
+		const answer = await fetch("/events/view", { method: "POST", body, credentials: "same-origin" });
+		if (!answer.ok && mine === view) open();
+	} catch {
+		if (mine === view) failed();
+	}
 };
 
 const label = (button) => {
@@ -157,4 +196,9 @@ const reveal = () => {
 };
 reveal();
 document.addEventListener("xlb:swap", reveal);
+document.addEventListener("xlb:page", () => {
+	reveal();
+	stamp(`Live ${clock()}`);
+	turn();
+});
 open();

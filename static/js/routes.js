@@ -148,4 +148,6 @@ const wire = (form) => {
 	number();
 };
 
-document.querySelectorAll("form[data-check]").forEach(wire);
+const wireAll = () => document.querySelectorAll("form[data-check]").forEach(wire);
+wireAll();
+document.addEventListener("xlb:page", wireAll);

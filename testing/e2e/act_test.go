@@ -85,18 +85,20 @@ func (b *tab) loaded() {
 	b.holds("load", isLoaded)
 }
 
+// open loads an address. A secret on the page is put away first: the browser would ask.
 func (b *tab) open(path string) {
 	b.t.Helper()
+	b.run("put away", chromedp.Evaluate(`document.querySelector("[data-unsaved] [data-saved]")?.click()`, nil))
 	b.leave("open "+path, func() { b.run("open "+path, chromedp.Navigate("https://"+xlb.http+path)) })
 }
 
-// leave waits until the step has led to another document.
+// leave waits until the step has led to another page: another document, or other content with a heading of its own.
 func (b *tab) leave(what string, step func()) {
 	b.t.Helper()
 	var marked bool
-	b.until(what, `window.beforeTheStep = true`, &marked)
+	b.until(what, `(document.querySelector("h1") ?? window).beforeTheStep = true`, &marked)
 	step()
-	b.holds(what+" leads to another page", `window.beforeTheStep === undefined && `+isLoaded)
+	b.holds(what+" leads to another page", `window.beforeTheStep === undefined && `+isLoaded+` && document.querySelector("h1").beforeTheStep === undefined`)
 }
 
 // follow clicks a button or link that leads to another page, and waits for that.

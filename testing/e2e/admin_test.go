@@ -8,9 +8,9 @@ import (
 // The administrator's pages, as a client sees them that the operator has made one with xlb admin.
 func TestAdministratorInABrowser(t *testing.T) {
 	other := newTab(t)
-	otherID, _ := other.signUp("data-science")
+	otherID := other.signUp("data-science")
 	b := newTab(t)
-	id, _ := b.signUp("acme-platform")
+	id := b.signUp("acme-platform")
 	if out, err := exec.Command(xlb.binary, "admin", "-data-dir", xlb.dir, "make-admin", id).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
@@ -48,7 +48,7 @@ func TestAdministratorInABrowser(t *testing.T) {
 // it, so that loading it again makes no second one.
 func TestWhereAPageLeavesTheReader(t *testing.T) {
 	b := newTab(t)
-	id, _ := b.signUp("acme-platform")
+	id := b.signUp("acme-platform")
 	b.open("/account")
 	b.press("New API key")
 	b.fill("#key-name", "ci")

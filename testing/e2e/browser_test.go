@@ -184,11 +184,17 @@ func newTab(t *testing.T, actions ...chromedp.Action) *tab {
 	t.Cleanup(cancelTime)
 	b := &tab{t: t, ctx: ctx, scripted: true, downloads: t.TempDir()}
 	chromedp.ListenTarget(ctx, b.listen)
-	allowDownloads := chromedp.ActionFunc(func(ctx context.Context) error {
+	allow := chromedp.ActionFunc(func(ctx context.Context) error {
+		of := chromedp.FromContext(ctx).BrowserContextID
+		for _, name := range []string{"clipboard-write", "clipboard-read"} {
+			if err := browser.SetPermission(&browser.PermissionDescriptor{Name: name}, browser.PermissionSettingGranted).WithBrowserContextID(of).Do(ctx); err != nil {
+				return err
+			}
+		}
 		return browser.SetDownloadBehavior(browser.SetDownloadBehaviorBehaviorAllow).
-			WithBrowserContextID(chromedp.FromContext(ctx).BrowserContextID).WithDownloadPath(b.downloads).Do(ctx)
+			WithBrowserContextID(of).WithDownloadPath(b.downloads).Do(ctx)
 	})
-	setup := append([]chromedp.Action{network.Enable(), log.Enable(), runtime.Enable(), allowDownloads}, actions...)
+	setup := append([]chromedp.Action{network.Enable(), log.Enable(), runtime.Enable(), allow}, actions...)
 	if err := chromedp.Run(ctx, setup...); err != nil {
 		t.Fatalf("open a tab: %v", err)
 	}

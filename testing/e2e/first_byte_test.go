@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 )
 
@@ -104,20 +105,29 @@ func (b bundle) hold(t *testing.T) {
 	}
 }
 
-// signUp goes through /signup and returns the id and the key that the next page shows.
-func (b *tab) signUp(name string) (id, key string) {
+// signUp goes through /signup, to the page that asks for routes.
+func (b *tab) signUp(name string) (id string) {
+	b.t.Helper()
+	id, _ = b.signUpForKey(name)
+	b.press("I have saved it")
+	b.holds("the panel is gone", `document.querySelector("#secret-1") === null`)
+	return id
+}
+
+// signUpForKey goes through /signup and returns the id and the key that the next page shows, in a panel that stays.
+func (b *tab) signUpForKey(name string) (id, key string) {
 	b.t.Helper()
 	b.open("/signup")
 	b.fill("#name", name)
 	b.follow("Create client")
 	b.see("Save your client key now")
-	return b.text("#client-id"), b.text("#client-key")
+	return b.text("#secret-1"), b.text("#secret-2")
 }
 
 // The whole of the wizard, as a person with a browser goes through it.
 func TestFromSignUpToTheFirstByte(t *testing.T) {
 	b := newTab(t)
-	id, key := b.signUp("Payments team")
+	id, key := b.signUpForKey("Payments team")
 	if !regexp.MustCompile(`^[0-9a-f-]{36}$`).MatchString(id) || len(key) < 32 {
 		t.Fatalf("id %q, key of %d characters", id, len(key))
 	}
@@ -165,7 +175,8 @@ func TestFromSignUpToTheFirstByte(t *testing.T) {
 // A reload must not show the key again, nor create a second client.
 func TestKeyIsShownOnce(t *testing.T) {
 	b := newTab(t)
-	_, key := b.signUp("Once")
+	_, key := b.signUpForKey("Once")
+	b.press("I have saved it")
 	b.leave("reload", func() { b.run("reload", chromedp.Reload()) })
 	b.see("Where should traffic go?")
 	var html string
@@ -178,7 +189,13 @@ func TestKeyIsShownOnce(t *testing.T) {
 // Every step with scripts switched off.
 func TestWithoutScript(t *testing.T) {
 	b := newTabWithoutScript(t)
-	id, key := b.signUp("No scripts")
+	id, key := b.signUpForKey("No scripts")
+	b.shoot("noscript-key")
+	b.leave("reload", func() { b.run("reload", chromedp.Reload()) })
+	b.see("This key was shown already.")
+	b.allow("409")
+	b.shoot("noscript-key-again")
+	b.open("/frontends/new")
 	b.shoot("noscript-new")
 	b.fill(rowInput(1), "nonsense")
 	b.follow("Create frontend")
@@ -215,4 +232,45 @@ func TestWithoutScript(t *testing.T) {
 	b.fill("#key", key)
 	b.follow("Log in")
 	b.see("No scripts")
+}
+
+// The panel with the key stays, whatever the reader does, until the key was copied, saved or put away.
+func TestKeyStaysUntilItIsSaved(t *testing.T) {
+	b := newTab(t)
+	_, key := b.signUpForKey("Keeper")
+	held := `document.querySelector("#main [data-unsaved] #secret-2")?.textContent.trim() === "` + key + `"`
+	b.fill(rowInput(1), "http://10.0.0.1:80")
+	b.follow("Create frontend")
+	b.see("Leave out http://")
+	b.allow("422")
+	b.holds("the key after an error in the form", held)
+	b.shoot("new-error-with-key")
+	b.follow("Finish later")
+	b.see("Get to the first byte")
+	b.holds("the key after Finish later", held)
+	b.shoot("overview-with-key")
+	b.leave("back", func() { b.run("back", chromedp.Evaluate(`history.back()`, nil)) })
+	b.holds("the key after Back", held)
+	asked := make(chan string, 1)
+	chromedp.ListenTarget(b.ctx, func(event any) {
+		if e, ok := event.(*page.EventJavascriptDialogOpening); ok {
+			asked <- string(e.Type)
+			go chromedp.Run(b.ctx, page.HandleJavaScriptDialog(false))
+		}
+	})
+	go chromedp.Run(b.ctx, chromedp.Reload())
+	select {
+	case what := <-asked:
+		if what != "beforeunload" {
+			t.Errorf("the browser asks about %s, want beforeunload", what)
+		}
+	case <-time.After(patience):
+		t.Error("a reload does not ask first")
+	}
+	b.holds("the key after a reload that was called off", held)
+	b.press("Copy both")
+	b.holds("saved", `document.querySelector("[data-unsaved]") === null && document.querySelector("#secret-2") !== null`)
+	b.follow("Finish later")
+	b.see("Get to the first byte")
+	b.holds("the key is gone", `document.querySelector("#secret-2") === null`)
 }

@@ -1,0 +1,168 @@
+// One page, many addresses: what is followed inside is fetched and put in the
+// place of the page, without a new document. Without the Navigation API
+// everything is a plain load.
+
+const frameOf = (doc) => doc.querySelector(".app, .wiz, .gate");
+const progress = document.getElementById("progress");
+const refs = "script[src], link[rel=stylesheet]";
+const build = (doc) => [...doc.querySelectorAll(refs)].map((el) => el.getAttribute("src") || el.getAttribute("href")).join();
+
+let asking = null; // the request on its way; a later one ends it
+let posting = false;
+let own = false; // this script changes the address
+let passing = ""; // an address that is left to the browser
+
+const plain = (url) => {
+	passing = url;
+	location.assign(url);
+};
+
+// ask fetches a page. It returns null when a later request took over.
+const ask = async (url, options) => {
+	asking?.abort();
+	const mine = (asking = new AbortController());
+	const timer = setTimeout(() => (progress.hidden = false), 300);
+	try {
+		const answer = await fetch(url, { credentials: "same-origin", signal: mine.signal, ...options });
+		if (!(answer.headers.get("Content-Type") || "").startsWith("text/html")) return { answer };
+		return { answer, doc: new DOMParser().parseFromString(await answer.text(), "text/html") };
+	} catch (err) {
+		if (mine.signal.aborted) return null;
+		throw err;
+	} finally {
+		clearTimeout(timer);
+		if (asking === mine) progress.hidden = true;
+	}
+};
+
+// copyData makes the data of an element what it is in the new document.
+const copyData = (to, from, names) => {
+	for (const name of names) {
+		if (name in from.dataset) to.dataset[name] = from.dataset[name];
+		else delete to.dataset[name];
+	}
+};
+
+// change puts the new page in. What has to be saved first goes along.
+const change = (doc) => {
+	const from = frameOf(document);
+	const to = frameOf(doc);
+	const unsaved = document.querySelector("[data-unsaved]");
+	document.title = doc.title;
+	copyData(document.body, doc.body, ["live", "keys"]);
+	copyData(document.documentElement, doc.documentElement, ["theme"]);
+	if (from.className === to.className && from.matches(".app")) {
+		document.getElementById("main").replaceWith(document.importNode(doc.getElementById("main"), true));
+		const side = doc.getElementById("side");
+		document.activeElement?.blur(); // what has the focus is not touched
+		document.dispatchEvent(new CustomEvent("xlb:morph", { detail: { id: "side", markup: side.outerHTML } }));
+	} else {
+		from.replaceWith(document.importNode(to, true));
+	}
+	if (unsaved && !document.querySelector("[data-unsaved]")) {
+		(document.querySelector("#main .body") || document.getElementById("main")).prepend(unsaved);
+	}
+};
+
+const still = matchMedia("(prefers-reduced-motion: reduce)");
+
+// swap shows the new page and puts the focus on its heading, or on the link that led away from it.
+const swap = async (doc, used) => {
+	if (document.startViewTransition && !document.hidden && !still.matches) {
+		const transition = document.startViewTransition(() => change(doc));
+		for (const end of [transition.ready, transition.finished]) end.catch(() => {});
+		await transition.updateCallbackDone;
+	} else {
+		change(doc);
+	}
+	const link = used && [...document.querySelectorAll("#main a")].find((a) => a.getAttribute("href") === used);
+	const heading = link || document.querySelector("#main h1");
+	if (!link && heading) heading.tabIndex = -1;
+	heading?.focus({ preventScroll: true });
+	for (const name of ["xlb:page", "xlb:swap"]) document.dispatchEvent(new CustomEvent(name));
+};
+
+// enter changes the address; the same one makes no new entry.
+const enter = (url, replace) => {
+	own = true;
+	history[replace || url === location.href ? "replaceState" : "pushState"](null, "", url);
+	own = false;
+};
+
+// show takes an answer in. One to a form that leads nowhere else keeps the address: it may be of no page.
+const show = async ({ answer, doc }, posted, replace) => {
+	const instead = doc?.querySelector("[data-replace-url]")?.dataset.replaceUrl;
+	const stays = posted && !answer.redirected;
+	const url = instead ? new URL(instead, location.href).href : stays ? location.href : answer.url;
+	if (!doc || !frameOf(doc) || (build(doc) !== build(document) && !stays)) return plain(url);
+	enter(url, replace || Boolean(instead));
+	if (!stays) scrollTo(0, 0);
+	await swap(doc);
+	if (stays) document.querySelector("h1")?.scrollIntoView({ block: "nearest" });
+};
+
+const lost = () => {
+	document.dispatchEvent(new CustomEvent("xlb:toast", { detail: { bad: true, text: "XLB does not answer. Nothing was changed on this page." } }));
+	document.dispatchEvent(new CustomEvent("xlb:idle"));
+};
+
+const visit = async (url, options, replace) => {
+	try {
+		const got = await ask(url, options);
+		if (got) await show(got, Boolean(options), replace);
+	} catch {
+		lost();
+	}
+};
+
+// The browser goes back or forward: the address has changed already.
+const back = async (event) => {
+	const { used } = event.destination.getState() || {};
+	const url = event.destination.url;
+	try {
+		const got = await ask(url);
+		if (!got) return;
+		if (!got.doc || !frameOf(got.doc) || got.answer.redirected || build(got.doc) !== build(document)) return plain(got.answer.url);
+		await swap(got.doc, used);
+		event.scroll();
+	} catch {
+		lost();
+	}
+};
+
+const follow = (event) => {
+	const { destination, navigationType: type } = event;
+	if (own || !event.canIntercept || event.hashChange || event.formData || event.downloadRequest !== null || type === "reload") return;
+	if (destination.url === passing) return;
+	if (type === "traverse") {
+		event.intercept({ focusReset: "manual", scroll: "manual", handler: () => back(event) });
+		return;
+	}
+	event.preventDefault();
+	const used = document.activeElement?.closest("a")?.getAttribute("href");
+	if (used) navigation.updateCurrentEntry({ state: { used } });
+	visit(destination.url, undefined, type === "replace");
+};
+
+const submit = async (event) => {
+	const form = event.target;
+	if (event.defaultPrevented || form.method !== "post") return;
+	event.preventDefault();
+	if (posting) return;
+	posting = true;
+	const body = new URLSearchParams(new FormData(form, event.submitter));
+	await visit(form.getAttribute("action"), { method: "POST", body });
+	posting = false;
+};
+
+if (window.navigation) {
+	navigation.addEventListener("navigate", follow);
+	// After the other parts: one of them may have a form for itself.
+	setTimeout(() => document.addEventListener("submit", submit));
+	document.addEventListener("xlb:answer", ({ detail }) => show(detail, true));
+}
+
+// A key that was not saved is lost with the document.
+addEventListener("beforeunload", (event) => {
+	if (document.querySelector("[data-unsaved]")) event.preventDefault();
+});
