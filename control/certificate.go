@@ -75,6 +75,9 @@ type Issued struct {
 // CertificateDays is how long a certificate is valid when nothing else is asked for.
 const CertificateDays = int(pki.DefaultLifetime / (24 * time.Hour))
 
+// MaxCertificateDays is the longest that a certificate may be valid.
+const MaxCertificateDays = int(pki.MaxLifetime / (24 * time.Hour))
+
 // issueTimeout bounds the wait for a key when many ask at once.
 const issueTimeout = 60 * time.Second
 

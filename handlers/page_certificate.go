@@ -1,7 +1,6 @@
 package handlers
 
 import (
-	"mime"
 	"net/http"
 	"slices"
 	"time"
@@ -9,50 +8,6 @@ import (
 	"github.com/xdire/xlb/control"
 	"github.com/xdire/xlb/views"
 )
-
-func (p *Pages) certificateForm(w http.ResponseWriter, r *http.Request) error {
-	f, err := p.Control.Frontend(r.Context(), idOf(r))
-	if err != nil {
-		return err
-	}
-	issued, err := p.Control.Certificates(r.Context(), f.ID, "", 0)
-	if err != nil {
-		return err
-	}
-	return p.show(w, r, http.StatusOK, views.CertificateStep(views.CertificateStepProps{
-		Page: p.base(r, views.TitleCertificate(f.Name), "frontends"), FrontendID: f.ID, FrontendName: f.Name,
-		File: control.BundleName(f.Name, ""), First: len(issued) == 0, LifetimeDays: control.CertificateDays, CertificateOld: len(issued),
-	}))
-}
-
-// downloadBundle issues a certificate: the private key is in the answer and nowhere else.
-func (p *Pages) downloadBundle(w http.ResponseWriter, r *http.Request) error {
-	return p.bundle(w, r, control.IssueRequest{}, "")
-}
-
-// renewBundle is the same for a certificate that follows another.
-func (p *Pages) renewBundle(w http.ResponseWriter, r *http.Request) error {
-	return p.bundle(w, r, control.IssueRequest{Renews: r.PathValue("serial")}, "renewed")
-}
-
-func (p *Pages) bundle(w http.ResponseWriter, r *http.Request, request control.IssueRequest, done string) error {
-	file, err := p.Control.IssueBundle(r.Context(), idOf(r), request)
-	if err != nil {
-		return err
-	}
-	if done != "" { // a page follows the download
-		setNotice(w, done, "")
-	}
-	// Never stored, on either side: whoever had the cache would have the key.
-	w.Header().Set("Content-Type", "application/zip")
-	w.Header().Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": file.Name}))
-	w.Header().Set("Cache-Control", "no-store")
-	_, err = w.Write(file.Data)
-	return ignoreGone(err)
-}
-
-// ignoreGone: after the first byte there is nobody to tell.
-func ignoreGone(error) error { return nil }
 
 // certificate shows one certificate.
 func (p *Pages) certificate(w http.ResponseWriter, r *http.Request) error {
@@ -93,7 +48,7 @@ func (p *Pages) certificates(w http.ResponseWriter, r *http.Request) error {
 	part := pager(len(rows), "/certificates", r.URL.Query(), "page")
 	return p.show(w, r, http.StatusOK, views.Certificates(views.CertificatesProps{
 		Page: p.base(r, views.TitleCertificates, "certificates"), Certificates: rows[part.From:part.To], Pager: part,
-		Frontends: frontendRows(statuses),
+		Frontends: len(statuses),
 	}))
 }
 

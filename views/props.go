@@ -73,13 +73,27 @@ type NewProps struct {
 
 // CertificateStepProps is the second step of the wizard, and the page that issues one more certificate.
 type CertificateStepProps struct {
-	Page           Page
-	FrontendID     string
-	FrontendName   string
-	File           string // name of the zip
-	First          bool   // part of the wizard: no certificate was issued before
-	LifetimeDays   int
-	CertificateOld int // certificates that this frontend has already
+	Page         Page
+	FrontendID   string // "" when there is one to choose
+	FrontendName string
+	First        bool                       // part of the wizard: no certificate was issued before
+	File         string                     // name of the file in the format that is chosen
+	FileIn       func(format string) string // and in another one
+	Frontends    []Choice                   // to choose from
+	Chosen       string                     // id
+
+	Format, KeyType, Days, Name, CSR string            // as typed
+	Legacy                           bool              // PKCS#12 for old programs
+	Errors                           map[string]string // by field: frontend, format, keyType, days, name, csr; "" is the whole form
+}
+
+// LockedBundleProps is a bundle that is locked with a password.
+type LockedBundleProps struct {
+	Page                     Page
+	FrontendID, FrontendName string
+	First                    bool
+	File, Data               string // its name, and the file as a data URL
+	Password                 string
 }
 
 // Tool is one tab of the connect page.
@@ -341,7 +355,7 @@ type CertificatesProps struct {
 	Page         Page
 	Certificates []Certificate
 	Pager        Pager
-	Frontends    []Frontend // to issue one more for
+	Frontends    int // that one may be issued for
 }
 
 // AccountProps is the client's own page.

@@ -16,11 +16,18 @@ const (
 	TitleFrontends    = frontendsHeading
 	TitleCertificates = certificatesHeading
 	TitleAccount      = accountHeading
+	TitleIssue        = issueCertificate
 	TitleError        = "Error"
 )
 
 // TitleCertificate, TitleConnect, TitleConnections, TitleSettings and TitleDelete name a tab of a frontend.
 func TitleCertificate(name string) string { return name + " · " + certificateWord }
+
+// DaysWrong says how long a certificate may be valid.
+func DaysWrong(most int) string { return fmt.Sprintf("Use 1 to %d days.", most) }
+
+// BundleWord stands in the name of a file for a frontend that is not chosen yet.
+const BundleWord = "bundle"
 
 // TitleConnect is the title of the connect page.
 func TitleConnect(name string) string { return name + " · " + connectWord }
@@ -86,6 +93,8 @@ func Done(code string) string {
 		return "All other browsers are logged out."
 	case "key-revoked":
 		return "Revoked. Whatever used the key is refused now."
+	case "issued":
+		return "The certificate is issued. Nobody has a copy of its key."
 	case "renamed":
 		return "The name is saved."
 	case "gone":

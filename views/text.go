@@ -210,24 +210,35 @@ func removeLabel(n int) string { return fmt.Sprintf("Remove route %d", n) }
 
 // The wizard's second step.
 const (
-	certificateHeading = "Download the certificate"
-	certificateWho     = "Whoever holds it reaches "
-	certificateOnly    = ", and nothing else. The private key is made now, sent once and never stored."
-	certificateZip     = "Zip"
-	certificateFiles   = "cert.pem, key.pem, ca.pem and a README. Right for almost everything."
-	certificateNext    = "Next: the command that connects"
-	certificateHave    = "I have it, show the commands"
-	issueHeading       = "Issue one more certificate"
+	certificateHeading  = "Download the certificate"
+	certificateWho      = "Whoever holds it reaches "
+	certificateOnly     = ", and nothing else. The private key is made now, sent once and never stored."
+	certificateAny      = "that frontend"
+	certificateNext     = "Next: the command that connects"
+	certificateHave     = "I have it, show the commands"
+	issueHeading        = "Issue a certificate"
+	formatWord          = "Format"
+	legacyText          = "PKCS#12 for older Apple keychains and Windows Server 2016"
+	keyAndLifetime      = "Key and lifetime"
+	keyTypeWord         = "Key type"
+	keyTypeHint         = "RSA works with every program."
+	validFor            = "Valid for"
+	validForHint        = "Default 90 days, from 1 to 397."
+	daysUnit            = "days"
+	certificateName     = "Name of this certificate"
+	certificateNameHint = "Shown in lists and logs, such as checkout-prod."
+	csrUse              = "Made a key yourself? Use a signing request, and the key never leaves your machine"
+	csrLabel            = "Signing request (CSR)"
+	csrHint             = "PEM, as openssl req -new writes it. Its public key is used, and nothing else of it."
+	cancelWord          = "Cancel"
+	passwordWord        = "Password"
+	copyPassword        = "Copy the password"
+	lockedLead          = "The file and its password are made now, sent once and never stored."
+	lockedHeading       = "Save the file and its password now"
+	lockedText          = "The password is shown this once. Programs ask for it when they open the file."
 )
 
-func certificateValid(days int) string { return "Valid for " + plural(days, "day") + "." }
-func downloadFile(file string) string  { return "Download " + file }
-func certificateOlder(n int) string {
-	if n == 1 {
-		return "The one that this frontend has already stays valid."
-	}
-	return "The " + count(n) + " that this frontend has already stay valid."
-}
+func downloadFile(file string) string { return "Download " + file }
 
 // The wizard's third step.
 const (
@@ -440,6 +451,8 @@ const (
 	downHeading      = "No route answers, so new connections are refused."
 	noCertificates   = "No certificates yet. Each frontend needs one; programs present it to get in."
 	issueCertificate = "Issue certificate"
+	issueWord        = "Issue"
+	issueTail        = " certificate"
 )
 
 func routesOf(name string) string { return "Routes of " + name }
@@ -691,7 +704,6 @@ const (
 	keyTypeColumn       = "Key"
 	validUntilColumn    = "Valid until"
 	issuedColumn        = "Issued"
-	issueFor            = "Issue one for"
 	issueNone           = "Create a frontend first."
 )
 

@@ -46,7 +46,7 @@ const download = async (form, button) => {
 			const doc = new DOMParser().parseFromString(await answer.text(), "text/html");
 			busy.get(form)?.();
 			if (!window.navigation) form.submit();
-			document.dispatchEvent(new CustomEvent("xlb:answer", { detail: { answer, doc } }));
+			document.dispatchEvent(new CustomEvent("xlb:answer", { detail: { answer, doc, form } }));
 			return;
 		}
 		save(await answer.blob(), fileName(answer, form.dataset.download || "xlb.zip"));
@@ -76,6 +76,13 @@ document.addEventListener("submit", (event) => {
 		return;
 	}
 	setBusy(form, button, form.dataset.busy);
+});
+
+// The button names the file that it fetches.
+document.addEventListener("change", ({ target }) => {
+	if (!target.dataset.file) return;
+	const text = textOf(target.form.querySelector("button[type=submit]"));
+	text.data = text.data.replace(/\S+\s*$/, target.dataset.file);
 });
 
 const idle = () => [...busy.values()].forEach((undo) => undo());

@@ -90,11 +90,18 @@ const enter = (url, replace) => {
 };
 
 // show takes an answer in. One to a form that leads nowhere else keeps the address: it may be of no page.
-const show = async ({ answer, doc }, posted, replace) => {
+const show = async ({ answer, doc }, form, replace) => {
+	const posted = Boolean(form);
 	const instead = doc?.querySelector("[data-replace-url]")?.dataset.replaceUrl;
 	const stays = posted && !answer.redirected;
 	const url = instead ? new URL(instead, location.href).href : stays ? location.href : answer.url;
 	if (!doc || !frameOf(doc) || (build(doc) !== build(document) && !stays)) return plain(url);
+	const dialog = posted && form.closest("dialog");
+	if (stays && dialog && doc.querySelector("[data-dialog-part]")) {
+		document.dispatchEvent(new CustomEvent("xlb:again", { detail: { dialog, doc } }));
+		document.dispatchEvent(new CustomEvent("xlb:idle"));
+		return;
+	}
 	enter(url, replace || Boolean(instead));
 	if (!stays) scrollTo(0, 0);
 	await swap(doc);
@@ -106,10 +113,10 @@ const lost = () => {
 	document.dispatchEvent(new CustomEvent("xlb:idle"));
 };
 
-const visit = async (url, options, replace) => {
+const visit = async (url, options, replace, form) => {
 	try {
 		const got = await ask(url, options);
-		if (got) await show(got, Boolean(options), replace);
+		if (got) await show(got, form, replace);
 	} catch {
 		lost();
 	}
@@ -151,7 +158,7 @@ const submit = async (event) => {
 	if (posting) return;
 	posting = true;
 	const body = new URLSearchParams(new FormData(form, event.submitter));
-	await visit(form.getAttribute("action"), { method: "POST", body });
+	await visit(form.getAttribute("action"), { method: "POST", body }, false, form);
 	posting = false;
 };
 
@@ -159,7 +166,7 @@ if (window.navigation) {
 	navigation.addEventListener("navigate", follow);
 	// After the other parts: one of them may have a form for itself.
 	setTimeout(() => document.addEventListener("submit", submit));
-	document.addEventListener("xlb:answer", ({ detail }) => show(detail, true));
+	document.addEventListener("xlb:answer", ({ detail }) => show(detail, detail.form));
 }
 
 // A key that was not saved is lost with the document.

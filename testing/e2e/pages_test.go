@@ -40,7 +40,7 @@ func TestPagesFitTheirWindows(t *testing.T) {
 		"overview": "/", "activity": "/activity?check=1", "activity-none": "/activity?kind=refused", "frontends": "/frontends", "frontends-none": "/frontends?q=nothing", "account": "/account", "certificates": "/certificates",
 		"frontend-quiet": frontend, "settings": frontend + "/settings", "delete": frontend + "/delete",
 		"connections": frontend + "/connections", "connections-none": frontend + "/connections?q=nothing",
-		"revoke-before": frontend + "/certificates/revoke", "certificate-more": frontend + "/certificate", "connect-first": frontend + "/connect",
+		"revoke-page": frontend + "/certificates/revoke", "certificate-more": frontend + "/certificate", "certificate-new": "/certificates/new", "connect-first": frontend + "/connect",
 	} {
 		b.open(path)
 		b.shoot(page)
@@ -73,7 +73,8 @@ func TestPagesFitTheirWindows(t *testing.T) {
 	b.shoot("account-key")
 	b.open("/account")
 	b.shoot("account-keys")
-	b.follow("Revoke")
+	b.press("Revoke")
+	b.see("Revoke “ci”?")
 	b.shoot("account-key-revoke")
 	b.follow("Revoke “ci”")
 	b.see("Whatever used the key is refused now.")
@@ -96,16 +97,53 @@ func TestPagesFitTheirWindows(t *testing.T) {
 	b.shoot("certificate")
 	b.follow("Download a new certificate")
 	b.see("Renewed. The old one stays valid")
-	b.follow("Revoke")
+	b.press("Revoke")
 	b.see("Close all 6 now")
 	b.shoot("revoke")
-	b.leave("revoke", func() { b.click("revoke", `document.querySelector("form.stack button[type=submit]")`) })
+	b.press("Keep it")
+	b.holds("the dialog is closed, and the focus is on its button", `document.querySelector("dialog") === null && document.activeElement.textContent.includes("Revoke")`)
+	b.press("Revoke")
+	b.see("Close all 6 now")
+	b.leave("revoke", func() { b.click("revoke", `document.querySelector("dialog button[type=submit]")`) })
 	b.see("Revoked. 6 connections closed in")
 	b.shoot("frontend-revoked")
 	b.open("/frontends/0000")
 	b.see("Nothing lives here")
 	b.shoot("error")
 	b.allow("404")
+}
+
+// From the list of certificates: what is wrong is said in the dialog, and PKCS#12 comes with a password.
+func TestIssueInADialog(t *testing.T) {
+	b := newTab(t)
+	b.signUp("Issuer")
+	b.newFrontend("orders-db", upstream(t, "one"))
+	b.open("/certificates")
+	b.press("Issue certificate")
+	b.see("Whoever holds it reaches that frontend")
+	b.holds("the focus in the dialog", `document.querySelector("dialog").contains(document.activeElement)`)
+	b.shoot("certificate-dialog")
+	b.press("Key and lifetime")
+	b.fill("#days", "400")
+	b.press("Download xlb-bundle.zip")
+	b.see("Use 1 to 397 days.")
+	b.allow("422")
+	b.holds("the dialog with the focus on what is wrong", `document.querySelector("dialog #days") === document.activeElement`)
+	b.shoot("certificate-dialog-error")
+	b.fill("#days", "7")
+	b.press("tar.gz")
+	b.press("Download xlb-bundle.tar.gz")
+	b.see("The certificate is issued.")
+	b.downloaded(".tar.gz")
+	b.press("Issue certificate")
+	b.see("Whoever holds it reaches that frontend")
+	b.press("PKCS#12")
+	b.shoot("certificate-dialog-p12")
+	b.follow("Download xlb-bundle.p12")
+	b.see("Save the file and its password now")
+	b.shoot("certificate-locked")
+	b.press("Download xlb-")
+	b.downloaded(".p12")
 }
 
 // newFrontend goes through the first step of the wizard and returns the path of the frontend's page.

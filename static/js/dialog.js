@@ -1,0 +1,42 @@
+// Dialogs: a link to a page that asks something shows its question over the
+// page that one is on. A new tab, and a browser without scripts, gets the page.
+
+const fill = (dialog, doc) => {
+	const part = document.importNode(doc.querySelector("[data-dialog-part]"), true);
+	const heading = part.querySelector("h1");
+	const title = document.createElement("h2");
+	title.id = "dialog-h";
+	title.textContent = heading.textContent;
+	heading.replaceWith(title);
+	dialog.replaceChildren(part);
+	document.dispatchEvent(new CustomEvent("xlb:swap"));
+	// What is wrong, the first field to type in, or the least harmful button.
+	const find = (selector) => dialog.querySelector(selector);
+	(find("[aria-invalid=true]") || find("input[type=text], select") || find("[data-keep]"))?.focus();
+};
+
+const open = async (link) => {
+	const answer = await fetch(link.href, { credentials: "same-origin" });
+	const doc = new DOMParser().parseFromString(await answer.text(), "text/html");
+	if (!answer.ok || answer.redirected || !doc.querySelector("[data-dialog-part]")) return location.assign(link.href);
+	const dialog = document.createElement("dialog");
+	dialog.className = "dlg";
+	dialog.setAttribute("aria-labelledby", "dialog-h");
+	dialog.addEventListener("close", () => dialog.remove());
+	document.body.append(dialog);
+	dialog.showModal();
+	fill(dialog, doc);
+};
+
+document.addEventListener("click", (event) => {
+	const link = event.target.closest("a[data-dialog], dialog a[data-keep]");
+	if (!link || event.defaultPrevented || event.button || event.ctrlKey || event.metaKey || event.shiftKey) return;
+	event.preventDefault();
+	if ("keep" in link.dataset) link.closest("dialog").close();
+	else open(link).catch(() => location.assign(link.href));
+});
+
+// An answer that asks again, because something was wrong, stays in the dialog.
+document.addEventListener("xlb:again", ({ detail }) => fill(detail.dialog, detail.doc));
+
+document.addEventListener("xlb:page", () => document.querySelector("dialog[open]")?.close());
