@@ -268,6 +268,17 @@ func cookieOf(name, value string, age int) *http.Cookie {
 	return &http.Cookie{Name: name, Value: value, Path: "/", MaxAge: age, Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode}
 }
 
+// preferenceAge is how long a browser remembers what was chosen in it, in seconds.
+const preferenceAge = 30 * 24 * 3600
+
+// preference is what was chosen in this browser last time; empty for nothing.
+func preference(r *http.Request, cookie string) string {
+	if c, err := r.Cookie(cookie); err == nil {
+		return c.Value
+	}
+	return ""
+}
+
 const themeCookie = "xlb-theme"
 
 func theme(r *http.Request) string {

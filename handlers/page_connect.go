@@ -27,12 +27,38 @@ func (p *Pages) connect(w http.ResponseWriter, r *http.Request) error {
 	page := p.base(r, views.TitleConnect(f.Name), "frontends")
 	// Both moments travel with the stream, so that it says the same as this first page, however often it is opened again.
 	page.Live = liveURL("connect", nil, "id", f.ID, "since", strconv.FormatInt(since.Unix(), 10), "opened", strconv.FormatInt(now.Unix(), 10))
-	file := control.BundleName(f.Name, "")
-	tool := views.ToolFor(r.URL.Query().Get("tool"), firstPort(f))
+	certificate, err := p.newest(r, f)
+	if err != nil {
+		return err
+	}
+	format := formatOf(r)
+	file := control.BundleName(f.Name, format)
+	asked := r.URL.Query().Get("tool")
+	tool := views.ToolFor(asked, firstPort(f), preference(r, toolCookie))
+	if tool == asked {
+		http.SetCookie(w, cookieOf(toolCookie, tool, preferenceAge))
+	}
 	return p.show(w, r, http.StatusOK, views.Connect(views.ConnectProps{
-		Page: page, FrontendID: f.ID, FrontendName: f.Name, File: file, Wizard: f.FirstByte.IsZero(),
-		Tools: views.Tools, Tool: tool, Snippets: views.Snippets(tool, file, page.Endpoint), Panel: panel,
+		Page: page, FrontendID: f.ID, FrontendName: f.Name, File: file, Certificate: certificate, Wizard: f.FirstByte.IsZero(),
+		Tools: views.Tools, Tool: tool, Snippet: views.SnippetFor(tool, format, file, page.Endpoint), Panel: panel,
 	}))
+}
+
+// toolCookie remembers the tab that was opened last.
+const toolCookie = "xlb-tool"
+
+// newest is the newest certificate of a frontend that lets programs in; nil for none.
+func (p *Pages) newest(r *http.Request, f control.Frontend) (*views.Certificate, error) {
+	issued, err := p.Control.Certificates(r.Context(), f.ID, "", 0)
+	if err != nil {
+		return nil, err
+	}
+	for _, row := range certificateRows(issued, map[string]string{f.ID: f.Name}, time.Now()) {
+		if row.State == control.CertificateActive {
+			return &row, nil
+		}
+	}
+	return nil, nil
 }
 
 func firstPort(f control.Frontend) string {

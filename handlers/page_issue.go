@@ -15,12 +15,7 @@ import (
 const formatCookie = "xlb-format"
 
 // formatOf is the format that this browser downloaded last; empty for none.
-func formatOf(r *http.Request) string {
-	if c, err := r.Cookie(formatCookie); err == nil {
-		return c.Value
-	}
-	return ""
-}
+func formatOf(r *http.Request) string { return preference(r, formatCookie) }
 
 // issueForm is the form of a certificate as it was typed.
 type issueForm struct {
@@ -132,7 +127,7 @@ func (p *Pages) issueBundle(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	http.SetCookie(w, cookieOf(formatCookie, orElse(f.format, "zip"), 30*24*3600))
+	http.SetCookie(w, cookieOf(formatCookie, orElse(f.format, "zip"), preferenceAge))
 	if file.Password != "" {
 		return p.showLocked(w, r, f.frontend, file, first)
 	}

@@ -13,7 +13,7 @@ need() {
 need python3 python3
 need node nodejs
 need java default-jdk-headless
-XLB_ALL_PEERS=1 go test -count=1 -run='^TestBundleWorksWithEveryLibrary$' ./testing/system
+XLB_ALL_PEERS=1 go test -count=1 -run='^(TestBundleWorksWithEveryLibrary|TestCommandsOfTheConnectPage)$' ./testing/system
 
 for file in $(git grep -lE '^func Fuzz' -- '*_test.go'); do
 	for target in $(grep -oE '^func Fuzz\w+' "$file" | cut -c6-); do

@@ -1,6 +1,9 @@
 package views
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Page is what every page shows around its content.
 type Page struct {
@@ -99,23 +102,28 @@ type LockedBundleProps struct {
 // Tool is one tab of the connect page.
 type Tool struct{ ID, Name string }
 
-// Snippet is one command to copy.
+// Snippet is what to run with a tool.
 type Snippet struct {
-	Title    string // what it is for, for screen readers and the copy button: "the command"
-	Text     string // may have many lines; no prompt
-	Expected string // what to expect, "" for nothing to say
+	Title    string   // the tool's name
+	Commands []string // each may have many lines; no prompt
+	Expected string   // what to expect, "" for nothing to say
+	About    string   // where to get the tool, "" for nothing to say
 }
+
+// Text is all of it, as it is copied.
+func (s Snippet) Text() string { return strings.Join(s.Commands, "\n") }
 
 // ConnectProps is the third step of the wizard.
 type ConnectProps struct {
 	Page         Page
 	FrontendID   string
 	FrontendName string
-	File         string // name of the zip
-	Wizard       bool   // show the stepper
+	File         string       // name of the file that was downloaded last
+	Certificate  *Certificate // the newest that is good, nil for none
+	Wizard       bool         // show the stepper
 	Tools        []Tool
 	Tool         string // id of the current one
-	Snippets     []Snippet
+	Snippet      Snippet
 	Panel        ConnectPanelProps
 }
 

@@ -242,32 +242,48 @@ func downloadFile(file string) string { return "Download " + file }
 
 // The wizard's third step.
 const (
-	connectWord      = "Connect"
-	connectLead      = "Run one of these where you unpacked the bundle. This page follows along and says what it sees."
-	connectAnother   = "Issue another certificate"
-	connectBundle    = "The bundle"
-	commandsWord     = "Commands"
-	programWord      = "Program"
-	expectedWord     = "Expected answer: "
-	endpointWord     = "Endpoint"
-	endpointText     = ", TLS 1.3. ca.pem verifies the server’s certificate."
-	panelWaiting     = "Waiting for the first connection"
-	panelArrived     = "A connection has arrived"
-	panelConnected   = "Connected"
-	panelStages      = "Stages of the first connection"
-	stageListening   = "Listening"
-	stageAccepted    = "Certificate accepted"
-	stageAcceptedFor = "Waiting for a connection that presents it"
-	stageRouted      = "Route reached"
-	stageFirstByte   = "First byte"
-	attemptsWord     = "Attempts"
-	attemptsOrder    = "newest first"
-	attemptsNone     = "Programs that were turned away show up here, with the reason."
+	connectWord    = "Connect"
+	connectLead    = "Run one of these where you unpacked the bundle. This page follows along and says what it sees."
+	connectAnother = "Get another format"
+	connectBundle  = "Bundle downloaded"
+	connectNone    = "No certificate yet"
+	connectNoneHow = "Programs present one to get in."
+	connectGet     = "Download one"
+
+	aboutBalancerClient = "balancer-client is part of XLB: make client builds bin/balancer-client."
+	commandsWord        = "Commands"
+	programWord         = "Program"
+	expectedWord        = "Expected answer: "
+	expectWeb           = "what your web server says"
+	expectStream        = "an open stream: type, and the service answers"
+	expectPostgres      = "1 row, with the version"
+	expectUpstream      = "which upstream answered, and in what time"
+	endpointWord        = "Endpoint"
+	endpointText        = ", TLS 1.3. ca.pem verifies the server’s certificate."
+	panelWaiting        = "Waiting for the first connection"
+	panelArrived        = "A connection has arrived"
+	panelConnected      = "Connected"
+	panelStages         = "Stages of the first connection"
+	stageListening      = "Listening"
+	stageAccepted       = "Certificate accepted"
+	stageAcceptedFor    = "Waiting for a connection that presents it"
+	stageRouted         = "Route reached"
+	stageFirstByte      = "First byte"
+	attemptsWord        = "Attempts"
+	attemptsOrder       = "newest first"
+	attemptsNone        = "Programs that were turned away show up here, with the reason."
 )
 
-func connectTo(name string) string         { return "Connect to " + name }
-func commandFor(what string) string        { return "Command for " + what }
-func copyWhat(what string) string          { return "Copy " + what }
+func connectTo(name string) string  { return "Connect to " + name }
+func commandFor(what string) string { return "Command for " + what }
+func copyWhat(what string) string   { return "Copy " + what }
+func bundleText(file string, c Certificate) string {
+	text := file + " · "
+	if c.Name != "" {
+		text += "certificate “" + c.Name + "” · "
+	}
+	return text + "valid until " + date(c.NotAfter)
+}
 func listeningText(endpoint string) string { return endpoint + " is open" }
 func openName(name string) string          { return "Open " + name }
 func times(n int) string                   { return count(n) + " times" }

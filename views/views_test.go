@@ -78,7 +78,7 @@ func pages() map[string]templ.Component {
 	all := map[string]string{"": nasty, "name": nasty, "code": nasty, "uuid": nasty, "key": nasty, "routes": nasty, "strategy": nasty, "routeTimeoutSec": nasty}
 	connect := ConnectProps{
 		Page: p, FrontendID: "f1", FrontendName: nasty, File: "xlb.zip", Tools: []Tool{{"curl", "curl"}, {"psql", "psql"}}, Tool: "psql",
-		Snippets: []Snippet{{"the command", "psql \\\n  x", "a prompt"}, {"the second command", nasty, ""}}, Panel: samplePanel(),
+		Snippet: Snippet{"psql", []string{"psql \\\n  x", nasty}, "a prompt", nasty}, Certificate: &sampleCertificates()[0], Panel: samplePanel(),
 	}
 	wizard := connect
 	wizard.Wizard = true
