@@ -14,6 +14,7 @@ type (
 	RouteStatus = live.RouteStatus
 	Sample      = live.Sample
 	Progress    = live.Progress
+	Served      = live.Served
 	Attempt     = live.Attempt
 )
 

@@ -84,8 +84,8 @@ func (p *Pages) panel(r *http.Request, id string, since, opened time.Time) (view
 	}
 	panel := views.ConnectPanelProps{
 		FrontendID: f.ID, Name: f.Name, Endpoint: p.Control.Endpoint(), Now: time.Now(), Since: opened,
-		Accepted: progress.Accepted, Routed: progress.Routed, FirstByte: progress.FirstByte, Took: progress.Took,
-		Route: progress.Route, Refresh: "/frontends/" + f.ID + "/connect",
+		Accepted: progress.Accepted, Routed: progress.Routed, FirstByte: progress.FirstByte, Newest: servedOf(progress.Newest),
+		Active: f.Active, Refresh: "/frontends/" + f.ID + "/connect",
 	}
 	for _, a := range progress.Attempts {
 		headline, sentence := views.Explain(p.facts(r, a, f, p.Control.OwnLimits(r.Context()).Connections))
@@ -94,6 +94,17 @@ func (p *Pages) panel(r *http.Request, id string, since, opened time.Time) (view
 		})
 	}
 	return panel, nil
+}
+
+func servedOf(s control.Served) views.Served {
+	served := views.Served{
+		Serial: s.Serial, Resumed: s.Resumed, Route: s.Route, Handshake: s.Handshake, Connect: s.Wait + s.Connect, Took: s.Took,
+		Answer: s.Took - s.Handshake - s.Wait - s.Connect, BytesIn: s.BytesIn, BytesOut: s.BytesOut,
+	}
+	if s.From.IsValid() {
+		served.From = s.From.String()
+	}
+	return served
 }
 
 // facts are what may be said about an attempt. Details of those who belong to nobody stay on this machine.

@@ -137,10 +137,19 @@ type ConnectPanelProps struct {
 	Accepted   time.Time // zero: not yet
 	Routed     time.Time
 	FirstByte  time.Time
-	Took       time.Duration // from accept to the first byte
-	Route      string
+	Newest     Served // the connection that FirstByte is of
+	Active     bool   // the frontend is switched on
 	Attempts   []Attempt
 	Refresh    string // URL of the page itself, for the link that is there without JavaScript
+}
+
+// Served is a connection that was served, stage by stage.
+type Served struct {
+	From, Serial, Route string
+	Resumed             bool
+	Handshake, Connect  time.Duration
+	Answer, Took        time.Duration // of the route; all of it
+	BytesIn, BytesOut   int64
 }
 
 // Attempt is a connection that was turned away or not served, in words.

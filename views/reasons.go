@@ -226,6 +226,21 @@ func or(text, otherwise string) string {
 	return text
 }
 
+// quoted is a text of somebody else's in quotation marks.
+func quoted(text, otherwise string) string {
+	if text == "" {
+		return otherwise
+	}
+	return "“" + text + "”"
+}
+
+func after(word, text string) string {
+	if text == "" {
+		return ""
+	}
+	return word + text
+}
+
 func explainHandshake(f Facts) (headline, sentence string) {
 	switch f.Code {
 	case "not-tls":
@@ -235,7 +250,7 @@ func explainHandshake(f Facts) (headline, sentence string) {
 	case "no-cert":
 		return "Refused: no certificate", "The program connected without a certificate, so XLB cannot know where to send the stream. Add --cert and --key as in the command."
 	case "other-ca":
-		return "Refused: another authority", "The certificate is not signed by this server. Use cert.pem from the bundle you downloaded here."
+		return "Refused: another authority", "The certificate is signed by " + quoted(f.Detail, "somebody else") + ", not by this server. Use cert.pem from the bundle you downloaded here."
 	case "key-mismatch":
 		return "Refused: key and certificate do not match", "Use key.pem and cert.pem of the same bundle."
 	case "untrusted":
@@ -244,7 +259,7 @@ func explainHandshake(f Facts) (headline, sentence string) {
 	case "silent":
 		return "Refused: nothing was sent for 10 s", "Port scanners and TCP health checks do this."
 	case "hung-up":
-		return "The program hung up during the handshake", "Port scanners and TCP health checks do this."
+		return "The program hung up during the handshake", "Port scanners and TCP health checks do this, and some programs that do not trust this server: give those ca.pem."
 	case "handshake-limit":
 		return "Refused: too many handshakes at once", "The server is busy. Try again."
 	}
@@ -254,9 +269,9 @@ func explainHandshake(f Facts) (headline, sentence string) {
 func explainIdentity(f Facts) (headline, sentence string) {
 	switch f.Code {
 	case "expired":
-		return "Refused: certificate expired", "Issue a new one."
+		return "Refused: certificate expired" + after(" on ", f.Detail), "Issue a new one."
 	case "not-yet":
-		return "Refused: certificate not valid yet", "Check the clock of the machine that connects."
+		return "Refused: certificate not valid " + or(after("before ", f.Detail), "yet"), "Check the clock of the machine that connects."
 	case "revoked":
 		return "Refused: certificate revoked", "Issue a new one for this program."
 	case "off":

@@ -9,15 +9,25 @@ import (
 type stageLine struct {
 	key, name, text, class string
 	at                     time.Time
+	took                   time.Duration // zero: not known
 }
 
 // stagesOf says which stages are passed; the first one that is not is the one to wait for.
 func stagesOf(p ConnectPanelProps) []stageLine {
 	list := []stageLine{
-		{key: "listening", name: stageListening, text: listeningText(p.Endpoint), class: "ok"},
+		{key: "listening", name: stageListening, text: listeningText(p), class: "ok"},
 		{key: "accepted", name: stageAccepted, at: p.Accepted},
-		{key: "routed", name: stageRouted, text: p.Route, at: p.Routed},
+		{key: "routed", name: stageRouted, at: p.Routed},
 		{key: "first-byte", name: stageFirstByte, at: p.FirstByte},
+	}
+	if !p.FirstByte.IsZero() {
+		list[0].text = fromText(p.Newest.From)
+		list[1].text = acceptedText(p.Newest)
+		list[1].took = p.Newest.Handshake
+		list[2].text = p.Newest.Route
+		list[2].took = p.Newest.Connect
+		list[3].text = bytesText(p.Newest)
+		list[3].took = p.Newest.Answer
 	}
 	// A later stage proves the earlier ones.
 	passed := 0

@@ -284,9 +284,29 @@ func bundleText(file string, c Certificate) string {
 	}
 	return text + "valid until " + date(c.NotAfter)
 }
-func listeningText(endpoint string) string { return endpoint + " is open" }
-func openName(name string) string          { return "Open " + name }
-func times(n int) string                   { return count(n) + " times" }
+func listeningText(p ConnectPanelProps) string {
+	if p.Active {
+		return p.Endpoint + " is open, " + p.Name + " is active"
+	}
+	return p.Endpoint + " is open, but " + p.Name + " is switched off"
+}
+func fromText(source string) string { return "From " + source }
+func acceptedText(s Served) string {
+	text := "Serial " + short(s.Serial) + ", TLS 1.3"
+	if s.Resumed {
+		text += ", resumed"
+	}
+	return text
+}
+func bytesText(s Served) string {
+	if s.BytesIn == 0 { // not counted yet, or the route spoke first
+		return bytesOf(s.BytesOut) + " down"
+	}
+	return bytesOf(s.BytesIn) + " up, " + bytesOf(s.BytesOut) + " down"
+}
+func openName(name string) string { return "Open " + name }
+func attemptsBefore(n int) string { return plural(n, "attempt") + " that did not get through" }
+func times(n int) string          { return count(n) + " times" }
 func nothingYet(endpoint string) string {
 	return "Nothing has arrived yet. Can the program’s machine reach " + endpoint + "?"
 }

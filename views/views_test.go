@@ -82,7 +82,8 @@ func pages() map[string]templ.Component {
 	}
 	wizard := connect
 	wizard.Wizard = true
-	wizard.Panel.Accepted, wizard.Panel.FirstByte, wizard.Panel.Took, wizard.Panel.Route = noon, noon, 4*time.Millisecond, "10.0.7.2:6379"
+	wizard.Panel.Accepted, wizard.Panel.FirstByte = noon, noon
+	wizard.Panel.Newest = Served{From: nasty, Serial: "4e91", Route: "10.0.7.2:6379", Resumed: true, Handshake: time.Millisecond, Connect: time.Millisecond, Took: 4 * time.Millisecond, BytesIn: 14}
 	return map[string]templ.Component{
 		"signup":              Signup(SignupProps{Page: p, Name: nasty, NeedsCode: true, Errors: all}),
 		"signup, empty":       Signup(SignupProps{}),

@@ -48,7 +48,8 @@ func (l *Live) admit(state tls.ConnectionState) (lb.Admission, error) {
 	leaf := state.PeerCertificates[0]
 	authority, err := l.verifier.Verify(state.PeerCertificates, l.cfg.Now())
 	if err != nil {
-		return lb.Admission{}, &lb.Refusal{Reason: verifyReason(err), Err: err}
+		reason := verifyReason(err)
+		return lb.Admission{}, &lb.Refusal{Reason: reason, Detail: certificateDetail(reason, leaf), Err: err}
 	}
 	b, client, reason := l.identify(authority, leaf)
 	if reason != "" {
@@ -113,6 +114,19 @@ func verifyReason(err error) lb.Reason {
 		return ReasonNotYet
 	}
 	return ReasonOtherCA
+}
+
+// certificateDetail is what the one who presented a certificate may read about it.
+func certificateDetail(reason lb.Reason, leaf *x509.Certificate) string {
+	switch reason {
+	case lb.ReasonExpired:
+		return leaf.NotAfter.UTC().Format("2 Jan 2006")
+	case ReasonNotYet:
+		return leaf.NotBefore.UTC().Format("2 Jan 2006 15:04 UTC")
+	case ReasonOtherCA:
+		return shorten(leaf.Issuer.CommonName) // somebody else's words
+	}
+	return ""
 }
 
 // owner is the client and frontend that a refused certificate belongs to, empty when it is nobody's.

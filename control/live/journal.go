@@ -173,10 +173,9 @@ func (r *ring) newest(into []Attempt, most int, wanted func(Attempt) bool) []Att
 // sightings is what was seen of a frontend's connections: how far they have come, for the connect page,
 // and how many and how fast, for the charts.
 type sightings struct {
-	accepted, routed, firstByte atomic.Int64 // Unix nanoseconds of the newest, zero: never
-	took                        atomic.Int64 // nanoseconds from accept to the newest first byte
-	route                       atomic.Pointer[string]
-	noted                       atomic.Bool // the first byte has been written down
+	accepted, routed, firstByte atomic.Int64           // Unix nanoseconds of the newest, zero: never
+	newest                      atomic.Pointer[Served] // the one that firstByte is of
+	noted                       atomic.Bool            // the first byte has been written down
 	history                     history
 	meter                       meter
 }
@@ -208,9 +207,10 @@ func (l *Live) trace(e lb.Event) {
 
 func (l *Live) sawFirstByte(b *Holder, e lb.Event) {
 	seen := b.frontend.seen
-	route := e.Backend
-	seen.route.Store(&route)
-	seen.took.Store(int64(e.Duration))
+	seen.newest.Store(&Served{
+		id: e.ID, From: e.Remote, Serial: b.Certificate.Serial, Resumed: e.Resumed, Route: e.Backend,
+		Handshake: e.Handshake, Wait: e.Wait, Connect: e.Connect, Took: e.Duration, BytesIn: e.BytesIn, BytesOut: e.BytesOut,
+	})
 	seen.firstByte.Store(l.cfg.Now().UnixNano())
 	if !b.frontend.record.FirstByteAt.IsZero() || seen.noted.Swap(true) {
 		return
@@ -220,6 +220,18 @@ func (l *Live) sawFirstByte(b *Holder, e lb.Event) {
 	default:
 		seen.noted.Store(false) // the next connection says it again
 	}
+}
+
+// ended notes what went through the connection that is shown stage by stage.
+func (s *sightings) ended(e lb.Event) {
+	newest := s.newest.Load()
+	if newest == nil || newest.id != e.ID {
+		return
+	}
+	all := *newest
+	all.BytesIn = e.BytesIn
+	all.BytesOut = e.BytesOut
+	s.newest.CompareAndSwap(newest, &all)
 }
 
 // traceRefused writes down a connection that was turned away before it had a pool.
@@ -268,6 +280,7 @@ func (l *Live) traceClosed(b *Holder, e lb.Event) {
 	if b == nil {
 		return
 	}
+	b.frontend.seen.ended(e)
 	l.log.LogAttrs(context.Background(), slog.LevelInfo, "connection",
 		slog.Uint64("id", e.ID), slog.String("reason", string(e.Reason)), slog.String("client", b.ClientID),
 		slog.String("frontend", b.FrontendID), slog.String("serial", b.Certificate.Serial), slog.String("source", e.Remote.String()),
