@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/xdire/xlb/control/live"
+	"github.com/xdire/xlb/internal/demo"
 	"github.com/xdire/xlb/internal/egress"
 	"github.com/xdire/xlb/internal/lines"
 	"github.com/xdire/xlb/lb"
@@ -140,6 +141,9 @@ func New(ctx context.Context, cfg Config) (*Control, error) {
 	}
 	c.egress = policy
 	c.dialer = &lb.Dialer{Allow: policy.Check, Resolver: cfg.Resolver}
+	if cfg.Local {
+		c.dialer.Inside = demo.Dial
+	}
 	c.strict = &lb.Dialer{Allow: policy.CheckForOthers, Resolver: cfg.Resolver}
 	if err := c.loadSecrets(ctx); err != nil {
 		return nil, err
@@ -256,6 +260,9 @@ func (c *Control) followEgress(ctx context.Context) error {
 		c.log.Info("the egress file was read", "file", c.cfg.EgressFile)
 	})
 }
+
+// HasDemo tells whether the actor may use the demo upstream as a route, see [DemoDest].
+func (c *Control) HasDemo(ctx context.Context) bool { return c.IsLocal(ctx) }
 
 // IsLocal tells whether local mode's privileges are the actor's: sign-up without a code, and routes to this machine.
 func (c *Control) IsLocal(ctx context.Context) bool { return c.cfg.Local && ActorFrom(ctx).Local }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/xdire/xlb/internal/demo"
 	"github.com/xdire/xlb/lb"
 )
 
@@ -65,7 +66,7 @@ func (c *Control) checkShared(clientID string, routes []Route, found map[string]
 	isOther := proxied != (before.Options.Proxy > 0)
 	for i, r := range routes {
 		wasThere := slices.ContainsFunc(before.Routes, func(old Route) bool { return old.Dest == r.Dest })
-		if wasThere && !isOther {
+		if wasThere && !isOther || r.Dest == DemoDest { // each connection to that is its client's own
 			continue
 		}
 		all := append([]string{r.Dest}, c.live.Expansion(clientID, r.Dest)...)
@@ -79,6 +80,9 @@ func (c *Control) checkShared(clientID string, routes []Route, found map[string]
 	return problems
 }
 
+// DemoDest is the destination of the demo upstream, which is in this program and in local mode only.
+const DemoDest = demo.Dest
+
 // closedAddress is all that is said about an address that a route may not have.
 const closedAddress = "This server does not allow that address."
 
@@ -90,7 +94,7 @@ func (c *Control) checkDest(ctx context.Context, field, text string, known []Rou
 		return "", nil, problem
 	}
 	dest := joinHostPort(host, int(port))
-	if slices.ContainsFunc(known, func(r Route) bool { return r.Dest == dest }) {
+	if slices.ContainsFunc(known, func(r Route) bool { return r.Dest == dest }) || dest == DemoDest && c.HasDemo(ctx) {
 		return dest, nil, nil
 	}
 	var addresses []netip.AddrPort
@@ -194,6 +198,9 @@ var wellKnown = map[string]string{
 
 // SuggestName is the name a frontend gets when its owner gives none.
 func SuggestName(dest string) string {
+	if dest == DemoDest {
+		return "demo"
+	}
 	if _, port, err := net.SplitHostPort(dest); err == nil && wellKnown[port] != "" {
 		return wellKnown[port]
 	}

@@ -3,6 +3,7 @@ package handlers
 import (
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -75,6 +76,10 @@ func atoi(text string, empty int) int {
 // notANumber stands for a text in a form that is no number. All rules refuse it.
 const notANumber = -1
 
+func (f newForm) hasRoutes() bool {
+	return slices.ContainsFunc(f.routes, func(row views.RouteRow) bool { return row.Dest != "" })
+}
+
 // spec is what the form asks for; empty rows ask for nothing. rows has, for each route, its row.
 func (f newForm) spec(base control.FrontendSpec) (spec control.FrontendSpec, rows []int) {
 	base.Name = f.name
@@ -131,7 +136,7 @@ func (p *Pages) newForm(w http.ResponseWriter, r *http.Request) error {
 func (p *Pages) newProps(r *http.Request, f newForm, wrong map[string]string) views.NewProps {
 	return views.NewProps{
 		Page: p.base(r, views.TitleNew, "frontends"), Name: f.name, Routes: f.routes, Strategy: f.strategy,
-		RouteTimeoutSec: f.timeout, Errors: wrong,
+		RouteTimeoutSec: f.timeout, Errors: wrong, Demo: p.Control.HasDemo(r.Context()) && !f.hasRoutes(),
 	}
 }
 
@@ -141,6 +146,9 @@ func (p *Pages) create(w http.ResponseWriter, r *http.Request) error {
 	if r.PostForm.Has("add") {
 		f.routes = append(f.routes, views.RouteRow{})
 		return p.show(w, r, http.StatusOK, views.New(p.newProps(r, f, nil)))
+	}
+	if r.PostForm.Has("demo") {
+		f.routes = []views.RouteRow{{Dest: control.DemoDest}}
 	}
 	spec, rows := f.spec(control.DefaultFrontend())
 	created, err := p.Control.CreateFrontend(r.Context(), spec)

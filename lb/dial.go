@@ -13,6 +13,9 @@ type Dialer struct {
 	// Allow is asked for every address just before it is dialled, also for those that a name resolves
 	// to by then. An error keeps it from being dialled. Nil allows all.
 	Allow func(netip.AddrPort) error
+	// Inside, if set, is asked first for the connection to an address that is served inside of the program. It returns
+	// neither connection nor error for an address that is not, which is then dialled. Allow has no say in it.
+	Inside func(ctx context.Context, address string) (net.Conn, error)
 	// Resolver looks names up. Nil is net.DefaultResolver.
 	Resolver *net.Resolver
 	// Timeout bounds one DialContext or Open: the look-up, all addresses, the preface and TLS together.
@@ -32,6 +35,15 @@ const leastDialTime = 250 * time.Millisecond
 func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	ctx, cancel := d.within(ctx)
 	defer cancel()
+	if d.Inside != nil {
+		conn, err := d.Inside(ctx, address)
+		if err != nil {
+			return nil, dialError(err)
+		}
+		if conn != nil {
+			return conn, nil
+		}
+	}
 	targets, err := d.resolve(ctx, address)
 	if err != nil {
 		return nil, dialError(err)

@@ -69,6 +69,7 @@ type NewProps struct {
 	Secret          Secret // set on the first run only
 	Name            string
 	Routes          []RouteRow // at least one
+	Demo            bool       // the demo upstream is offered
 	Strategy        int
 	RouteTimeoutSec string
 	Errors          map[string]string // by field: name, routes, strategy, routeTimeoutSec; "" is the whole form

@@ -123,9 +123,17 @@ const wire = (form) => {
 		// A selection of everything is replaced, other text stays.
 		if (input.selectionEnd - input.selectionStart === input.value.length) input.value = "";
 		paste(row, words);
+		offer();
 	});
 
+	// The demo upstream is for who has nothing to type.
+	const demo = form.querySelector("[data-demo]");
+	const offer = () => {
+		if (demo) demo.hidden = rows().some((row) => inputOf(row).value.trim());
+	};
+
 	form.addEventListener("input", (event) => {
+		offer();
 		const row = rowOf(event);
 		if (!row) return;
 		event.target.removeAttribute("aria-invalid");

@@ -274,3 +274,26 @@ func TestKeyStaysUntilItIsSaved(t *testing.T) {
 	b.see("Get to the first byte")
 	b.holds("the key is gone", `document.querySelector("#secret-2") === null`)
 }
+
+// Who has nothing running takes the demo upstream, offered while no route is typed.
+func TestDemoUpstream(t *testing.T) {
+	b := newTab(t)
+	b.signUp("Demo")
+	b.holds("the offer", `document.querySelector("[data-demo]").checkVisibility()`)
+	b.fill(rowInput(1), "10.0.0.1:80")
+	b.holds("no offer beside a route", `!document.querySelector("[data-demo]").checkVisibility()`)
+	b.fill(rowInput(1), "x")
+	b.run("clear", chromedp.KeyEvent("\b"))
+	b.shoot("new-demo")
+	b.follow("Use the demo upstream")
+	b.see("Whoever holds it reaches demo")
+	b.follow("Download xlb-demo.zip")
+	bundle := unzip(t, b.downloaded(".zip"))
+	b.see("curl --cert cert.pem")
+	if text := bundle.get(t); !strings.Contains(text, "This is the demo upstream of XLB.") {
+		t.Errorf("the demo upstream says %q", text)
+	}
+	b.see("Connected")
+	b.follow("Open demo")
+	b.see("192.0.2.1:80")
+}
