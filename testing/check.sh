@@ -23,5 +23,7 @@ for file in $(git grep -lE '^func Fuzz' -- '*_test.go'); do
 done
 echo "== system tests, ${ROUNDS:-3} rounds"
 go test -count="${ROUNDS:-3}" -shuffle=on -timeout=30m ./testing/system
+echo "== accessibility, every look of every page"
+(cd testing/e2e && XLB_AXE=full go test -count=1 -timeout=15m ./...)
 echo "== the attacks at their full size"
 XLB_ABUSE=full go test -count=1 -timeout=30m ./testing/abuse

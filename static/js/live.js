@@ -129,7 +129,8 @@ const open = () => {
 	});
 	source.addEventListener("gone", () => {
 		close();
-		location.reload();
+		// A log-out from here ends the stream before its page comes: that one says what happened.
+		if (under.way === 0) location.reload();
 	});
 	for (const name of ids) listen(name);
 };

@@ -2,7 +2,7 @@
 // place of the page, without a new document. Without the Navigation API
 // everything is a plain load.
 
-const frameOf = (doc) => doc.querySelector(".app, .wiz, .gate");
+const frameOf = (doc) => doc.querySelector(".app, .wiz, .gate, .err-page");
 const progress = document.getElementById("progress");
 const refs = "script[src], link[rel=stylesheet]";
 const build = (doc) => [...doc.querySelectorAll(refs)].map((el) => el.getAttribute("src") || el.getAttribute("href")).join();
@@ -114,11 +114,14 @@ const lost = () => {
 };
 
 const visit = async (url, options, replace, form) => {
+	under.way++;
 	try {
 		const got = await ask(url, options);
 		if (got) await show(got, form, replace);
 	} catch {
 		lost();
+	} finally {
+		under.way--;
 	}
 };
 

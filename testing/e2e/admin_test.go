@@ -7,6 +7,7 @@ import (
 
 // The administrator's pages, as a client sees them that the operator has made one with xlb admin.
 func TestAdministratorInABrowser(t *testing.T) {
+	t.Parallel()
 	other := newTab(t)
 	otherID := other.signUp("data-science")
 	b := newTab(t)
@@ -47,6 +48,7 @@ func TestAdministratorInABrowser(t *testing.T) {
 // After a failed log-in the focus is where the page says why; a page that shows a secret takes the place of the one before
 // it, so that loading it again makes no second one.
 func TestWhereAPageLeavesTheReader(t *testing.T) {
+	t.Parallel()
 	b := newTab(t)
 	id := b.signUp("acme-platform")
 	b.open("/account")

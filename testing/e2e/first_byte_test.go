@@ -126,6 +126,7 @@ func (b *tab) signUpForKey(name string) (id, key string) {
 
 // The whole of the wizard, as a person with a browser goes through it.
 func TestFromSignUpToTheFirstByte(t *testing.T) {
+	t.Parallel()
 	b := newTab(t)
 	id, key := b.signUpForKey("Payments team")
 	if !regexp.MustCompile(`^[0-9a-f-]{36}$`).MatchString(id) || len(key) < 32 {
@@ -174,6 +175,7 @@ func TestFromSignUpToTheFirstByte(t *testing.T) {
 
 // A reload must not show the key again, nor create a second client.
 func TestKeyIsShownOnce(t *testing.T) {
+	t.Parallel()
 	b := newTab(t)
 	_, key := b.signUpForKey("Once")
 	b.press("I have saved it")
@@ -188,6 +190,7 @@ func TestKeyIsShownOnce(t *testing.T) {
 
 // Every step with scripts switched off.
 func TestWithoutScript(t *testing.T) {
+	t.Parallel()
 	b := newTabWithoutScript(t)
 	id, key := b.signUpForKey("No scripts")
 	b.shoot("noscript-key")
@@ -236,6 +239,7 @@ func TestWithoutScript(t *testing.T) {
 
 // The panel with the key stays, whatever the reader does, until the key was copied, saved or put away.
 func TestKeyStaysUntilItIsSaved(t *testing.T) {
+	t.Parallel()
 	b := newTab(t)
 	_, key := b.signUpForKey("Keeper")
 	held := `document.querySelector("#main [data-unsaved] #secret-2")?.textContent.trim() === "` + key + `"`
@@ -277,6 +281,7 @@ func TestKeyStaysUntilItIsSaved(t *testing.T) {
 
 // Who has nothing running takes the demo upstream, offered while no route is typed.
 func TestDemoUpstream(t *testing.T) {
+	t.Parallel()
 	b := newTab(t)
 	b.signUp("Demo")
 	b.holds("the offer", `document.querySelector("[data-demo]").checkVisibility()`)

@@ -13,6 +13,7 @@ import (
 
 // Inside the dashboard a click brings another page into the same document, and one event stream lives on through it.
 func TestOneDocumentManyAddresses(t *testing.T) {
+	t.Parallel()
 	b := newTab(t)
 	b.signUp("Walker")
 	frontend := b.newFrontend("walked", upstream(t, "one"))
@@ -77,6 +78,7 @@ func TestOneDocumentManyAddresses(t *testing.T) {
 
 // Without the browser's Navigation API links and forms are what they always were.
 func TestWithoutTheNavigationAPI(t *testing.T) {
+	t.Parallel()
 	b := newTab(t, onEachDocument(`delete Window.prototype.navigation; delete window.navigation`))
 	b.signUp("Plain")
 	b.holds("no API", `window.navigation === undefined`)

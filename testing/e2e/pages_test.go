@@ -15,6 +15,7 @@ import (
 
 // Every page that has no test of its own opens without an error and fits its window.
 func TestPagesFitTheirWindows(t *testing.T) {
+	t.Parallel()
 	b := newTab(t)
 	b.open("/login")
 	b.shoot("login")
@@ -115,6 +116,7 @@ func TestPagesFitTheirWindows(t *testing.T) {
 
 // From the list of certificates: what is wrong is said in the dialog, and PKCS#12 comes with a password.
 func TestIssueInADialog(t *testing.T) {
+	t.Parallel()
 	b := newTab(t)
 	b.signUp("Issuer")
 	b.newFrontend("orders-db", upstream(t, "one"))
@@ -165,6 +167,7 @@ func rowInput(n int) string {
 
 // What a page may load and run is fixed by its policy; the browser reports what breaks it as a problem.
 func TestPolicyIsStrict(t *testing.T) {
+	t.Parallel()
 	b := newTab(t)
 	var policy string
 	chromedp.ListenTarget(b.ctx, func(event any) {
@@ -187,6 +190,7 @@ func TestPolicyIsStrict(t *testing.T) {
 
 // The control plane knows browsers by a cipher suite that means nothing (RFC 8701).
 func TestBrowserOffersGrease(t *testing.T) {
+	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -1,0 +1,50 @@
+package e2e
+
+import (
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+)
+
+// axeSource is the checker of accessibility rules, as npm brought it.
+var axeSource = sync.OnceValues(func() (string, error) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "node_modules", "axe-core", "axe.min.js"))
+	return string(text), err
+})
+
+// findings is what axe finds on the page, in words. WCAG 2.2 A and AA, and its own best practices.
+const findings = `(async () => {
+	const found = await axe.run(document, { resultTypes: ["violations"] });
+	return found.violations.map((v) => v.id + ": " + v.help + "\n" + v.nodes.slice(0, 3).map((n) => "  " + n.html.slice(0, 200) + "\n  " + n.failureSummary).join("\n"));
+})()`
+
+// checkAccess fails the test for every rule that the page breaks as it is now.
+func (b *tab) checkAccess(name string) {
+	b.t.Helper()
+	source, err := axeSource()
+	if err != nil {
+		b.t.Fatalf("axe is missing: make assets (%v)", err)
+	}
+	if !b.scripted { // the checker is a script; those of the page have not run and do not now
+		b.run("scripts on", emulation.SetScriptExecutionDisabled(false))
+		defer b.run("scripts off", emulation.SetScriptExecutionDisabled(true))
+	}
+	var ready bool
+	if ok, err := b.look(`window.axe ? true : null`, &ready); !ok || err != nil {
+		b.until("load axe", source+`; Boolean(window.axe)`, &ready)
+	}
+	var broken []string
+	b.run("axe", chromedp.Evaluate(findings, &broken, func(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }))
+	for _, rule := range broken {
+		b.t.Errorf("%s: %s", name, rule)
+	}
+}
+
+// accessChecked says which looks are checked: both layouts and both sets of colours, and all four in make check.
+func accessChecked(width int64, theme string) bool {
+	return os.Getenv("XLB_AXE") == "full" || (width > 500) == (theme == "light")
+}
