@@ -21,6 +21,8 @@ const (
 	acceptingOn      = "Accepting connections on"
 	copyEndpoint     = "Copy the endpoint"
 	clientWord       = "client"
+	keysHeading      = "Keys"
+	keysOff          = "Single keys can be switched off under Account."
 	serverGone       = "Not reachable"
 	loadingWord      = "Loading the page"
 	toastsWord       = "Messages"

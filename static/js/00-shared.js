@@ -1,5 +1,9 @@
 // What several parts use.
 
+// word is a text of the page's language; {} in it becomes value.
+const words = JSON.parse(document.body.dataset.words || "{}");
+const word = (key, value) => (words[key] || key).replace("{}", value);
+
 // say announces what only the eye would notice.
 const say = (text) => document.dispatchEvent(new CustomEvent("xlb:say", { detail: text }));
 

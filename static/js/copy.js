@@ -13,18 +13,18 @@ const envText = (ids) => {
 
 // An icon button has no text to change: it gets a word for the two seconds.
 const show = (button, text) => {
-	let word = button.querySelector("[data-copied]");
-	if (!word) {
-		word = document.createElement("span");
-		word.dataset.copied = "";
-		button.append(word);
+	let note = button.querySelector("[data-copied]");
+	if (!note) {
+		note = document.createElement("span");
+		note.dataset.copied = "";
+		button.append(note);
 	}
-	clearTimeout(Number(word.dataset.timer));
-	word.textContent = text;
-	word.hidden = false;
+	clearTimeout(Number(note.dataset.timer));
+	note.textContent = text;
+	note.hidden = false;
 	button.classList.add("said");
-	word.dataset.timer = setTimeout(() => {
-		word.remove();
+	note.dataset.timer = setTimeout(() => {
+		note.remove();
 		button.classList.remove("said");
 	}, 2000);
 	say(text);
@@ -51,11 +51,11 @@ const saved = (el) => el.closest("[data-unsaved]")?.removeAttribute("data-unsave
 const put = async (button, text, firstId) => {
 	try {
 		await navigator.clipboard.writeText(text);
-		show(button, "Copied");
+		show(button, word("copied"));
 		if (button.dataset.copyBoth || document.getElementById(firstId).dataset.secret !== undefined) saved(button);
 	} catch {
 		select(firstId);
-		show(button, "Press Ctrl+C");
+		show(button, word("copyByHand"));
 	}
 };
 

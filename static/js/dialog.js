@@ -29,6 +29,7 @@ const open = async (link) => {
 };
 
 document.addEventListener("click", (event) => {
+	if (event.target.closest("dialog [data-close]")) event.target.closest("dialog").close();
 	const link = event.target.closest("a[data-dialog], dialog a[data-keep]");
 	if (!link || event.defaultPrevented || event.button || event.ctrlKey || event.metaKey || event.shiftKey) return;
 	event.preventDefault();

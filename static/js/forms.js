@@ -32,7 +32,7 @@ const download = async (form, button) => {
 	const fields = new URLSearchParams(new FormData(form, button));
 	const timer = setTimeout(() => {
 		busy.get(form)?.();
-		setBusy(form, button, "Making your key…");
+		setBusy(form, button, word("making"));
 	}, 300);
 	setBusy(form, null, "");
 	try {
@@ -55,7 +55,7 @@ const download = async (form, button) => {
 	} catch {
 		clearTimeout(timer);
 		busy.get(form)?.();
-		document.dispatchEvent(new CustomEvent("xlb:toast", { detail: { bad: true, text: "XLB does not answer. Try again." } }));
+		document.dispatchEvent(new CustomEvent("xlb:toast", { detail: { bad: true, text: word("lostDownload") } }));
 	}
 };
 

@@ -24,7 +24,7 @@ const stamp = (text) => {
 };
 
 // The banner: words, of which one may count down, and at most one button.
-const show = (kind, words, label, action) => {
+const show = (kind, line, label, action) => {
 	const banner = bannerOf();
 	if (!banner) return;
 	banner.dataset.kind = kind;
@@ -33,7 +33,7 @@ const show = (kind, words, label, action) => {
 	// Announced once by say, not at each second.
 	banner.setAttribute("aria-live", "off");
 	const text = document.createElement("span");
-	text.textContent = words;
+	text.textContent = line;
 	banner.replaceChildren(text);
 	if (label) {
 		const button = document.createElement("button");
@@ -69,17 +69,17 @@ const failed = () => {
 	close();
 	let left = waits[Math.min(failures, waits.length - 1)];
 	failures++;
-	const words = () => `The connection to XLB is gone. Trying again in ${left} s.`;
-	stamp("Reconnecting");
+	const line = () => word("goneFor", left);
+	stamp(word("reconnecting"));
 	reach(false);
-	show("bad", words(), "Try now", open);
-	if (failures === 1) say("The connection to XLB is gone.");
+	show("bad", line(), word("tryNow"), open);
+	if (failures === 1) say(word("gone"));
 	ticking = setInterval(() => {
 		left--;
 		if (left <= 0) open();
 		else {
 			const text = bannerOf()?.firstElementChild;
-			if (text) text.textContent = words();
+			if (text) text.textContent = line();
 		}
 	}, 1000);
 };
@@ -88,11 +88,11 @@ const opened = () => {
 	if (failures > 0) {
 		failures = 0;
 		reach(true);
-		show("ok", "Connected again.");
-		say("Connected again.");
+		show("ok", word("connected"));
+		say(word("connected"));
 		setTimeout(hide, 4000, "ok");
 	}
-	stamp(`Live ${clock()}`);
+	stamp(word("liveAt", clock()));
 };
 
 const listen = (name) => {
@@ -111,12 +111,12 @@ const open = () => {
 	source.addEventListener("stamp", ({ data }) => {
 		const at = new Date(data);
 		if (!Number.isNaN(at.getTime())) last = at;
-		stamp(`Live ${clock()}`);
+		stamp(word("liveAt", clock()));
 	});
 	source.addEventListener("build", ({ data }) => {
 		if (build && data !== build) {
-			show("news", "XLB was updated. Reload when it suits you.", "Reload", () => location.reload());
-			say("XLB was updated.");
+			show("news", word("updated"), word("reload"), () => location.reload());
+			say(word("updatedShort"));
 		}
 		build ||= data;
 	});
@@ -124,7 +124,7 @@ const open = () => {
 	source.addEventListener("view", ({ data }) => (shown = Number(data)));
 	source.addEventListener("later", ({ data }) => {
 		close();
-		stamp(`Not live since ${clock()}: too many tabs are open`);
+		stamp(word("tooManyTabs", clock()));
 		setTimeout(open, Number(data) * 1000);
 	});
 	source.addEventListener("gone", () => {
@@ -155,12 +155,12 @@ const turn = async () => {
 };
 
 const label = (button) => {
-	const word = paused ? "Resume" : "Pause";
+	const name = paused ? "resume" : "pause";
 	const text = button.querySelector("span") || (button.children.length ? null : button);
-	if (text) text.textContent = word;
+	if (text) text.textContent = word(name);
 	const icon = button.querySelector("use");
 	if (icon) icon.setAttribute("href", paused ? "#i-play" : "#i-pause");
-	if (button.hasAttribute("aria-label")) button.setAttribute("aria-label", `${word} live updates`);
+	if (button.hasAttribute("aria-label")) button.setAttribute("aria-label", word(name + "Live"));
 };
 
 const toggle = () => {
@@ -170,11 +170,11 @@ const toggle = () => {
 		close();
 		failures = 0;
 		hide("bad");
-		stamp(`Paused at ${clock()}`);
-		say("Paused");
+		stamp(word("pausedAt", clock()));
+		say(word("paused"));
 	} else {
 		open();
-		say("Live");
+		say(word("live"));
 	}
 	document.querySelectorAll("[data-pause]").forEach(label);
 };
@@ -199,7 +199,7 @@ reveal();
 document.addEventListener("xlb:swap", reveal);
 document.addEventListener("xlb:page", () => {
 	reveal();
-	stamp(`Live ${clock()}`);
+	stamp(word("liveAt", clock()));
 	turn();
 });
 open();

@@ -109,7 +109,7 @@ const show = async ({ answer, doc }, form, replace) => {
 };
 
 const lost = () => {
-	document.dispatchEvent(new CustomEvent("xlb:toast", { detail: { bad: true, text: "XLB does not answer. Nothing was changed on this page." } }));
+	document.dispatchEvent(new CustomEvent("xlb:toast", { detail: { bad: true, text: word("lost") } }));
 	document.dispatchEvent(new CustomEvent("xlb:idle"));
 };
 

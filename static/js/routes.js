@@ -56,12 +56,12 @@ const wire = (form) => {
 	const number = () => {
 		rows().forEach((row, i) => {
 			const input = inputOf(row);
-			if (input.hasAttribute("aria-label")) input.setAttribute("aria-label", `Route ${i + 1}`);
+			if (input.hasAttribute("aria-label")) input.setAttribute("aria-label", word("route", i + 1));
 			const remove = row.querySelector("[data-remove]");
 			if (!remove) return;
 			remove.hidden = rows().length === 1;
 			if (remove.hasAttribute("aria-label")) {
-				remove.setAttribute("aria-label", `Remove route ${i + 1}`);
+				remove.setAttribute("aria-label", word("removeRoute", i + 1));
 			}
 		});
 	};
@@ -80,11 +80,11 @@ const wire = (form) => {
 		return row;
 	};
 
-	const paste = (row, words) => {
+	const paste = (row, list) => {
 		let at = row;
-		words.forEach((word, i) => {
+		list.forEach((one, i) => {
 			if (i > 0 || inputOf(at).value.trim()) at = add(at) || at;
-			inputOf(at).value = word;
+			inputOf(at).value = one;
 			check(at);
 		});
 		inputOf(at).focus();
@@ -116,13 +116,13 @@ const wire = (form) => {
 	form.addEventListener("paste", (event) => {
 		const row = rowOf(event);
 		if (!row || !template) return;
-		const words = event.clipboardData.getData("text").split(/[\s,;]+/).filter(Boolean);
-		if (words.length < 2) return;
+		const list = event.clipboardData.getData("text").split(/[\s,;]+/).filter(Boolean);
+		if (list.length < 2) return;
 		event.preventDefault();
 		const input = event.target;
 		// A selection of everything is replaced, other text stays.
 		if (input.selectionEnd - input.selectionStart === input.value.length) input.value = "";
-		paste(row, words);
+		paste(row, list);
 		offer();
 	});
 

@@ -5,16 +5,16 @@ const box = document.getElementById("toasts");
 
 const toast = ({ text, bad }) => {
 	const el = document.createElement("div");
-	el.className = `note toast ${bad ? "bad" : ""}`;
+	el.className = bad ? "toast bad" : "toast";
 	el.setAttribute("role", bad ? "alert" : "status");
-	const words = document.createElement("span");
-	words.textContent = text;
+	const line = document.createElement("span");
+	line.textContent = text;
 	const close = document.createElement("button");
 	close.type = "button";
 	close.className = "btn s ghost";
-	close.textContent = "Close";
+	close.textContent = word("close");
 	close.addEventListener("click", () => el.remove());
-	el.append(words, close);
+	el.append(line, close);
 	box.append(el);
 	while (box.children.length > 3) box.firstElementChild.remove();
 	if (bad) return;

@@ -38,7 +38,7 @@ func (b *tab) checkAccess(name string) {
 		b.until("load axe", source+`; Boolean(window.axe)`, &ready)
 	}
 	var broken []string
-	b.run("axe", chromedp.Evaluate(findings, &broken, func(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }))
+	b.run("axe", chromedp.Evaluate(findings, &broken, awaits))
 	for _, rule := range broken {
 		b.t.Errorf("%s: %s", name, rule)
 	}
@@ -48,3 +48,6 @@ func (b *tab) checkAccess(name string) {
 func accessChecked(width int64, theme string) bool {
 	return os.Getenv("XLB_AXE") == "full" || (width > 500) == (theme == "light")
 }
+
+// awaits waits for what a promise becomes.
+func awaits(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }

@@ -326,3 +326,13 @@ func (s *syncBuffer) String() string {
 	defer s.mu.Unlock()
 	return s.b.String()
 }
+
+// offline takes the network away from the tab, or gives it back.
+func (b *tab) offline(yes bool) {
+	b.t.Helper()
+	all := []*network.Conditions{{DownloadThroughput: -1, UploadThroughput: -1}}
+	b.run("network", chromedp.ActionFunc(func(ctx context.Context) error {
+		_, err := network.EmulateNetworkConditionsByRule(yes, all).Do(ctx)
+		return err
+	}))
+}
