@@ -111,7 +111,7 @@ func (b *tab) follow(words string) {
 func (b *tab) press(words string) {
 	b.t.Helper()
 	b.click("press "+words, fmt.Sprintf(
-		`[...document.querySelectorAll(document.querySelectorAll("dialog[open]").length ? "dialog button, dialog a, dialog summary, dialog label" : "button, a, summary, label")].filter(e => e.checkVisibility() && %s(e).includes(%q))[0]`, normalized, words))
+		`[...document.querySelectorAll(document.querySelectorAll("dialog[open]").length ? "dialog[open] button, dialog[open] a, dialog[open] summary, dialog[open] label" : "button, a, summary, label")].filter(e => e.checkVisibility() && %s(e).includes(%q))[0]`, normalized, words))
 }
 
 const normalized = `(e => e.textContent.replace(/\s+/g, " ").trim())`
