@@ -1,9 +1,12 @@
 package handlers
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/xdire/xlb/control"
@@ -120,9 +123,19 @@ func attentionRow(s control.Status, a control.Attention, now time.Time) views.At
 	return row
 }
 
+// comesBack is after how many seconds a page is asked for again when the server could not answer.
+const comesBack = 5
+
 // showError shows an error page; message is the operation's own, "" for the status's words.
 func (p *Pages) showError(w http.ResponseWriter, r *http.Request, status int, message string) {
-	props := views.ErrorProps{Page: p.base(r, views.TitleError, ""), Status: status, Message: message}
+	props := views.ErrorProps{
+		Page: p.base(r, views.TitleError, ""), Status: status, Message: message, OfAdmin: strings.HasPrefix(r.URL.Path, "/admin"),
+	}
+	props.RetryAfter, _ = strconv.Atoi(w.Header().Get("Retry-After")) // 0: nobody has said
+	if status == http.StatusServiceUnavailable && r.Method == http.MethodGet {
+		props.ComesBack = cmp.Or(props.RetryAfter, comesBack)
+		w.Header().Set("Refresh", strconv.Itoa(props.ComesBack)) // what the scripts do after a swap, for who has none
+	}
 	if err := p.show(w, r, status, views.Error(props)); err != nil {
 		p.Log.DebugContext(r.Context(), "error page not sent", "error", err)
 	}

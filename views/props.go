@@ -417,4 +417,8 @@ type ErrorProps struct {
 	Page    Page
 	Status  int
 	Message string // of the operation, "" for the status's own words
+
+	OfAdmin    bool // the page is the administrator's
+	RetryAfter int  // seconds, 0 for not known
+	ComesBack  int  // seconds until the page is asked for again by itself, 0 for never
 }

@@ -2,6 +2,7 @@ package views
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -781,13 +782,16 @@ const (
 )
 
 // errorWords has what a status says on its page.
-func errorWords(status int) (heading, sentence string) {
-	switch status {
+func errorWords(p ErrorProps) (heading, sentence string) {
+	switch p.Status {
 	case 400, 413, 415, 422:
 		return "That request was not understood", "Nothing you sent was saved."
 	case 401:
 		return "Your session ended", "Log in to go on."
 	case 403:
+		if p.OfAdmin {
+			return "This needs the administrator", "Your client is none. Ask somebody whose client is."
+		}
 		return "This is not allowed", "Nothing you sent was saved. Go back, reload the page and try once more."
 	case 404, 410:
 		return "Nothing lives here", "The frontend may have been deleted, or it belongs to another client."
@@ -796,11 +800,24 @@ func errorWords(status int) (heading, sentence string) {
 	case 409, 412:
 		return "Something changed in the meantime", "Nothing you sent was saved. Open the page again and repeat your change."
 	case 429:
+		if p.RetryAfter > 0 {
+			return "Too many requests", fmt.Sprintf("Try again in %d s.", p.RetryAfter)
+		}
 		return "Too many requests", "Wait a little, then try again."
 	case 503:
+		if p.ComesBack > 0 {
+			return "XLB cannot do this now", "This page comes back by itself."
+		}
 		return "XLB cannot do this now", "Try again in a few seconds."
 	}
 	return "Something broke on our side", "Nothing you sent was saved."
+}
+
+func comesBackAttr(p ErrorProps) string {
+	if p.ComesBack == 0 {
+		return ""
+	}
+	return strconv.Itoa(p.ComesBack)
 }
 
 func fromAddress(address string) string { return "From " + address + "." }

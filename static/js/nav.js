@@ -172,6 +172,13 @@ if (window.navigation) {
 	document.addEventListener("xlb:answer", ({ detail }) => show(detail, detail.form));
 }
 
+// A page that could not be made comes back by itself, unless the reader has gone on. Without scripts a header says so.
+document.addEventListener("xlb:page", () => {
+	const page = document.querySelector("[data-comes-back]");
+	const wait = Number(page?.dataset.comesBack);
+	if (wait) setTimeout(() => page.isConnected && location.reload(), wait * 1000);
+});
+
 // A key that was not saved is lost with the document.
 addEventListener("beforeunload", (event) => {
 	if (document.querySelector("[data-unsaved]")) event.preventDefault();

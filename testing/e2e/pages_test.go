@@ -46,7 +46,7 @@ func TestPagesFitTheirWindows(t *testing.T) {
 		b.open(path)
 		b.shoot(page)
 	}
-	for _, tool := range []string{"curl", "openssl", "redis-cli", "go", "balancer-client"} {
+	for _, tool := range []string{"psql", "java"} {
 		b.open(frontend + "/connect?tool=" + tool)
 		b.shoot("connect-" + tool)
 	}
