@@ -1,7 +1,7 @@
 # XLB. `make run` serves, `make test` proves. Everything they need they install.
 GO       ?= go
 
-.PHONY: assets bench build check client generate run test tls
+.PHONY: assets bench build check client generate run screenshots test tls
 
 assets: static/vendor/.stamp
 
@@ -22,6 +22,10 @@ generate:
 
 run: build
 	./bin/xlb
+
+screenshots: assets
+	mkdir -p bin/screenshots
+	cd testing/e2e && XLB_SHOTS=$(CURDIR)/bin/screenshots $(GO) test -count=1 -timeout=9m ./...
 
 test: assets
 	testing/test.sh
