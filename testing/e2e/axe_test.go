@@ -3,6 +3,7 @@ package e2e
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 
 	"github.com/chromedp/cdproto/emulation"
@@ -18,9 +19,14 @@ var axeSource = sync.OnceValues(func() (string, error) {
 
 // findings is what axe finds on the page, in words. WCAG 2.2 A and AA, and its own best practices.
 const findings = `(async () => {
-	const found = await axe.run(document, { resultTypes: ["violations"] });
+	const found = await axe.run(document, { resultTypes: ["violations"], rules: { "target-size": { enabled: true } } });
 	return found.violations.map((v) => v.id + ": " + v.help + "\n" + v.nodes.slice(0, 3).map((n) => "  " + n.html.slice(0, 200) + "\n  " + n.failureSummary).join("\n"));
 })()`
+
+// smallTargets lists what is too low for a thumb: buttons, fields and tabs of a narrow window.
+const smallTargets = `innerWidth >= 720 ? [] : [...document.querySelectorAll(".btn:not(.icon), .tabs a, .nav a, .input, summary.btn")]
+	.filter((e) => e.checkVisibility() && !e.closest(".side .find") && e.getBoundingClientRect().height < 39.5)
+	.slice(0, 5).map((e) => Math.round(e.getBoundingClientRect().height) + " " + e.outerHTML.slice(0, 120))`
 
 // checkAccess fails the test for every rule that the page breaks as it is now.
 func (b *tab) checkAccess(name string) {
@@ -39,6 +45,11 @@ func (b *tab) checkAccess(name string) {
 	}
 	var broken []string
 	b.run("axe", chromedp.Evaluate(findings, &broken, awaits))
+	var small []string
+	b.run("sizes", chromedp.Evaluate(smallTargets, &small))
+	if len(small) > 0 {
+		b.t.Errorf("%s: less than 40 pixels high on a phone:\n  %s", name, strings.Join(small, "\n  "))
+	}
 	for _, rule := range broken {
 		b.t.Errorf("%s: %s", name, rule)
 	}

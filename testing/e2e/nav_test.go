@@ -100,3 +100,19 @@ func onEachDocument(script string) chromedp.Action {
 		return err
 	})
 }
+
+// A page that takes its time shows a line meanwhile, over the page that one is on.
+func TestProgressShowsWhenItTakesLong(t *testing.T) {
+	t.Parallel()
+	b := newTab(t)
+	b.signUp("Patient")
+	b.open("/")
+	slow := []*network.Conditions{{Latency: 1500, DownloadThroughput: -1, UploadThroughput: -1}}
+	b.run("slow", chromedp.ActionFunc(func(ctx context.Context) error {
+		_, err := network.EmulateNetworkConditionsByRule(false, slow).Do(ctx)
+		return err
+	}))
+	b.press("Account")
+	b.holds("the line", `document.querySelector("#progress").checkVisibility() && location.pathname === "/"`)
+	b.holds("the page, without the line", `location.pathname === "/account" && document.querySelector("#progress").hidden`)
+}
