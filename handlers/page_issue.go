@@ -50,16 +50,15 @@ func (f issueForm) request() control.IssueRequest {
 	return r
 }
 
-// issueFields are the fields of the form, by what the operation calls them.
-var issueFields = map[string]string{"lifetimeSec": "days"}
-
-func (f issueForm) errors(wrong map[string]string) map[string]string {
+// issueErrors puts what the operation says beside the fields of the form, which has days where the operation has seconds.
+func issueErrors(wrong map[string]string) map[string]string {
 	placed := map[string]string{}
 	for field, message := range wrong {
 		if field == "lifetimeSec" {
+			field = "days"
 			message = views.DaysWrong(control.MaxCertificateDays)
 		}
-		placed[orElse(issueFields[field], field)] = message
+		placed[field] = message
 	}
 	return placed
 }
@@ -77,7 +76,7 @@ func (p *Pages) newCertificateForm(w http.ResponseWriter, r *http.Request) error
 func (p *Pages) askForCertificate(w http.ResponseWriter, r *http.Request, status int, f issueForm, wrong map[string]string) error {
 	props := views.CertificateStepProps{
 		Chosen: f.frontend, Format: orElse(f.format, "zip"), KeyType: f.keyType, Days: orElse(f.days, "90"), Name: f.name, CSR: f.csr,
-		Legacy: f.legacy, Errors: f.errors(wrong),
+		Legacy: f.legacy, Errors: issueErrors(wrong),
 	}
 	if id := idOf(r); id != "" {
 		frontend, err := p.Control.Frontend(r.Context(), id)

@@ -17,7 +17,7 @@ const save = (blob, name) => {
 	setTimeout(() => URL.revokeObjectURL(url), 10000);
 };
 
-// under.way is how many requests for a page are under way.
+// How many requests for a page are under way: under.way.
 const under = { way: 0 };
 
 // parse makes a document of what is to come into an element. Parts of a table
