@@ -282,8 +282,8 @@ func preference(r *http.Request, cookie string) string {
 const themeCookie = "xlb-theme"
 
 func theme(r *http.Request) string {
-	if c, err := r.Cookie(themeCookie); err == nil && (c.Value == "light" || c.Value == "dark") {
-		return c.Value
+	if chosen := preference(r, themeCookie); chosen == "light" || chosen == "dark" {
+		return chosen
 	}
 	return ""
 }

@@ -146,6 +146,5 @@ func (p *Pages) setShortcuts(w http.ResponseWriter, r *http.Request) error {
 
 // shortcutsOff tells whether somebody wants no single keys in this browser.
 func shortcutsOff(r *http.Request) bool {
-	c, err := r.Cookie(shortcutsCookie)
-	return err == nil && c.Value == "off"
+	return preference(r, shortcutsCookie) == "off"
 }

@@ -110,14 +110,8 @@ func (p *Pages) askForCertificate(w http.ResponseWriter, r *http.Request, status
 // issueBundle issues a certificate: the private key is in the answer and nowhere else.
 func (p *Pages) issueBundle(w http.ResponseWriter, r *http.Request) error {
 	f := readIssueForm(r)
-	first := false
 	if id := idOf(r); id != "" {
 		f.frontend = id
-		issued, err := p.Control.Certificates(r.Context(), id, "", 1)
-		if err != nil {
-			return err
-		}
-		first = len(issued) == 0
 	}
 	file, err := p.Control.IssueBundle(r.Context(), f.frontend, f.request())
 	if wrong, is := fieldErrors(err); is {
@@ -128,7 +122,7 @@ func (p *Pages) issueBundle(w http.ResponseWriter, r *http.Request) error {
 	}
 	http.SetCookie(w, cookieOf(formatCookie, orElse(f.format, "zip"), preferenceAge))
 	if file.Password != "" {
-		return p.showLocked(w, r, f.frontend, file, first)
+		return p.showLocked(w, r, f.frontend, file)
 	}
 	if idOf(r) == "" {
 		setNotice(w, "issued", "")
@@ -137,14 +131,18 @@ func (p *Pages) issueBundle(w http.ResponseWriter, r *http.Request) error {
 }
 
 // showLocked shows the password of a bundle beside the bundle.
-func (p *Pages) showLocked(w http.ResponseWriter, r *http.Request, id string, file control.Download, first bool) error {
+func (p *Pages) showLocked(w http.ResponseWriter, r *http.Request, id string, file control.Download) error {
 	frontend, err := p.Control.Frontend(r.Context(), id)
+	if err != nil {
+		return err
+	}
+	issued, err := p.Control.Certificates(r.Context(), id, "", 2)
 	if err != nil {
 		return err
 	}
 	return p.show(w, r, http.StatusOK, views.LockedBundle(views.LockedBundleProps{
 		Page: p.base(r, views.TitleCertificate(frontend.Name), "frontends"), FrontendID: frontend.ID, FrontendName: frontend.Name,
-		First: first, File: file.Name, Password: file.Password,
+		First: idOf(r) != "" && len(issued) == 1, File: file.Name, Password: file.Password,
 		Data: "data:" + file.MediaType + ";base64," + base64.StdEncoding.EncodeToString(file.Data),
 	}))
 }

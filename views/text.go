@@ -2,7 +2,6 @@ package views
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -811,13 +810,6 @@ func errorWords(p ErrorProps) (heading, sentence string) {
 		return "XLB cannot do this now", "Try again in a few seconds."
 	}
 	return "Something broke on our side", "Nothing you sent was saved."
-}
-
-func comesBackAttr(p ErrorProps) string {
-	if p.ComesBack == 0 {
-		return ""
-	}
-	return strconv.Itoa(p.ComesBack)
 }
 
 func fromAddress(address string) string { return "From " + address + "." }

@@ -1,12 +1,10 @@
 package web
 
 import (
-	"bufio"
 	"net/http"
 	"net/url"
 	"strings"
 	"testing"
-	"time"
 )
 
 func (w *crowd) idOf(p program) string {
@@ -85,39 +83,11 @@ func TestConnectionsPageOfAnotherClientIsNotThere(t *testing.T) {
 
 func TestConnectionsPageIsLive(t *testing.T) {
 	w := newCrowd(t)
-	req, err := http.NewRequestWithContext(t.Context(), "GET", w.url+"/events?view=connections&id="+w.id, nil)
-	must(t, err)
-	req.Header.Set("Cookie", w.cookieOf(w.tenant))
-	resp, err := w.client.Do(req)
-	must(t, err)
-	defer resp.Body.Close()
-	lines := make(chan string, 10_000)
-	go func() {
-		defer close(lines)
-		for in := bufio.NewScanner(resp.Body); in.Scan(); {
-			lines <- in.Text()
-		}
-	}()
-	until := func(what string) {
-		t.Helper()
-		for deadline := time.After(10 * time.Second); ; {
-			select {
-			case line, open := <-lines:
-				if strings.Contains(line, what) {
-					return
-				}
-				if !open {
-					t.Fatalf("the stream ended before it said %q", what)
-				}
-			case <-deadline:
-				t.Fatalf("the stream never said %q", what)
-			}
-		}
-	}
-	until("event: connection-table")
-	until("4 connections, newest first.")
+	events := w.streamOf(t, "/events?view=connections&id="+w.id, w.cookieOf(w.tenant))
+	events.until("connection-table")
+	events.says("4 connections, newest first.")
 	if a := w.call("DELETE", w.path()+"/"+w.idOf(w.programs[0]), ""); a.status != 204 {
 		t.Fatalf("close: %d %s, want 204", a.status, a.body)
 	}
-	until("3 connections, newest first.")
+	events.says("3 connections, newest first.")
 }

@@ -83,3 +83,14 @@ func (e *pageEvents) until(name string) string {
 	e.t.Fatalf("the stream ended without %q", name)
 	return ""
 }
+
+// says reads to a line with this text.
+func (e *pageEvents) says(text string) {
+	e.t.Helper()
+	for e.lines.Scan() {
+		if strings.Contains(e.lines.Text(), text) {
+			return
+		}
+	}
+	e.t.Fatalf("the stream ended and never said %q", text)
+}

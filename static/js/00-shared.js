@@ -20,6 +20,17 @@ const save = (blob, name) => {
 // How many requests for a page are under way: under.way.
 const under = { way: 0 };
 
+// pageOf is the page that an answer brings.
+const pageOf = async (answer) => new DOMParser().parseFromString(await answer.text(), "text/html");
+
+// toHeading puts the focus on the heading of the page.
+const toHeading = () => {
+	const heading = document.querySelector("#main h1");
+	if (!heading) return;
+	heading.tabIndex = -1;
+	heading.focus({ preventScroll: true });
+};
+
 // parse makes a document of what is to come into an element. Parts of a table
 // parse only inside of one.
 const parse = (el, markup) => {

@@ -69,13 +69,8 @@ document.addEventListener("click", (event) => {
 		save(new Blob([envText(env)], { type: "text/plain" }), "xlb-client.env");
 		saved(button);
 	} else {
-		const panel = button.closest(".secret");
-		const heading = document.querySelector("#main h1");
-		panel.remove();
-		if (heading) {
-			heading.tabIndex = -1;
-			heading.focus();
-		}
+		button.closest(".secret").remove();
+		toHeading();
 	}
 });
 

@@ -17,7 +17,7 @@ const fill = (dialog, doc) => {
 
 const open = async (link) => {
 	const answer = await fetch(link.href, { credentials: "same-origin" });
-	const doc = new DOMParser().parseFromString(await answer.text(), "text/html");
+	const doc = await pageOf(answer);
 	if (!answer.ok || answer.redirected || !doc.querySelector("[data-dialog-part]")) return location.assign(link.href);
 	const dialog = document.createElement("dialog");
 	dialog.className = "dlg";

@@ -43,7 +43,7 @@ const download = async (form, button) => {
 		});
 		clearTimeout(timer);
 		if (/html/.test(answer.headers.get("Content-Type") || "")) {
-			const doc = new DOMParser().parseFromString(await answer.text(), "text/html");
+			const doc = await pageOf(answer);
 			busy.get(form)?.();
 			if (!window.navigation) form.submit();
 			document.dispatchEvent(new CustomEvent("xlb:answer", { detail: { answer, doc, form } }));

@@ -25,7 +25,7 @@ const ask = async (url, options) => {
 	try {
 		const answer = await fetch(url, { credentials: "same-origin", signal: mine.signal, ...options });
 		if (!(answer.headers.get("Content-Type") || "").startsWith("text/html")) return { answer };
-		return { answer, doc: new DOMParser().parseFromString(await answer.text(), "text/html") };
+		return { answer, doc: await pageOf(answer) };
 	} catch (err) {
 		if (mine.signal.aborted) return null;
 		throw err;
@@ -76,9 +76,8 @@ const swap = async (doc, used) => {
 		change(doc);
 	}
 	const link = used && [...document.querySelectorAll("#main a")].find((a) => a.getAttribute("href") === used);
-	const heading = link || document.querySelector("#main h1");
-	if (!link && heading) heading.tabIndex = -1;
-	heading?.focus({ preventScroll: true });
+	if (link) link.focus({ preventScroll: true });
+	else toHeading();
 	for (const name of ["xlb:page", "xlb:swap"]) document.dispatchEvent(new CustomEvent(name));
 };
 
