@@ -79,7 +79,8 @@ type deadline struct {
 func (c *conn) run() {
 	if err := c.enter(); err != nil {
 		c.refuse(err)
-		c.server.live.remove(c, c.admission.Keys)
+		c.server.live.unname(c, c.admission.Keys)
+		c.server.live.remove(c)
 		return
 	}
 	c.tell(Accepted)
@@ -107,8 +108,10 @@ func (c *conn) finish() {
 		releaseAll(c.admission.Limits)
 		c.server.room.leave(c.admission.Group)
 	}
+	// Whoever hears of the end and lists the connections must not find this one, and Shutdown waits until all were told.
+	c.server.live.unname(c, c.admission.Keys)
 	c.tell(Closed)
-	c.server.live.remove(c, c.admission.Keys)
+	c.server.live.remove(c)
 }
 
 // forget lets go of what only the beginning of a connection needs.

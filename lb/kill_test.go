@@ -46,6 +46,28 @@ func TestKillClosesOneAndNoOther(t *testing.T) {
 	})
 }
 
+// Who hears that a connection has closed, and lists what is open, finds it gone.
+func TestClosedConnectionIsNotListed(t *testing.T) {
+	var served atomic.Pointer[rig]
+	listed := make(chan int, 1)
+	trace := func(e Event) {
+		if e.Kind == Closed {
+			listed <- len(served.Load().Connections("k"))
+		}
+	}
+	r := newRig(t, Config{Admit: keyed(poolOf(upstream(t, echo)), "k"), Trace: trace})
+	served.Store(r)
+	open(t, r).Close()
+	select {
+	case n := <-listed:
+		if n != 0 {
+			t.Errorf("%d connections are listed when the only one has closed, want 0", n)
+		}
+	case <-time.After(5 * time.Second):
+		t.Fatal("nothing was told of the end in 5 s")
+	}
+}
+
 func TestKillReachesOneThatWaits(t *testing.T) {
 	pool := NewPool(PoolConfig{Backends: []Backend{{Addr: upstream(t, echo), Capacity: 1}}})
 	r := newRig(t, Config{Admit: keyed(pool, "k")})

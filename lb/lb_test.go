@@ -91,7 +91,13 @@ func newRig(t testing.TB, cfg Config) *rig {
 		cfg.TLS.Certificates = []tls.Certificate{r.authority.Issue(t, "localhost")}
 		cfg.TLS.ClientCAs = r.authority.Pool()
 	}
-	cfg.Trace = r.trace
+	told := cfg.Trace
+	cfg.Trace = func(e Event) {
+		r.trace(e)
+		if told != nil {
+			told(e)
+		}
+	}
 	if cfg.PlainText == 0 {
 		cfg.PlainText = AnswerPostgres | AnswerHTTP
 	}

@@ -66,10 +66,15 @@ func (s *keyShard) add(key string, c *conn) {
 	s.all[key][c.id] = c
 }
 
-func (r *registry) remove(c *conn, keys []string) {
+// unname has a connection found by its keys no more.
+func (r *registry) unname(c *conn, keys []string) {
 	for _, key := range keys {
 		r.shardOf(key).remove(key, c)
 	}
+}
+
+// remove forgets a connection that has no keys, or none any more.
+func (r *registry) remove(c *conn) {
 	s := &r.conns[c.id%shards]
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -34,6 +34,7 @@ func closable(t *testing.T) (dest string, stop func(), again func()) {
 }
 
 func TestChecksTakeRoutesOutAndBackIn(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	c := start(t).signUp("testuser")
 	dest, stop, again := closable(t)
 	other := echoes(t)
@@ -61,6 +62,7 @@ func TestChecksTakeRoutesOutAndBackIn(t *testing.T) {
 
 // A route that goes down keeps its connections, unless its owner wants them closed.
 func TestConnectionsOfARouteThatGoesDown(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	for _, closes := range []bool{false, true} {
 		f := start(t)
 		c, address := f.signUp("testuser"), f.balance()
@@ -95,6 +97,7 @@ func TestConnectionsOfARouteThatGoesDown(t *testing.T) {
 
 // Without any check: connects that fail take a route out, and a probe brings it back.
 func TestFailedConnectsEjectARoute(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	f := start(t)
 	c, address := f.signUp("testuser"), f.balance()
 	dest, stop, again := closable(t)
@@ -117,6 +120,7 @@ func TestFailedConnectsEjectARoute(t *testing.T) {
 // A route that takes each connection and ends it at once goes out only where its owner said so, and a probe's
 // connect does not bring it back.
 func TestEarlyEndsEjectARoute(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	f := start(t)
 	c, address := f.signUp("testuser"), f.balance()
 	dead := serveAll(t, func(conn net.Conn) {})
@@ -156,6 +160,7 @@ func TestEarlyEndsEjectARoute(t *testing.T) {
 }
 
 func TestRoutesAreDrainedByTheirOwner(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	f := start(t)
 	c, address := f.signUp("testuser"), f.balance()
 	one, two := echoes(t), echoes(t)
@@ -201,6 +206,7 @@ func TestRoutesAreDrainedByTheirOwner(t *testing.T) {
 
 // A route that is taken out of the frontend shows what it still has, until its time is over.
 func TestRemovedRouteDrains(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	f := start(t)
 	c, address := f.signUp("testuser"), f.balance()
 	one, two := echoes(t), echoes(t)
@@ -231,6 +237,7 @@ func TestRemovedRouteDrains(t *testing.T) {
 
 // Switching a frontend off drops its connections, or lets them finish.
 func TestSwitchingOffDropsOrDrains(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	f := start(t)
 	c, address := f.signUp("testuser"), f.balance()
 	id := c.frontend(echoes(t))

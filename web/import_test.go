@@ -33,6 +33,7 @@ func wantActions(t *testing.T, what string, got, want map[string]int) {
 
 // A client of a hundred frontends with all sorts of settings goes to another server and comes back as it was.
 func TestAClientMovesAndComesBack(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	here, there := start(t), start(t)
 	a, b := here.signUp("testuser"), there.signUp("testuser")
 	for i := range 100 {

@@ -59,6 +59,7 @@ func TestLinesOfStrangersAreBounded(t *testing.T) {
 
 // However many revoke and read, the list is signed once a second, and has what was revoked before.
 func TestRevocationListIsSignedOnceASecond(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	f := start(t)
 	c := f.signUp("testuser")
 	id := c.frontend("10.0.0.1:80")

@@ -462,6 +462,7 @@ func TestMetricsDetail(t *testing.T) {
 
 // One scrape is answered at a time; the next one waits, and not for ever.
 func TestScrapesComeOneAtATime(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	enter, leave := make(chan struct{}, 8), make(chan struct{})
 	h := metricsOf(func(context.Context, *control.Metrics) { enter <- struct{}{}; <-leave }, Config{})
 	statuses := make(chan int, 2)

@@ -148,6 +148,7 @@ func TestRoutesByName(t *testing.T) {
 // While a name does not resolve its status and the log say so, and the last known addresses serve, after a
 // restart too.
 func TestNameThatDoesNotResolve(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	zone, resolver := newZone(t)
 	zone.set("127.0.0.1")
 	f := start(t, func(c *control.Config) { c.Resolver, c.NamesInterval = resolver, 50*time.Millisecond })

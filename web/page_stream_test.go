@@ -11,6 +11,7 @@ import (
 
 // An open page goes from address to address and keeps its stream, which is told the view.
 func TestStreamGoesOnWithAnotherView(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	f := start(t)
 	c := f.signUp("testuser")
 	id := c.frontend("10.0.0.1:80")

@@ -365,6 +365,7 @@ func (w *ways) wantFields(line map[string]string, names ...string) {
 
 // Every connection has one line at its end, with the reason and all there is to know.
 func TestEndsOfConnectionsAreLoggedWithTheReason(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	f := start(t)
 	w := &ways{f.signUp("testuser"), f.balance()}
 	for _, c := range ends {
