@@ -31,7 +31,7 @@ func frontendRow(s control.Status) views.Frontend {
 		f.Routes = append(f.Routes, row)
 	}
 	for _, point := range s.Samples {
-		f.ConnSamples = append(f.ConnSamples, float64(point.Active))
+		f.ConnSamples = append(f.ConnSamples, point.Active)
 		f.NewSamples = append(f.NewSamples, point.New)
 		f.ByteSamples = append(f.ByteSamples, point.In+point.Out)
 	}

@@ -150,7 +150,7 @@ func (f *fixture) inForce(ctx context.Context) int {
 
 // A connection ends when its certificate does, and the certificate opens nothing afterwards.
 func TestConnectionEndsWithItsCertificate(t *testing.T) {
-	t.Parallel() // it waits most of the time
+	t.Parallel()           // it waits most of the time
 	var ahead atomic.Int64 // what the server's clock is ahead of ours; the least lifetime is a minute
 	f := start(t, func(cfg *control.Config) {
 		cfg.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }

@@ -173,10 +173,10 @@ func (r *ring) newest(into []Attempt, most int, wanted func(Attempt) bool) []Att
 // sightings is what was seen of a frontend's connections: how far they have come, for the connect page,
 // and how many and how fast, for the charts.
 type sightings struct {
-	accepted, routed, firstByte atomic.Int64           // Unix nanoseconds of the newest, zero: never
-	newest                      atomic.Pointer[Served] // the one that firstByte is of
-	noted                       atomic.Bool            // the first byte has been written down
-	history                     history
+	accepted, routed, firstByte atomic.Int64            // Unix nanoseconds of the newest, zero: never
+	newest                      atomic.Pointer[Served]  // the one that firstByte is of
+	noted                       atomic.Bool             // the first byte has been written down
+	traffic                     atomic.Pointer[traffic] // nil before there was any
 	meter                       meter
 }
 
@@ -186,7 +186,12 @@ func (l *Live) trace(e lb.Event) {
 	switch e.Kind {
 	case lb.Accepted:
 		b.frontend.seen.accepted.Store(l.cfg.Now().UnixNano())
-	case lb.Dialled, lb.EarlyClosed:
+	case lb.Dialled:
+		if b != nil {
+			b.frontend.seen.meter.note(&e)
+		}
+		return
+	case lb.EarlyClosed:
 		return
 	case lb.Routed:
 		b.frontend.seen.routed.Store(l.cfg.Now().UnixNano())

@@ -1,6 +1,8 @@
 package live
 
 import (
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -64,8 +66,21 @@ type meter struct {
 	closed, refused reasonCounts
 	wait, duration  histogram
 
+	used        atomic.Bool // there was a connection: its traffic is worth remembering
+	forgot      atomic.Bool // what it remembered has made room for another's
+	failed      atomic.Int64
+	connects    quick
+	longestWait maxDuration // since it was last asked for
+
 	mu     sync.Mutex
-	routes map[string]*histogram // time to connect, by address
+	routes map[string]*routeMeter // by address
+	kept   []string               // used by keep
+}
+
+// routeMeter is what is counted of one route.
+type routeMeter struct {
+	connect histogram // time to connect
+	recent  recent
 }
 
 // serverMeter is what is counted of all connections together, those of nobody too. Deleting a frontend
@@ -80,15 +95,25 @@ func (m *meter) note(e *lb.Event) {
 	switch e.Kind {
 	case lb.Accepted:
 		m.accepted.Add(1)
+		m.used.Store(true)
+	case lb.Dialled:
+		if e.Reason != "" {
+			m.failed.Add(1)
+		}
 	case lb.Routed:
 		m.wait.observe(waitBounds, e.Wait)
-		m.connect(e.Backend).observe(connectBounds, e.Connect)
+		m.longestWait.observe(e.Wait)
+		m.connects.observe(e.Connect)
+		route := m.route(e.Backend)
+		route.connect.observe(connectBounds, e.Connect)
+		route.recent.connects.observe(e.Connect)
 	case lb.Closed:
 		m.closed.add(e.Reason)
 		if e.Backend != "" {
 			m.duration.observe(durationBounds, e.Duration)
 		} else {
 			m.wait.observe(waitBounds, e.Wait) // it waited and got nothing
+			m.longestWait.observe(e.Wait)
 		}
 	}
 }
@@ -108,28 +133,33 @@ func (m *serverMeter) note(e *lb.Event, frontend *meter) {
 	}
 }
 
-// connect returns the histogram of a route, made at its first connection.
-func (m *meter) connect(route string) *histogram {
+// route returns the meter of a route, made when there is first something to count.
+func (m *meter) route(addr string) *routeMeter {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	h := m.routes[route]
-	if h == nil {
+	r := m.routes[addr]
+	if r == nil {
 		if m.routes == nil {
-			m.routes = map[string]*histogram{}
+			m.routes = map[string]*routeMeter{}
 		}
-		h = &histogram{}
-		m.routes[route] = h
+		r = &routeMeter{}
+		m.routes[addr] = r
 	}
-	return h
+	return r
+}
+
+// has is the meter of a route, nil when nothing was counted.
+func (m *meter) has(addr string) *routeMeter {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.routes[addr]
 }
 
 // readConnect reads the histogram of a route, empty when it has had no connection.
 func (m *meter) readConnect(route string, into *Histogram) {
-	m.mu.Lock()
-	h := m.routes[route]
-	m.mu.Unlock()
-	if h == nil {
-		h = &noConnects
+	h := &noConnects
+	if r := m.has(route); r != nil {
+		h = &r.connect
 	}
 	h.read(connectBounds, into)
 }
@@ -143,11 +173,9 @@ func (m *meter) keep(backends []lb.BackendStats) {
 	if len(m.routes) == 0 {
 		return
 	}
-	kept := make(map[string]*histogram, len(m.routes))
-	for _, b := range backends {
-		if h := m.routes[b.Addr]; h != nil {
-			kept[b.Addr] = h
-		}
+	m.kept = m.kept[:0]
+	for i := range backends {
+		m.kept = append(m.kept, backends[i].Addr)
 	}
-	m.routes = kept
+	maps.DeleteFunc(m.routes, func(addr string, _ *routeMeter) bool { return !slices.Contains(m.kept, addr) })
 }

@@ -41,13 +41,6 @@ type RouteStatus struct {
 	Addresses   []RouteStatus // of a route with a name, each with its address as Dest; empty for others
 }
 
-// Sample is one point of a frontend's recent traffic; the rates are per second since the point before.
-type Sample struct {
-	At           time.Time
-	Active       int
-	New, In, Out float64
-}
-
 // Status is a frontend with what is known about it now.
 type Status struct {
 	Record      store.Frontend
@@ -97,7 +90,7 @@ func (f *frontend) status() Status {
 	s := Status{
 		Record: f.record, Connections: stats.Active, Waiting: stats.Waiting, Total: stats.Total,
 		QueueLimit: stats.QueueLimit, OldestWait: stats.OldestWait, Panic: stats.Panic,
-		BytesIn: stats.BytesIn, BytesOut: stats.BytesOut, Samples: f.seen.history.points(),
+		BytesIn: stats.BytesIn, BytesOut: stats.BytesOut, Samples: f.seen.samples(),
 	}
 	s.Routes = f.routeStatuses(make([]RouteStatus, 0, len(f.record.Routes)), stats.Backends)
 	for _, b := range stats.Removed {
