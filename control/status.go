@@ -16,6 +16,16 @@ type (
 	Progress    = live.Progress
 	Served      = live.Served
 	Attempt     = live.Attempt
+	Span        = live.Span
+	Traffic     = live.Traffic
+	Point       = live.Point
+)
+
+// How far back traffic is shown.
+const (
+	FiveMinutes = live.FiveMinutes
+	OneHour     = live.OneHour
+	OneDay      = live.OneDay
 )
 
 // The states of frontends and routes.
@@ -50,6 +60,20 @@ func (c *Control) Status(ctx context.Context, id string) (Status, error) {
 		return Status{}, notFound("frontend")
 	}
 	return statusOf(s), nil
+}
+
+// Traffic is the recent traffic of one frontend of the actor, through this process.
+func (c *Control) Traffic(ctx context.Context, id string, span Span) (Traffic, error) {
+	_, a, err := c.may(ctx, actFrontendRead, id)
+	if err != nil {
+		return Traffic{}, err
+	}
+	f, known := c.live.Frontend(canonicalID(id))
+	if !known || f.ClientID != a.ClientID {
+		return Traffic{}, notFound("frontend")
+	}
+	found, _ := c.live.Traffic(f.UUID, span)
+	return found, nil
 }
 
 // Statuses lists all frontends of the actor with what is known about them now, oldest first.

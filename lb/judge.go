@@ -37,6 +37,9 @@ func (p *Pool) SetHealth(addr string, h Health) {
 func (p *Pool) checkedBy(b *backend, r health.Result) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.cfg.Checked != nil && b.watched {
+		p.cfg.Checked(b.addr, r)
+	}
 	found := Health{State: Up, Since: r.Since}
 	if !r.Up {
 		found = Health{State: Down, Reason: Reason(r.Reason), Detail: r.Detail, Since: r.Since}

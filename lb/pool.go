@@ -69,6 +69,8 @@ type PoolConfig struct {
 	// Changed hears when a backend's health comes to be another than it was, or is known for the first time. It
 	// is called with the pool locked: it must not block, nor call the pool. Nil is not called.
 	Changed func(addr string, h Health)
+	// Checked hears of every check of a backend that the Checker does. It is called as Changed is. Nil is not called.
+	Checked func(addr string, r health.Result)
 }
 
 const (

@@ -23,6 +23,15 @@ func (l *Live) healthChanged(f store.Frontend) func(string, lb.Health) {
 	}
 }
 
+// checked returns what hears of every check of a frontend's routes.
+func (l *Live) checked(f *frontend) func(string, health.Result) {
+	timeout := seconds(f.record.Options.Check.TimeoutSec)
+	return func(addr string, r health.Result) {
+		f.seen.checks.note(addr, timeout, r)
+		l.bus.mark(f.record.ClientID)
+	}
+}
+
 // checkOf is the check that a frontend's options ask for, of routes with that name, if they have one.
 func checkOf(o *store.Options, name string, over *routeTLS) health.Check {
 	k := o.Check

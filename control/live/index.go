@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/xdire/xlb/lb"
+	"github.com/xdire/xlb/lb/health"
 	"github.com/xdire/xlb/store"
 )
 
@@ -233,6 +234,7 @@ func (l *Live) putFrontend(r store.Frontend) {
 		state.pool = old.pool
 		state.limit = old.limit
 		state.seen = old.seen
+		state.seen.checks.keep(state.checkedAddresses())
 		state.tls = l.routeTLSOf(r.Options.RouteTLS, old.tls)
 		state.pool.Update(l.poolOf(state))
 		if old.record.AccessKey != r.AccessKey {
@@ -240,9 +242,9 @@ func (l *Live) putFrontend(r store.Frontend) {
 		}
 	} else {
 		state.tls = l.routeTLSOf(r.Options.RouteTLS, nil)
+		state.seen = &sightings{}
 		state.pool = lb.NewPool(l.poolOf(state))
 		state.limit = &lb.Limit{}
-		state.seen = &sightings{}
 	}
 	applyLimits(state.limit, r.Options)
 	l.setFrontend(state)
@@ -250,6 +252,20 @@ func (l *Live) putFrontend(r store.Frontend) {
 	if !r.Active {
 		l.dropBy(frontendKey(r.UUID), &r.DrainUntil, ReasonOff)
 	}
+}
+
+// checkedAddresses are the addresses that are checked.
+func (f *frontend) checkedAddresses() map[string]bool {
+	all := map[string]bool{}
+	if !f.record.Active || checkKinds[f.record.Options.Check.Kind] == health.None {
+		return all
+	}
+	for _, found := range f.addresses {
+		for _, addr := range found {
+			all[addr] = true
+		}
+	}
+	return all
 }
 
 func (l *Live) setFrontend(state *frontend) {

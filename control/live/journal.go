@@ -178,6 +178,7 @@ type sightings struct {
 	noted                       atomic.Bool             // the first byte has been written down
 	traffic                     atomic.Pointer[traffic] // nil before there was any
 	meter                       meter
+	checks                      checkLogs
 }
 
 // trace hears from the balancer about every connection. It must not block.

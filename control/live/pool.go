@@ -17,7 +17,7 @@ func (l *Live) poolOf(f *frontend) lb.PoolConfig {
 		Strategy: lb.Strategy(f.record.Strategy), Budget: seconds(f.record.RouteTimeoutSec),
 		PanicPercent: orOff(o.PanicPercent), SlowStart: seconds(o.SlowStartSec),
 		QueueLimit: orOff(o.QueueLimit), DrainTimeout: max(seconds(o.DrainTimeoutSec), time.Nanosecond),
-		Checker: l.checker, Group: f.record.ClientID, CloseOnDown: o.CloseOnDown, Changed: l.healthChanged(f.record),
+		Checker: l.checker, Group: f.record.ClientID, CloseOnDown: o.CloseOnDown, Changed: l.healthChanged(f.record), Checked: l.checked(f),
 		Eject: lb.EjectConfig{Failures: o.EjectAfter, EarlyClose: o.EjectOn == store.EjectEarlyClose},
 	}
 	for _, r := range f.record.Routes {

@@ -38,6 +38,8 @@ type RouteStatus struct {
 	BytesOut    int64     // to clients
 	ClosesAt    time.Time // when a drain closes what is left; zero for never
 	ConnectTime time.Duration
+	Recent      RouteTraffic
+	Checks      Checks        // of a name with several addresses those of the one that does best
 	Addresses   []RouteStatus // of a route with a name, each with its address as Dest; empty for others
 }
 
@@ -80,12 +82,12 @@ func (l *Live) Statuses(clientID string) []Status {
 }
 
 func (l *Live) statusOf(f *frontend) Status {
-	s := f.status()
+	s := f.status(l.cfg.Now())
 	s.Certificates, s.NextExpiry = l.holdings.goodOf(f.record.ClientID, f.record.UUID, l.cfg.Now())
 	return s
 }
 
-func (f *frontend) status() Status {
+func (f *frontend) status(now time.Time) Status {
 	stats := f.pool.Stats()
 	s := Status{
 		Record: f.record, Connections: stats.Active, Waiting: stats.Waiting, Total: stats.Total,
@@ -99,10 +101,38 @@ func (f *frontend) status() Status {
 		gone.Reason = ""
 		gone.Detail = ""
 		gone.Since = time.Time{}
+		gone.Recent = f.seen.meter.traffic(now, &b)
 		s.Removed = append(s.Removed, gone)
+	}
+	for i := range s.Routes {
+		f.addRecent(&s.Routes[i], stats.Backends, now)
 	}
 	s.State = f.state(s.Routes)
 	return s
+}
+
+// addRecent adds what a route did lately, all of its addresses together.
+func (f *frontend) addRecent(r *RouteStatus, backends []lb.BackendStats, now time.Time) {
+	best := -1
+	for i := range r.Addresses {
+		one := &r.Addresses[i]
+		f.addRecent(one, backends, now)
+		r.Recent.New += one.Recent.New
+		r.Recent.Bytes += one.Recent.Bytes
+		r.Recent.Failed += one.Recent.Failed
+		r.Recent.Median = max(r.Recent.Median, one.Recent.Median)
+		if usability[one.State] > best {
+			best = usability[one.State]
+			r.Checks = one.Checks
+		}
+	}
+	if len(r.Addresses) > 0 {
+		return
+	}
+	if i := slices.IndexFunc(backends, func(b lb.BackendStats) bool { return b.Addr == r.Dest }); i >= 0 {
+		r.Recent = f.seen.meter.traffic(now, &backends[i])
+		r.Checks = f.seen.checks.of(r.Dest)
+	}
 }
 
 // routeStatuses appends the frontend's routes to all.
