@@ -36,3 +36,17 @@ func (c *Control) Refused(ctx context.Context, frontendID string, q RefusedQuery
 	}
 	return c.live.Refused(a.ClientID, frontendID, q.Reason, q.Limit), nil
 }
+
+// CountRefused is how many connections of a frontend of the actor were turned away, or let in and not served, as far as
+// that is remembered.
+func (c *Control) CountRefused(ctx context.Context, frontendID string) (int, error) {
+	all, err := c.Refused(ctx, frontendID, RefusedQuery{})
+	if err != nil {
+		return 0, err
+	}
+	n := 0
+	for _, one := range all {
+		n += one.Count
+	}
+	return n, nil
+}

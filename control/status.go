@@ -19,6 +19,8 @@ type (
 	Span        = live.Span
 	Traffic     = live.Traffic
 	Point       = live.Point
+	CheckMark   = live.CheckMark
+	Identity    = live.Identity
 )
 
 // How far back traffic is shown.
@@ -74,6 +76,18 @@ func (c *Control) Traffic(ctx context.Context, id string, span Span) (Traffic, e
 	}
 	found, _ := c.live.Traffic(f.UUID, span)
 	return found, nil
+}
+
+// Identities lists the certificates that have connections of one frontend of the actor open, the one with most first.
+func (c *Control) Identities(ctx context.Context, id string) ([]Identity, error) {
+	_, a, err := c.may(ctx, actConnectionList, id)
+	if err != nil {
+		return nil, err
+	}
+	if id, err = c.liveFrontend(a, id); err != nil {
+		return nil, err
+	}
+	return c.live.Identities(id), nil
 }
 
 // Statuses lists all frontends of the actor with what is known about them now, oldest first.

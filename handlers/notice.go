@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/xdire/xlb/views"
@@ -41,6 +42,13 @@ func notice(r *http.Request) (code, undo string) {
 func noticeText(r *http.Request) string {
 	code, _ := notice(r)
 	return views.Done(code)
+}
+
+// noticeIsToast is whether it is about an act on a row of a page that goes on: it must not push the page down.
+func noticeIsToast(r *http.Request) bool {
+	code, _ := notice(r)
+	act, _, _ := strings.Cut(code, ":")
+	return slices.Contains([]string{"route", "undone", "closed", "ended"}, act)
 }
 
 // forgetNotice takes the notice that a page shows out of the browser.

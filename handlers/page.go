@@ -89,7 +89,9 @@ func (p *Pages) Routes() []Route {
 		post("/frontends/new", p.create),
 		post("/frontends/check-route", p.checkRoute),
 		get("/frontends/{uuid}", p.frontend),
+		get("/frontends/{uuid}/route", p.routeQuestion),
 		post("/frontends/{uuid}/route", p.setRoute),
+		get("/frontends/{uuid}/certificates", p.frontendCertificates),
 		get("/frontends/{uuid}/certificate", p.certificateForm),
 		post("/frontends/{uuid}/certificate", p.issueBundle),
 		get("/frontends/{uuid}/certificates/revoke", p.revokeBeforeForm),
@@ -247,7 +249,7 @@ func (p *Pages) base(r *http.Request, title, nav string) views.Page {
 	a := control.ActorFrom(r.Context())
 	page := views.Page{
 		Title: title, Nav: nav, Endpoint: p.Control.Endpoint(), Asset: p.Asset, Theme: theme(r), KeysOff: shortcutsOff(r),
-		Now: time.Now(), RequestID: a.RequestID, Flash: noticeText(r),
+		Now: time.Now(), RequestID: a.RequestID, Flash: noticeText(r), Toast: noticeIsToast(r),
 	}
 	if a.ClientID != "" {
 		page.Client.ID = a.ClientID

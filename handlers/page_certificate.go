@@ -31,6 +31,26 @@ func (p *Pages) certificate(w http.ResponseWriter, r *http.Request) error {
 	}))
 }
 
+// frontendCertificates lists the certificates of one frontend.
+func (p *Pages) frontendCertificates(w http.ResponseWriter, r *http.Request) error {
+	head, err := p.head(r, idOf(r), "certificates")
+	if err != nil {
+		return err
+	}
+	f := head.Frontend
+	issued, err := p.Control.Certificates(r.Context(), f.ID, "", 0)
+	if err != nil {
+		return err
+	}
+	page := p.base(r, views.TitleFrontendCertificates(f.Name), "frontends")
+	page.Live = liveURL("head", nil, "id", f.ID, "tab", "certificates")
+	rows := certificateRows(issued, map[string]string{f.ID: f.Name}, page.Now)
+	part := pager(len(rows), "/frontends/"+f.ID+"/certificates", r.URL.Query(), "page")
+	return p.show(w, r, http.StatusOK, views.FrontendCertificates(views.FrontendCertificatesProps{
+		Page: page, Head: head, Certificates: rows[part.From:part.To], Pager: part,
+	}))
+}
+
 func (p *Pages) certificates(w http.ResponseWriter, r *http.Request) error {
 	statuses, err := p.Control.Statuses(r.Context())
 	if err != nil {

@@ -38,8 +38,12 @@ func (p *Pages) connect(w http.ResponseWriter, r *http.Request) error {
 	if tool == asked {
 		http.SetCookie(w, cookieOf(toolCookie, tool, preferenceAge))
 	}
+	head, err := p.head(r, f.ID, "")
+	if err != nil {
+		return err
+	}
 	return p.show(w, r, http.StatusOK, views.Connect(views.ConnectProps{
-		Page: page, FrontendID: f.ID, FrontendName: f.Name, File: file, Certificate: certificate, Wizard: f.FirstByte.IsZero(),
+		Page: page, Head: head, FrontendID: f.ID, FrontendName: f.Name, File: file, Certificate: certificate, Wizard: f.FirstByte.IsZero(),
 		Tools: views.Tools, Tool: tool, Snippet: views.SnippetFor(tool, format, file, page.Endpoint), Panel: panel,
 	}))
 }

@@ -9,10 +9,11 @@ import (
 )
 
 func (p *Pages) connections(w http.ResponseWriter, r *http.Request) error {
-	f, err := p.Control.Frontend(r.Context(), idOf(r))
+	head, err := p.head(r, idOf(r), "connections")
 	if err != nil {
 		return err
 	}
+	f := head.Frontend
 	q := r.URL.Query()
 	table, err := p.connectionTable(r, f.ID, q)
 	if err != nil {
@@ -20,7 +21,7 @@ func (p *Pages) connections(w http.ResponseWriter, r *http.Request) error {
 	}
 	page := p.base(r, views.TitleConnections(f.Name), "frontends")
 	page.Live = liveURL("connections", q, "id", f.ID)
-	return p.show(w, r, http.StatusOK, views.Connections(views.ConnectionsProps{Page: page, FrontendName: f.Name, Table: table}))
+	return p.show(w, r, http.StatusOK, views.Connections(views.ConnectionsProps{Page: page, Head: head, Table: table}))
 }
 
 // connectionTable is the list of live connections that q selects.

@@ -1,8 +1,10 @@
 package handlers
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -49,37 +51,17 @@ func routeRow(r control.RouteStatus) views.Route {
 		Dest: r.Dest, Capacity: r.Capacity, State: string(r.State), Reason: views.RouteReason(r.Reason), Since: r.Since,
 		Active: r.Active, Total: r.Total, Failed: r.Failed, BytesIn: r.BytesIn, BytesOut: r.BytesOut, ConnectTime: r.ConnectTime,
 		ClosesAt: r.ClosesAt, Weight: max(1, r.Weight), Backup: r.Backup, Addresses: len(r.Addresses),
+		NewPerSec: r.Recent.New, BytesPerSec: r.Recent.Bytes, Median: r.Recent.Median, FailedLately: r.Recent.Failed,
+		Checks: checkMarks(r.Checks.Marks), CheckedAt: r.Checks.At, CheckTook: r.Checks.Took,
 	}
 }
 
-// setRoute drains a route, takes it out or lets it take connections again.
-func (p *Pages) setRoute(w http.ResponseWriter, r *http.Request) error {
-	id := idOf(r)
-	dest := r.PostForm.Get("dest")
-	verb := r.PostForm.Get("state")
-	state := verb
-	if state == "ready" {
-		state = ""
+func checkMarks(all []control.CheckMark) []views.CheckMark {
+	marks := make([]views.CheckMark, 0, len(all))
+	for _, m := range all {
+		marks = append(marks, views.CheckMark(m))
 	}
-	changed, err := p.Control.UpdateFrontend(r.Context(), id, control.Update{Edit: func(spec *control.FrontendSpec) error {
-		for i := range spec.Routes {
-			if spec.Routes[i].Dest == dest {
-				spec.Routes[i].State = state
-				return nil
-			}
-		}
-		return &control.Error{Kind: control.KindNotFound, Message: "That route is not in the frontend any more."}
-	}})
-	if err != nil {
-		return err
-	}
-	back := "/frontends/" + id
-	if page := r.PostForm.Get("routes"); page != "" {
-		back += "?" + url.Values{"routes": {page}}.Encode()
-	}
-	setNotice(w, "route-"+verb, strconv.FormatUint(changed.Revision, 10))
-	http.Redirect(w, r, back, http.StatusSeeOther)
-	return nil
+	return marks
 }
 
 func frontendRows(all []control.Status) []views.Frontend {
@@ -133,35 +115,74 @@ func (p *Pages) frontends(w http.ResponseWriter, r *http.Request) error {
 }
 
 // frontendLive is what the page of a frontend shows of its state.
-func (p *Pages) frontendLive(r *http.Request, id string, q url.Values) (views.FrontendLiveProps, error) {
-	s, err := p.Control.Status(r.Context(), id)
-	if err != nil {
-		return views.FrontendLiveProps{}, err
-	}
-	f := frontendRow(s)
+func frontendLive(head views.FrontendHead, q url.Values) views.FrontendLiveProps {
+	f := head.Frontend
+	f.Routes = worstFirst(f.Routes)
 	shown := pager(len(f.Routes), "/frontends/"+f.ID, q, "routes")
-	return views.FrontendLiveProps{Now: time.Now(), Frontend: f, Routes: f.Routes[shown.From:shown.To], Pager: shown}, nil
+	return views.FrontendLiveProps{Now: head.Now, Frontend: f, Routes: f.Routes[shown.From:shown.To], Pager: shown}
 }
 
 func (p *Pages) frontend(w http.ResponseWriter, r *http.Request) error {
 	q := r.URL.Query()
-	shown, err := p.frontendLive(r, idOf(r), q)
+	head, err := p.head(r, idOf(r), "overview")
 	if err != nil {
 		return err
 	}
-	f := shown.Frontend
-	issued, err := p.Control.Certificates(r.Context(), f.ID, "", 0)
+	page := p.base(r, head.Frontend.Name, "frontends")
+	page.Undo = p.undo(r, head.Frontend.ID)
+	page.Live = liveURL("frontend", q, "id", head.Frontend.ID)
+	live, charts, err := p.frontendParts(r, head, q)
 	if err != nil {
 		return err
 	}
-	page := p.base(r, f.Name, "frontends")
-	page.Undo = p.undo(r, f.ID)
-	page.Live = liveURL("frontend", q, "id", f.ID)
-	rows := certificateRows(issued, map[string]string{f.ID: f.Name}, page.Now)
-	part := pager(len(rows), "/frontends/"+f.ID, q, "page")
-	return p.show(w, r, http.StatusOK, views.FrontendPage(views.FrontendProps{
-		Page: page, Frontend: f, Live: shown, Certificates: rows[part.From:part.To], Pager: part,
-	}))
+	return p.show(w, r, http.StatusOK, views.FrontendPage(views.FrontendProps{Page: page, Head: head, Live: live, Charts: charts}))
+}
+
+// frontendParts are the parts of a frontend's page that follow along.
+func (p *Pages) frontendParts(r *http.Request, head views.FrontendHead, q url.Values) (views.FrontendLiveProps, views.ChartsProps, error) {
+	live := frontendLive(head, q)
+	var err error
+	if live.Flow, err = p.flow(r, head.Frontend); err != nil {
+		return live, views.ChartsProps{}, err
+	}
+	charts, err := p.charts(r, head.Frontend.ID, q)
+	return live, charts, err
+}
+
+// mostFirst are the routes, those with the most connections first.
+func mostFirst(routes []views.Route) []views.Route {
+	sorted := slices.Clone(routes)
+	slices.SortStableFunc(sorted, func(a, b views.Route) int { return cmp.Compare(b.Active, a.Active) })
+	return sorted
+}
+
+// troubles orders the states of routes, what to see to first.
+var troubles = map[string]int{"down": 0, "ejected": 1, "maintenance": 2, "draining": 3}
+
+// worstFirst are the routes, those that something is wrong with first.
+func worstFirst(routes []views.Route) []views.Route {
+	rank := func(r views.Route) int {
+		if n, is := troubles[r.State]; is {
+			return n
+		}
+		return len(troubles)
+	}
+	sorted := slices.Clone(routes)
+	slices.SortStableFunc(sorted, func(a, b views.Route) int { return cmp.Compare(rank(a), rank(b)) })
+	return sorted
+}
+
+// head is the top of every page of a frontend.
+func (p *Pages) head(r *http.Request, id, tab string) (views.FrontendHead, error) {
+	s, err := p.Control.Status(r.Context(), id)
+	if err != nil {
+		return views.FrontendHead{}, err
+	}
+	refused, err := p.Control.CountRefused(r.Context(), s.ID)
+	if err != nil {
+		return views.FrontendHead{}, err
+	}
+	return views.FrontendHead{Now: time.Now(), Tab: tab, Frontend: frontendRow(s), Refused: refused}, nil
 }
 
 func (p *Pages) settingsForm(w http.ResponseWriter, r *http.Request) error {
@@ -183,8 +204,9 @@ func (p *Pages) settingsProps(r *http.Request, saved control.Frontend, form newF
 	if r.Method == http.MethodGet {
 		props.Page.Undo = p.undo(r, saved.ID)
 	}
-	if s, err := p.Control.Status(r.Context(), saved.ID); err == nil {
-		props.Connections = s.Connections
+	if head, err := p.head(r, saved.ID, "settings"); err == nil {
+		props.Head = head
+		props.Connections = head.Frontend.Connections
 	}
 	return props
 }

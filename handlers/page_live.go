@@ -38,12 +38,31 @@ func (p *Pages) liveViews() map[string]liveView {
 			return []fragment{{"frontend-table", views.FrontendTable(table)}}, err
 		},
 		"frontend": func(r *http.Request, q url.Values) ([]fragment, error) {
-			props, err := p.frontendLive(r, q.Get("id"), q)
-			return []fragment{{"frontend-live", views.FrontendLive(props)}}, err
+			head, err := p.head(r, q.Get("id"), "overview")
+			if err != nil {
+				return nil, err
+			}
+			live, charts, err := p.frontendParts(r, head, q)
+			return []fragment{
+				{"frontend-head", views.FrontendTop(head)},
+				{"frontend-live", views.FrontendLive(live)},
+				{"frontend-charts", views.FrontendCharts(charts)},
+			}, err
+		},
+		"head": func(r *http.Request, q url.Values) ([]fragment, error) {
+			head, err := p.head(r, q.Get("id"), q.Get("tab"))
+			return []fragment{{"frontend-head", views.FrontendTop(head)}}, err
 		},
 		"connections": func(r *http.Request, q url.Values) ([]fragment, error) {
-			table, err := p.connectionTable(r, q.Get("id"), q)
-			return []fragment{{"connection-table", views.ConnectionTable(table)}}, err
+			head, err := p.head(r, q.Get("id"), "connections")
+			if err != nil {
+				return nil, err
+			}
+			table, err := p.connectionTable(r, head.Frontend.ID, q)
+			return []fragment{
+				{"frontend-head", views.FrontendTop(head)},
+				{"connection-table", views.ConnectionTable(table)},
+			}, err
 		},
 		"connect": func(r *http.Request, q url.Values) ([]fragment, error) {
 			panel, err := p.panel(r, q.Get("id"), unixTime(q.Get("since")), unixTime(q.Get("opened")))

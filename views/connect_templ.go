@@ -104,7 +104,7 @@ func Connect(p ConnectProps) templ.Component {
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				templ_7745c5c3_Err = frontendHead(p.FrontendID, p.FrontendName, "connect").Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = FrontendTop(p.Head).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}

@@ -42,7 +42,7 @@ func Connections(p ConnectionsProps) templ.Component {
 				}()
 			}
 			ctx = templ.InitializeContext(ctx)
-			templ_7745c5c3_Err = crumbs(p.Page, crumb{frontendsHeading, "/frontends"}, crumb{p.FrontendName, frontendURL(p.Table.FrontendID)}, crumb{tabConnections, ""}).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = crumbs(p.Page, crumb{frontendsHeading, "/frontends"}, crumb{p.Head.Frontend.Name, frontendURL(p.Table.FrontendID)}, crumb{tabConnections, ""}).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -50,7 +50,7 @@ func Connections(p ConnectionsProps) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = frontendHead(p.Table.FrontendID, p.FrontendName, "connections").Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = FrontendTop(p.Head).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

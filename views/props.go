@@ -18,6 +18,7 @@ type Page struct {
 	RequestID string
 	Live      string // the URL of the page's event stream, "" for none
 	Flash     string // one sentence about what was just done, "" for none
+	Toast     bool   // with scripts it is shown beside the page, and goes away by itself
 	Admin     bool   // the client is an administrator
 	KeysOff   bool   // no single-key shortcuts in this browser
 	Undo      *Undo  // how to take it back, nil where that cannot be
@@ -122,6 +123,7 @@ type ConnectProps struct {
 	File         string       // name of the file that was downloaded last
 	Certificate  *Certificate // the newest that is good, nil for none
 	Wizard       bool         // show the stepper
+	Head         FrontendHead // of the page that is no part of the wizard
 	Tools        []Tool
 	Tool         string // id of the current one
 	Snippet      Snippet
@@ -181,6 +183,13 @@ type Route struct {
 	Backup      bool
 	Removed     bool // it is not in the frontend any more
 	Addresses   int  // of a name that has several; 0 for others
+
+	NewPerSec, BytesPerSec float64
+	Median                 time.Duration // of the time to connect, lately; 0 without any
+	FailedLately           int64         // connects, in 5 minutes
+	Checks                 []CheckMark   // oldest first, at most 24
+	CheckedAt              time.Time     // zero: never
+	CheckTook              time.Duration
 }
 
 // Pager says which rows of a list are shown: From to To, counted from 0, without To.
@@ -265,11 +274,19 @@ type FrontendsProps struct {
 
 // FrontendProps is the page of one frontend.
 type FrontendProps struct {
+	Page Page
+	Head FrontendHead
+	Live FrontendLiveProps
+
+	Charts ChartsProps
+}
+
+// FrontendCertificatesProps is the certificates of one frontend.
+type FrontendCertificatesProps struct {
 	Page         Page
-	Frontend     Frontend
-	Live         FrontendLiveProps
+	Head         FrontendHead
 	Certificates []Certificate // newest first
-	Pager        Pager         // of the certificates
+	Pager        Pager
 }
 
 // Connection is a live connection.
@@ -292,9 +309,9 @@ type ConnectionTableProps struct {
 
 // ConnectionsProps is the page of live connections of a frontend.
 type ConnectionsProps struct {
-	Page         Page
-	FrontendName string
-	Table        ConnectionTableProps
+	Page  Page
+	Head  FrontendHead
+	Table ConnectionTableProps
 }
 
 // Certificate is an issued certificate.
@@ -309,6 +326,7 @@ type Certificate struct {
 // SettingsProps is the settings page of one frontend.
 type SettingsProps struct {
 	Page            Page
+	Head            FrontendHead
 	FrontendID      string
 	FrontendName    string // as saved
 	Revision        string // of the record the form was made from

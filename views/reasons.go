@@ -82,6 +82,9 @@ func Done(code string) string {
 	if n, _ := fmt.Sscanf(code, "revoked-all-%d-%d-%d", &revoked, &closed, &took); n == 3 && min(revoked, closed, took) >= 0 {
 		return fmt.Sprintf("Revoked %s. %s closed in %s ms.", plural(revoked, "certificate"), plural(closed, "connection"), count(took))
 	}
+	if verb, connections, dest, is := routeDone(code); is {
+		return RouteDone(verb, dest, connections)
+	}
 	switch code {
 	case "renewed":
 		return "Renewed. The old one stays valid; revoke it when the new one is in use."
@@ -127,12 +130,6 @@ func Done(code string) string {
 		return "Closed 1 connection."
 	case "revoked-drain":
 		return "Revoked. Its connections have 5 minutes to finish."
-	case "route-drain":
-		return "The route drains: it takes no new connections, and those it has may finish."
-	case "route-maintenance":
-		return "The route is in maintenance: its connections are closed."
-	case "route-ready":
-		return "The route takes connections again."
 	case "ended":
 		return "That connection had ended already."
 	}

@@ -50,7 +50,7 @@ func Settings(p SettingsProps) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = frontendHead(p.FrontendID, p.FrontendName, "settings").Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = FrontendTop(p.Head).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

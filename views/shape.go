@@ -42,7 +42,11 @@ func frontendURL(id string) string    { return "/frontends/" + id }
 func settingsURL(id string) string    { return frontendURL(id) + "/settings" }
 func certificateURL(id string) string { return frontendURL(id) + "/certificate" }
 func connectURL(id string) string     { return frontendURL(id) + "/connect" }
-func connectionsURL(id string) string { return frontendURL(id) + "/connections" }
+func refusedURL(id string) string     { return frontendURL(id) + "/refused" }
+func testURL(id string) string        { return frontendURL(id) + "/test" }
+
+func frontendCertificatesURL(id string) string { return frontendURL(id) + "/certificates" }
+func connectionsURL(id string) string          { return frontendURL(id) + "/connections" }
 func revokeURL(id, serial string) string {
 	return frontendURL(id) + "/certificates/" + serial + "/revoke"
 }

@@ -646,8 +646,7 @@ const (
 	panicText       = "So few routes are healthy that health is ignored and all of them are used."
 )
 
-func verbLabel(verb, route string) string { return verb + " " + route }
-func weightOf(n int) string               { return fmt.Sprintf("weight %d", n) }
+func weightOf(n int) string { return fmt.Sprintf("weight %d", n) }
 func addressCount(n int) string {
 	if n == 1 {
 		return "1 address"

@@ -3,6 +3,7 @@ package views
 import (
 	"context"
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -41,6 +42,32 @@ func sampleFrontend() Frontend {
 			{Dest: "10.0.4.13:5432", State: "unknown"},
 		},
 	}
+}
+
+func sampleHead() FrontendHead {
+	return FrontendHead{Now: noon, Tab: "overview", Frontend: sampleFrontend(), Refused: 12}
+}
+
+func sampleFlow() Flow {
+	return Flow{
+		Active: 12, From: []FlowEnd{{Name: nasty, Active: 8}, {Name: "b", Active: 4}}, MoreFrom: 2,
+		To: []FlowEnd{{Name: "10.0.4.11:5432", State: "up", Active: 9}, {Name: nasty, State: "down"}, {Name: "c", State: "draining", Active: 3}}, MoreTo: 1,
+	}
+}
+
+func sampleCharts(tables string) ChartsProps {
+	p := ChartsProps{FrontendID: "f1", Range: "5m", Tables: tables, From: noon.Add(-5 * time.Minute), Step: 2 * time.Second, Began: noon}
+	for i := range 150 {
+		v := float64(i)
+		point := TrafficPoint{Active: 400 + v, New: v / 100, In: 1e6 * v, Out: 2e6, Failed: float64(i % 2), Median: 0.0006, High: 0.0023, Wait: 0}
+		if i > 50 && i < 60 {
+			nan := math.NaN()
+			point = TrafficPoint{nan, nan, nan, nan, nan, nan, nan, nan}
+		}
+		p.Points = append(p.Points, point)
+		p.Now = point
+	}
+	return p
 }
 
 func sampleCertificates() []Certificate {
@@ -85,42 +112,48 @@ func pages() map[string]templ.Component {
 	wizard.Panel.Accepted, wizard.Panel.FirstByte = noon, noon
 	wizard.Panel.Newest = Served{From: nasty, Serial: "4e91", Route: "10.0.7.2:6379", Resumed: true, Handshake: time.Millisecond, Connect: time.Millisecond, Took: 4 * time.Millisecond, BytesIn: 14}
 	return map[string]templ.Component{
-		"signup":              Signup(SignupProps{Page: p, Name: nasty, NeedsCode: true, Errors: all}),
-		"signup, empty":       Signup(SignupProps{}),
-		"signup, closed":      Signup(SignupProps{Closed: true}),
-		"login":               Login(LoginProps{Page: p, UUID: nasty, Next: "/x", Notice: nasty, Errors: all}),
-		"login, empty":        Login(LoginProps{}),
-		"new":                 New(NewProps{Page: p, Secret: Secret{"id", "key"}, Name: nasty, Routes: sampleRows(), Errors: all}),
-		"new, empty":          New(NewProps{}),
-		"certificate":         CertificateStep(CertificateStepProps{Page: p, FrontendID: "f1", FrontendName: nasty, File: nasty, First: true, Format: "zip"}),
-		"certificate, more":   CertificateStep(CertificateStepProps{Page: p, FrontendID: "f1", FrontendName: nasty, File: "a.zip", Errors: all, CSR: nasty}),
-		"certificate, choose": CertificateStep(CertificateStepProps{Page: p, Frontends: []Choice{{"f1", nasty}}, Chosen: "f1", Errors: map[string]string{"frontend": nasty, "csr": nasty}}),
-		"locked bundle":       LockedBundle(LockedBundleProps{Page: p, FrontendID: "f1", FrontendName: nasty, First: true, File: nasty, Data: "data:x;base64,eA==", Password: "p"}),
-		"locked, one more":    LockedBundle(LockedBundleProps{Page: p, FrontendID: "f1", FrontendName: nasty}),
-		"sign-up again":       Signup(SignupProps{Page: p, Shown: true}),
-		"certificate, empty":  CertificateStep(CertificateStepProps{}),
-		"connect":             Connect(connect),
-		"connect, done":       Connect(wizard),
-		"connect, empty":      Connect(ConnectProps{}),
-		"overview":            Overview(OverviewProps{Page: p, Checklist: &ChecklistProps{HasFrontend: true, CertificateURL: "/c"}, Frontends: table, Live: sampleLive()}),
-		"overview, empty":     Overview(OverviewProps{}),
-		"frontends":           Frontends(FrontendsProps{Page: p, Table: table}),
-		"frontends, full":     Frontends(FrontendsProps{Page: p, Table: FrontendTableProps{Rows: table.Rows, Total: 2, Limit: 2}}),
-		"frontends, no match": Frontends(FrontendsProps{Page: p, Table: FrontendTableProps{Query: nasty, Total: 2}}),
-		"frontends, empty":    Frontends(FrontendsProps{}),
-		"frontend":            FrontendPage(FrontendProps{Page: p, Frontend: f, Certificates: sampleCertificates()}),
-		"frontend, empty":     FrontendPage(FrontendProps{}),
-		"frontend, down":      FrontendPage(FrontendProps{Page: p, Frontend: Frontend{ID: "f", Active: true, State: "down"}}),
-		"connections":         Connections(ConnectionsProps{Page: p, FrontendName: nasty, Table: sampleConnections()}),
-		"connections, none":   Connections(ConnectionsProps{Page: p, FrontendName: nasty, Table: ConnectionTableProps{FrontendID: "f1", Query: nasty}}),
-		"connections, empty":  Connections(ConnectionsProps{}),
-		"settings":            Settings(SettingsProps{Page: p, FrontendID: "f1", FrontendName: nasty, Revision: "3", Name: nasty, Active: true, Strategy: 1, Routes: sampleRows(), Errors: all, Conflict: true}),
-		"settings, empty":     Settings(SettingsProps{}),
-		"delete":              Delete(DeleteProps{Page: p, FrontendID: "f1", FrontendName: nasty, Connections: 3, Certificates: 1, Error: nasty}),
-		"delete, empty":       Delete(DeleteProps{}),
-		"certificates":        Certificates(CertificatesProps{Page: p, Certificates: sampleCertificates(), Frontends: 1}),
-		"certificates, empty": Certificates(CertificatesProps{}),
-		"one certificate":     CertificatePage(CertificateProps{Page: p, Certificate: sampleCertificates()[0], File: nasty, Connections: 3}),
+		"signup":                       Signup(SignupProps{Page: p, Name: nasty, NeedsCode: true, Errors: all}),
+		"signup, empty":                Signup(SignupProps{}),
+		"signup, closed":               Signup(SignupProps{Closed: true}),
+		"login":                        Login(LoginProps{Page: p, UUID: nasty, Next: "/x", Notice: nasty, Errors: all}),
+		"login, empty":                 Login(LoginProps{}),
+		"new":                          New(NewProps{Page: p, Secret: Secret{"id", "key"}, Name: nasty, Routes: sampleRows(), Errors: all}),
+		"new, empty":                   New(NewProps{}),
+		"certificate":                  CertificateStep(CertificateStepProps{Page: p, FrontendID: "f1", FrontendName: nasty, File: nasty, First: true, Format: "zip"}),
+		"certificate, more":            CertificateStep(CertificateStepProps{Page: p, FrontendID: "f1", FrontendName: nasty, File: "a.zip", Errors: all, CSR: nasty}),
+		"certificate, choose":          CertificateStep(CertificateStepProps{Page: p, Frontends: []Choice{{"f1", nasty}}, Chosen: "f1", Errors: map[string]string{"frontend": nasty, "csr": nasty}}),
+		"locked bundle":                LockedBundle(LockedBundleProps{Page: p, FrontendID: "f1", FrontendName: nasty, First: true, File: nasty, Data: "data:x;base64,eA==", Password: "p"}),
+		"locked, one more":             LockedBundle(LockedBundleProps{Page: p, FrontendID: "f1", FrontendName: nasty}),
+		"sign-up again":                Signup(SignupProps{Page: p, Shown: true}),
+		"certificate, empty":           CertificateStep(CertificateStepProps{}),
+		"connect":                      Connect(connect),
+		"connect, done":                Connect(wizard),
+		"connect, empty":               Connect(ConnectProps{}),
+		"overview":                     Overview(OverviewProps{Page: p, Checklist: &ChecklistProps{HasFrontend: true, CertificateURL: "/c"}, Frontends: table, Live: sampleLive()}),
+		"overview, empty":              Overview(OverviewProps{}),
+		"frontends":                    Frontends(FrontendsProps{Page: p, Table: table}),
+		"frontends, full":              Frontends(FrontendsProps{Page: p, Table: FrontendTableProps{Rows: table.Rows, Total: 2, Limit: 2}}),
+		"frontends, no match":          Frontends(FrontendsProps{Page: p, Table: FrontendTableProps{Query: nasty, Total: 2}}),
+		"frontends, empty":             Frontends(FrontendsProps{}),
+		"frontend":                     FrontendPage(FrontendProps{Page: p, Head: sampleHead(), Live: FrontendLiveProps{Now: noon, Frontend: f, Routes: f.Routes, Flow: sampleFlow()}, Charts: sampleCharts("")}),
+		"frontend, tables":             FrontendPage(FrontendProps{Page: p, Head: sampleHead(), Charts: sampleCharts("all")}),
+		"frontend certificates":        FrontendCertificates(FrontendCertificatesProps{Page: p, Head: sampleHead(), Certificates: sampleCertificates()}),
+		"frontend certificates, empty": FrontendCertificates(FrontendCertificatesProps{}),
+		"route question":               RouteQuestion(RouteQuestionProps{Page: p, FrontendID: "f1", FrontendName: nasty, Verb: "maintenance", Route: f.Routes[1]}),
+		"route question, remove":       RouteQuestion(RouteQuestionProps{Page: p, FrontendID: "f1", FrontendName: nasty, Verb: "remove", Route: f.Routes[0], Finish: time.Minute, Shown: 2}),
+		"route question, weight":       RouteQuestion(RouteQuestionProps{Page: p, FrontendID: "f1", FrontendName: nasty, Verb: "weight", Route: f.Routes[0], Errors: map[string]string{"weight": nasty, "capacity": nasty}}),
+		"frontend, empty":              FrontendPage(FrontendProps{}),
+		"frontend, down":               FrontendPage(FrontendProps{Page: p, Live: FrontendLiveProps{Frontend: Frontend{ID: "f", Active: true, State: "down"}}}),
+		"connections":                  Connections(ConnectionsProps{Page: p, Head: sampleHead(), Table: sampleConnections()}),
+		"connections, none":            Connections(ConnectionsProps{Page: p, Head: sampleHead(), Table: ConnectionTableProps{FrontendID: "f1", Query: nasty}}),
+		"connections, empty":           Connections(ConnectionsProps{}),
+		"settings":                     Settings(SettingsProps{Page: p, FrontendID: "f1", FrontendName: nasty, Revision: "3", Name: nasty, Active: true, Strategy: 1, Routes: sampleRows(), Errors: all, Conflict: true}),
+		"settings, empty":              Settings(SettingsProps{}),
+		"delete":                       Delete(DeleteProps{Page: p, FrontendID: "f1", FrontendName: nasty, Connections: 3, Certificates: 1, Error: nasty}),
+		"delete, empty":                Delete(DeleteProps{}),
+		"certificates":                 Certificates(CertificatesProps{Page: p, Certificates: sampleCertificates(), Frontends: 1}),
+		"certificates, empty":          Certificates(CertificatesProps{}),
+		"one certificate":              CertificatePage(CertificateProps{Page: p, Certificate: sampleCertificates()[0], File: nasty, Connections: 3}),
 		"one, revoked": CertificatePage(CertificateProps{Page: p, Certificate: Certificate{
 			Serial: "4e91", Name: nasty, FrontendID: "f1", FrontendName: nasty, State: "revoked", RevokedAt: noon, Reason: nasty, Renews: nasty,
 		}}),

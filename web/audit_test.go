@@ -54,7 +54,7 @@ func TestAuditTellsWhoDidWhat(t *testing.T) {
 	w := &ways{c, address}
 	w.connect(address, cert)
 	c.call("DELETE", path+"/connections?all=true", "")
-	f.postForm("/frontends/"+id+"/route", "dest=127.0.0.1:1&state=drain", "Cookie", cookie)
+	f.postForm("/frontends/"+id+"/route", "dest=127.0.0.1:1&do=drain", "Cookie", cookie)
 	f.postForm("/frontends/"+id+"/settings", "name=orders2&active=on&strategy=0&routeTimeoutSec=30&route=10.0.0.9:80&revision=", "Cookie", cookie)
 	c.call("DELETE", path+"/certificates/"+serial, "")
 	key := c.call("POST", "/api/v1/client/key", `{"graceSec":3600}`).object(t)["key"].(string)

@@ -50,7 +50,7 @@ func TestListsComeInPages(t *testing.T) {
 			}
 		}
 	}
-	form := url.Values{"dest": {"10.1.0.105:80"}, "state": {"drain"}, "routes": {"3"}}.Encode()
+	form := url.Values{"dest": {"10.1.0.105:80"}, "do": {"drain"}, "routes": {"3"}}.Encode()
 	done := f.postForm("/frontends/"+id+"/route", form, "Cookie", cookie)
 	if got, want := done.header.Get("Location"), "/frontends/"+id+"?routes=3"; got != want {
 		t.Errorf("after a verb: got %s, want %s", got, want)

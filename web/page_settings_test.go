@@ -133,7 +133,7 @@ func TestRouteVerbs(t *testing.T) {
 	cookie := []string{"Cookie", f.cookieOf(c)}
 	id := c.frontend("10.0.0.1:80", "10.0.0.2:80")
 	post := func(cookie []string, dest, state string) answer {
-		return f.postForm("/frontends/"+id+"/route", url.Values{"dest": {dest}, "state": {state}}.Encode(), cookie...)
+		return f.postForm("/frontends/"+id+"/route", url.Values{"dest": {dest}, "do": {state}}.Encode(), cookie...)
 	}
 	for _, step := range []struct{ verb, state, word string }{
 		{"drain", "draining", "Draining"}, {"maintenance", "maintenance", "Maintenance"}, {"ready", "unknown", "Unknown"},

@@ -303,12 +303,12 @@ func TestNoticesAreSaidOnce(t *testing.T) {
 	c := f.signUp("testuser")
 	cookie := f.cookieOf(c)
 	id := c.frontend("10.0.0.1:80")
-	drained := f.postForm("/frontends/"+id+"/route", "dest=10.0.0.1%3A80&state=drain", "Cookie", cookie)
+	drained := f.postForm("/frontends/"+id+"/route", "dest=10.0.0.1%3A80&do=drain", "Cookie", cookie)
 	if location := drained.header.Get("Location"); strings.Contains(location, "?") {
 		t.Errorf("it leads to %s, want no notice in the URL", location)
 	}
 	first := f.follow(drained, cookie)
-	if !strings.Contains(first.body, "The route drains") {
+	if !strings.Contains(first.body, "10.0.0.1:80 drains. 0 connections left.") {
 		t.Error("the page that follows says nothing")
 	}
 	forgotten := false
@@ -320,7 +320,7 @@ func TestNoticesAreSaidOnce(t *testing.T) {
 	}
 	for _, forged := range []string{"revoked-999-1", "route-drain", "saved"} {
 		page := f.do("GET", "/frontends/"+id+"?done="+forged+"&undo=1", nil, "Cookie", cookie).body
-		if strings.Contains(page, "999") || strings.Contains(page, "The route drains") || strings.Contains(page, "Saved.") {
+		if strings.Contains(page, "999") || strings.Contains(page, "drains.") || strings.Contains(page, "Saved.") {
 			t.Errorf("a link with %s has the page say so", forged)
 		}
 	}

@@ -179,6 +179,7 @@ type sightings struct {
 	traffic                     atomic.Pointer[traffic] // nil before there was any
 	meter                       meter
 	checks                      checkLogs
+	identities                  identities
 }
 
 // trace hears from the balancer about every connection. It must not block.
@@ -186,6 +187,7 @@ func (l *Live) trace(e lb.Event) {
 	b, _ := e.Tag.(*Holder)
 	switch e.Kind {
 	case lb.Accepted:
+		b.frontend.seen.identities.add(b.Certificate, 1)
 		b.frontend.seen.accepted.Store(l.cfg.Now().UnixNano())
 	case lb.Dialled:
 		if b != nil {
@@ -287,6 +289,7 @@ func (l *Live) traceClosed(b *Holder, e lb.Event) {
 		return
 	}
 	b.frontend.seen.ended(e)
+	b.frontend.seen.identities.add(b.Certificate, -1)
 	l.log.LogAttrs(context.Background(), slog.LevelInfo, "connection",
 		slog.Uint64("id", e.ID), slog.String("reason", string(e.Reason)), slog.String("client", b.ClientID),
 		slog.String("frontend", b.FrontendID), slog.String("serial", b.Certificate.Serial), slog.String("source", e.Remote.String()),

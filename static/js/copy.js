@@ -3,7 +3,7 @@
 const value = (id) => {
 	const el = document.getElementById(id);
 	if (!el) return "";
-	return ("value" in el ? el.value : el.textContent).trim();
+	return (el.dataset.text || ("value" in el ? el.value : el.textContent)).trim();
 };
 
 const envText = (ids) => {

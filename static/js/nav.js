@@ -66,8 +66,12 @@ const change = (doc) => {
 
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 
-// swap shows the new page and puts the focus on its heading, or on the link that led away from it.
-const swap = async (doc, used) => {
+// The menu that was used last: who acts on a row stays at it.
+let menu = "";
+document.addEventListener("click", ({ target }) => (menu = target.closest("details.menu, dialog")?.querySelector("summary")?.id || (target.closest("dialog") && menu) || ""), true);
+
+// swap shows the new page and puts the focus on its heading, on the link that led away from it, or where it was.
+const swap = async (doc, used, stay) => {
 	if (document.startViewTransition && !document.hidden && !still.matches) {
 		const transition = document.startViewTransition(() => change(doc));
 		for (const end of [transition.ready, transition.finished]) end.catch(() => {});
@@ -76,7 +80,8 @@ const swap = async (doc, used) => {
 		change(doc);
 	}
 	const link = used && [...document.querySelectorAll("#main a")].find((a) => a.getAttribute("href") === used);
-	if (link) link.focus({ preventScroll: true });
+	const at = link || (stay && document.getElementById(menu));
+	if (at) at.focus({ preventScroll: true });
 	else toHeading();
 	for (const name of ["xlb:page", "xlb:swap"]) document.dispatchEvent(new CustomEvent(name));
 };
@@ -101,9 +106,10 @@ const show = async ({ answer, doc }, form, replace) => {
 		document.dispatchEvent(new CustomEvent("xlb:idle"));
 		return;
 	}
+	const same = posted && new URL(url).pathname === location.pathname;
 	enter(url, replace || Boolean(instead));
-	if (!stays) scrollTo(0, 0);
-	await swap(doc);
+	if (!stays && !same) scrollTo(0, 0);
+	await swap(doc, "", same);
 	if (stays) document.querySelector("h1")?.scrollIntoView({ block: "nearest" });
 };
 

@@ -44,5 +44,16 @@ const localize = () => {
 		done.set(el, stamp + text);
 	}
 };
-localize();
-document.addEventListener("xlb:swap", localize);
+// Words in a drawing are no time elements.
+const localizeDrawings = () => {
+	for (const el of document.querySelectorAll("text[data-at]")) {
+		const d = new Date(el.dataset.at);
+		const text = `${two(d.getHours())}:${two(d.getMinutes())}`;
+		if (el.textContent !== text) el.textContent = text;
+	}
+};
+
+for (const make of [localize, localizeDrawings]) {
+	make();
+	document.addEventListener("xlb:swap", make);
+}

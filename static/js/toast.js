@@ -3,18 +3,25 @@
 
 const box = document.getElementById("toasts");
 
-const toast = ({ text, bad }) => {
+const toast = ({ text, bad, undo }) => {
 	const el = document.createElement("div");
 	el.className = bad ? "toast bad" : "toast";
 	el.setAttribute("role", bad ? "alert" : "status");
 	const line = document.createElement("span");
 	line.textContent = text;
+	const row = document.createElement("div");
+	row.className = "row";
 	const close = document.createElement("button");
 	close.type = "button";
 	close.className = "btn s ghost";
 	close.textContent = word("close");
 	close.addEventListener("click", () => el.remove());
-	el.append(line, close);
+	if (undo) {
+		undo.addEventListener("submit", () => el.remove());
+		row.append(undo);
+	}
+	row.append(close);
+	el.append(line, row);
 	box.append(el);
 	while (box.children.length > 3) box.firstElementChild.remove();
 	if (bad) return;
@@ -26,3 +33,13 @@ const toast = ({ text, bad }) => {
 };
 
 document.addEventListener("xlb:toast", ({ detail }) => toast(detail));
+
+// What the page says about an act that can be undone goes beside it.
+const take = () => {
+	const note = document.querySelector("[data-toast]");
+	if (!note) return;
+	note.remove();
+	toast({ text: note.querySelector("b").textContent, undo: note.querySelector("form") });
+};
+take();
+document.addEventListener("xlb:page", take);

@@ -1,0 +1,204 @@
+package views
+
+import (
+	"fmt"
+	"time"
+)
+
+// The head of a frontend's pages.
+const (
+	tabRefused     = "Refused"
+	tabTest        = "Test"
+	deleteFrontend = "Delete"
+)
+
+func moreActions(name string) string { return "More actions for " + name }
+
+// TitleFrontendCertificates is the title of the certificates of one frontend.
+func TitleFrontendCertificates(name string) string { return name + " · " + certificatesWord }
+
+// The routes of a frontend.
+const (
+	checksColumn   = "Last 24 checks"
+	bytesColumn    = "Bytes"
+	connectMedian  = "Connect p50"
+	noChecks       = "Not checked"
+	notCheckedYet  = "Not checked yet"
+	setByOwner     = "Takes no connections"
+	closesAtWord   = ", closes at"
+	verbWeight     = "Weight and capacity"
+	verbRemove     = "Remove"
+	weightHint     = "1 to 256. A route of weight 2 gets twice as many connections as one of weight 1."
+	capacityHint   = "How many connections it has at a time. Empty or 0 is no bound."
+	keepThemOpen   = "Keep them"
+	saveRoute      = "Save"
+	routeWeightHow = "They hold from the next connection on. Those that are open stay."
+)
+
+func routeActions(dest string) string { return "Actions for route " + dest }
+
+func connectionsLeft(n int) string { return plural(n, "connection") + " left" }
+
+func checkedText(now time.Time, r Route) string {
+	return "Checked " + ago(now, r.CheckedAt) + ", " + length(r.CheckTook)
+}
+
+// checksText says what the picture of the last checks shows.
+func checksText(c []CheckMark) string {
+	failed, slow := 0, 0
+	for _, m := range c {
+		switch {
+		case m.Failed:
+			failed++
+		case m.Slow:
+			slow++
+		}
+	}
+	all := "Last " + plural(len(c), "check") + ": "
+	switch {
+	case failed == len(c):
+		return all + "all failed"
+	case failed == 0 && slow == 0:
+		return all + "all passed"
+	case failed == 0:
+		return all + "all passed, " + count(slow) + " slow"
+	}
+	return all + fmt.Sprintf("%d failed, %d slow", failed, slow)
+}
+
+func routeQuestion(p RouteQuestionProps) string {
+	switch p.Verb {
+	case "maintenance":
+		return "Close " + plural(p.Route.Active, "connection") + " of " + p.Route.Dest + "?"
+	case "remove":
+		return "Remove " + p.Route.Dest + "?"
+	}
+	return "Weight and capacity of " + p.Route.Dest
+}
+
+func routeQuestionText(p RouteQuestionProps) string {
+	switch p.Verb {
+	case "maintenance":
+		return "A route in maintenance takes no connections. The programs see a reset and may connect again at once, to another route."
+	case "remove":
+		finish := "may last as long as they do."
+		if p.Finish > 0 {
+			finish = "have " + length(p.Finish) + " to finish."
+		}
+		return "It takes no new connections now; the " + plural(p.Route.Active, "open connection") + " " + finish
+	}
+	return routeWeightHow
+}
+
+func routeKeep(verb string) string {
+	if verb == "maintenance" {
+		return keepThemOpen
+	}
+	return keepIt
+}
+
+func routeButton(verb string) string {
+	switch verb {
+	case "maintenance":
+		return verbMaintenance
+	case "remove":
+		return verbRemove
+	}
+	return saveRoute
+}
+
+// RouteDone says what was done with a route, and how many connections it has left or had.
+func RouteDone(verb, dest string, connections int) string {
+	left := plural(connections, "connection") + " left."
+	switch verb {
+	case "drain":
+		return dest + " drains. " + left
+	case "maintenance":
+		return dest + " is in maintenance. " + plural(connections, "connection") + " closed."
+	case "ready":
+		return dest + " takes connections again."
+	case "remove":
+		if connections == 0 {
+			return dest + " is removed."
+		}
+		return dest + " is removed. " + left
+	}
+	return "Weight and capacity of " + dest + " are saved."
+}
+
+// The drawing of where connections come from and go.
+const nobodyConnected = "Nobody is connected"
+
+func andMore(n int) string { return "and " + count(n) + " more" }
+
+func connectionsNoun(n int) string {
+	if n == 1 {
+		return "connection"
+	}
+	return "connections"
+}
+
+// WithoutName is what stands for a certificate that has no name.
+func WithoutName(serial string) string { return short(serial) }
+
+// The charts of a frontend.
+const (
+	chartConnections = "Connections"
+	chartNew         = "New per second"
+	chartTraffic     = trafficWord
+	chartConnect     = "Time to connect to a route"
+	chartFailed      = "Failed connects"
+	chartWait        = "Longest wait for a route"
+	downWord         = "down"
+	upWord           = "up"
+	noTraffic        = "No traffic in this time."
+	showTables       = "Show as tables"
+	showCharts       = "Show as charts"
+	rangeWord        = "Time range"
+	timeColumn       = "Time"
+	lowestColumn     = "Lowest"
+	meanColumn       = "Mean"
+	highestColumn    = "Highest"
+)
+
+// trafficRanges are the ranges of the charts, as the address has them.
+var trafficRanges = [...]struct{ value, name, inWords string }{
+	{"5m", "5 min", "5 minutes"}, {"1h", "1 h", "hour"}, {"24h", "24 h", "24 hours"},
+}
+
+func chartAsTable(title string) string { return "Show “" + title + "” as a table" }
+func chartAsChart(title string) string { return "Show “" + title + "” as a chart" }
+
+func chartLabel(c Chart, inWords string) string {
+	text := c.Title + ", last " + inWords
+	for _, v := range c.Values {
+		text += ", " + v.Name + " " + v.Text + " " + v.Unit
+	}
+	return text
+}
+
+func inRange(value string) string {
+	for _, r := range trafficRanges {
+		if r.value == value {
+			return "in " + r.name
+		}
+	}
+	return ""
+}
+
+func rangeInWords(value string) string {
+	for _, r := range trafficRanges {
+		if r.value == value {
+			return r.inWords
+		}
+	}
+	return ""
+}
+
+// chartsBegin says from when on there is something in the charts.
+func chartsBegin(p ChartsProps) string {
+	if p.Began.IsZero() {
+		return "The charts are kept in memory. They begin with the first connection after a start of XLB."
+	}
+	return "The charts are kept in memory. They begin with the first connection after the last start of XLB, at "
+}
