@@ -126,7 +126,7 @@ func sum(all []float64) float64 {
 
 // niceTop is the least of 2, 5, 10, 20, 50 and so on, of which nothing sticks out.
 func niceTop(v float64) float64 {
-	if v <= 0 {
+	if v < 0.01 { // less than a hundredth of the smallest unit is nothing to look at
 		return 2
 	}
 	ten := math.Pow(10, math.Floor(math.Log10(v)))

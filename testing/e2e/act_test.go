@@ -114,6 +114,12 @@ func (b *tab) press(words string) {
 		`[...document.querySelectorAll(document.querySelectorAll("dialog[open]").length ? "dialog[open] button, dialog[open] a, dialog[open] summary, dialog[open] label" : "button, a, summary, label")].filter(e => e.checkVisibility() && %s(e).includes(%q))[0]`, normalized, words))
 }
 
+// menu opens the first menu with this label.
+func (b *tab) menu(label string) {
+	b.t.Helper()
+	b.click("the menu "+label, fmt.Sprintf(`[...document.querySelectorAll("summary")].filter(e => e.checkVisibility() && e.getAttribute("aria-label")?.includes(%q))[0]`, label))
+}
+
 const normalized = `(e => e.textContent.replace(/\s+/g, " ").trim())`
 
 // spot is where an element is, if a click there hits it.

@@ -70,7 +70,7 @@ func TestOneDocumentManyAddresses(t *testing.T) {
 	streams.Store(0)
 	b.open("/")
 	b.follow("walked")
-	b.holds("the connection", `document.querySelector("#frontend-live")?.textContent.includes("walked") !== undefined && document.querySelector("#frontend-live .stats dd")?.textContent.trim() === "1"`)
+	b.holds("the connection", `document.querySelector("#frontend-live")?.textContent.includes("walked") !== undefined && document.querySelector("#frontend-live .node b")?.textContent.trim() === "1"`)
 	if streams.Load() > 1 {
 		t.Errorf("%d event streams for two pages, want 1", streams.Load())
 	}
