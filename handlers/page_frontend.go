@@ -145,7 +145,7 @@ func (p *Pages) frontendParts(r *http.Request, head views.FrontendHead, q url.Va
 	if live.Flow, err = p.flow(r, head.Frontend); err != nil {
 		return live, views.ChartsProps{}, err
 	}
-	charts, err := p.charts(r, head.Frontend.ID, q)
+	charts, err := p.charts(r, head.Frontend, q)
 	return live, charts, err
 }
 

@@ -18,21 +18,21 @@ var trafficRanges = map[string]struct {
 }{"5m": {control.FiveMinutes, 2}, "1h": {control.OneHour, 2}, "24h": {control.OneDay, 3}}
 
 // charts is the traffic of a frontend in the range that q asks for.
-func (p *Pages) charts(r *http.Request, id string, q url.Values) (views.ChartsProps, error) {
+func (p *Pages) charts(r *http.Request, f views.Frontend, q url.Values) (views.ChartsProps, error) {
 	chosen := q.Get("range")
 	span, known := trafficRanges[chosen]
 	if !known {
 		chosen = "5m"
 		span = trafficRanges[chosen]
 	}
-	t, err := p.Control.Traffic(r.Context(), id, span.span)
+	t, err := p.Control.Traffic(r.Context(), f.ID, span.span)
 	if err != nil {
 		return views.ChartsProps{}, err
 	}
 	step := t.Step * time.Duration(span.each)
 	until := time.Now().Truncate(step)
 	props := views.ChartsProps{
-		FrontendID: id, Range: chosen, Tables: q.Get("tables"), Step: step, From: until.Add(-span.span.Length()), Began: t.Began,
+		FrontendID: f.ID, Range: chosen, Tables: q.Get("tables"), Step: step, From: until.Add(-span.span.Length()), Began: t.Began,
 		Points: pointsFrom(t.Points, until.Add(-span.span.Length()), step, int(span.span.Length()/step)), Other: url.Values{},
 	}
 	if page := q.Get("routes"); page != "" {
@@ -41,6 +41,7 @@ func (p *Pages) charts(r *http.Request, id string, q url.Values) (views.ChartsPr
 	props.Now = noPoint
 	if n := len(props.Points); n > 0 {
 		props.Now = props.Points[n-1]
+		props.Now.Active = float64(f.Connections)
 	}
 	return props, nil
 }

@@ -179,7 +179,7 @@ func (c Chart) line(s ChartSeries, area bool) string {
 		}
 		b.WriteString(letter + coordinate(chartX(i, len(s.Points))) + " " + coordinate(c.y(v)))
 		if alone := i+1 == len(s.Points) || s.Points[i+1] != s.Points[i+1]; alone && open == i && !area {
-			b.WriteString("h.5") // a point of its own would not be seen
+			b.WriteString("m-1.5 0a1.5 1.5 0 1 0 3 0a1.5 1.5 0 1 0-3 0") // a point of its own would not be seen
 		}
 	}
 	end(len(s.Points) - 1)
