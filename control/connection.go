@@ -18,6 +18,8 @@ type Connection = live.Connection
 type ConnectionQuery struct {
 	// Text is a part of the source, the route, the certificate's serial or its name. Empty: all.
 	Text string
+	// Route is a route of the frontend, as it is written there. Empty: all.
+	Route string
 	// Limit is 1 to MaxConnections. Zero: MaxConnections.
 	Limit int
 }
@@ -49,8 +51,9 @@ func (c *Control) Connections(ctx context.Context, frontendID string, q Connecti
 	}
 	list := ConnectionList{Items: []Connection{}}
 	text := strings.ToLower(strings.TrimSpace(q.Text))
+	addresses := c.live.AddressesOf(frontendID, q.Route)
 	for _, conn := range c.live.Connections(frontendID) {
-		if matches(conn, text) {
+		if matches(conn, text) && (q.Route == "" || conn.Route == q.Route || slices.Contains(addresses, conn.Route)) {
 			if list.Total++; list.Total <= q.Limit {
 				list.Items = append(list.Items, conn)
 			}
@@ -172,4 +175,31 @@ func sourceFilter(text string) (func(netip.AddrPort) bool, error) {
 		return func(source netip.AddrPort) bool { return source == pair }, nil
 	}
 	return nil, invalid("source", "Use an address, such as 10.2.0.14, or an address with a port, such as 10.2.0.14:51884.")
+}
+
+// Ended is a connection that was let in and has ended.
+type Ended = live.Ended
+
+// MaxEnded is how many ended connections are remembered for each client, in memory.
+const MaxEnded = live.EndedPerClient
+
+// Ended lists connections of a frontend of the actor that have ended, newest first: up to limit, which is 1 to MaxEnded;
+// zero is MaxEnded.
+func (c *Control) Ended(ctx context.Context, frontendID string, limit int) ([]Ended, error) {
+	_, a, err := c.may(ctx, actConnectionList, frontendID)
+	if err != nil {
+		return nil, err
+	}
+	frontendID, err = c.liveFrontend(a, frontendID)
+	if err != nil {
+		return nil, err
+	}
+	if limit == 0 {
+		limit = MaxEnded
+	}
+	if limit < 1 || limit > MaxEnded {
+		return nil, invalid("limit", "Use 1 to %d.", MaxEnded)
+	}
+	all := c.live.Ended(a.ClientID, frontendID)
+	return all[:min(len(all), limit)], nil
 }

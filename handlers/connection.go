@@ -67,6 +67,7 @@ func (a *jsonAPI) registerConnection() {
 		}
 	}
 	register(a, op("list-connections", http.MethodGet, "", "The live connections of a frontend, newest first"), a.listConnections)
+	register(a, op("list-ended-connections", http.MethodGet, "/ended", "The connections of a frontend that have ended, newest first, as far as they are remembered: the last 1,000 of a client"), a.listEnded)
 	register(a, op("close-connection", http.MethodDelete, "/{id}", "Close a connection with a reset"), a.closeConnection)
 	register(a, op("close-connections", http.MethodDelete, "", "Close the connections that fit every filter that is given, at least one"), a.closeConnections)
 }
@@ -81,6 +82,40 @@ func (a *jsonAPI) listConnections(ctx context.Context, in *connectionListInput) 
 		body.Items = append(body.Items, connectionBodyOf(one))
 	}
 	return &connectionListOutput{body}, nil
+}
+
+type endedInput struct {
+	FrontendPath
+	Limit int `query:"limit" minimum:"1" maximum:"1000" doc:"Most items in the answer. Default: 1000"`
+}
+
+type endedBody struct {
+	At       timestamp `json:"at" doc:"When it ended"`
+	LastedMs int64     `json:"lastedMs"`
+	Serial   string    `json:"serial" doc:"Of the certificate"`
+	Name     string    `json:"name" doc:"Of the certificate"`
+	Source   string    `json:"source" doc:"address:port"`
+	Route    string    `json:"route" doc:"Empty when none took it"`
+	BytesIn  int64     `json:"bytesIn" doc:"From the client"`
+	BytesOut int64     `json:"bytesOut" doc:"To the client"`
+	Reason   string    `json:"reason" doc:"Why it ended: a code, as in the log"`
+}
+
+type endedOutput struct{ Body listBody[endedBody] }
+
+func (a *jsonAPI) listEnded(ctx context.Context, in *endedInput) (*endedOutput, error) {
+	found, err := a.control.Ended(ctx, in.UUID, in.Limit)
+	if err != nil {
+		return nil, inQuery(err)
+	}
+	return &endedOutput{listOf(found, 0, endedBodyOf, func(endedBody) string { return "" })}, nil
+}
+
+func endedBodyOf(e control.Ended) endedBody {
+	return endedBody{
+		At: timestampOf(e.At), LastedMs: e.Lasted.Milliseconds(), Serial: e.Serial, Name: e.Name, Source: e.Source.String(),
+		Route: e.Route, BytesIn: e.BytesIn, BytesOut: e.BytesOut, Reason: e.Reason,
+	}
 }
 
 func connectionBodyOf(c control.Connection) connectionBody {

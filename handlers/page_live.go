@@ -58,10 +58,22 @@ func (p *Pages) liveViews() map[string]liveView {
 			if err != nil {
 				return nil, err
 			}
-			table, err := p.connectionTable(r, head.Frontend.ID, q)
+			table, ended, err := p.connectionTables(r, head.Frontend.ID, q)
 			return []fragment{
 				{"frontend-head", views.FrontendTop(head)},
 				{"connection-table", views.ConnectionTable(table)},
+				{"ended-table", views.EndedTable(ended)},
+			}, err
+		},
+		"refused": func(r *http.Request, q url.Values) ([]fragment, error) {
+			head, err := p.head(r, q.Get("id"), "refused")
+			if err != nil {
+				return nil, err
+			}
+			table, err := p.refusedTable(r, head.Frontend.ID, q)
+			return []fragment{
+				{"frontend-head", views.FrontendTop(head)},
+				{"refused-table", views.RefusedTable(table)},
 			}, err
 		},
 		"connect": func(r *http.Request, q url.Values) ([]fragment, error) {

@@ -289,31 +289,6 @@ type FrontendCertificatesProps struct {
 	Pager        Pager
 }
 
-// Connection is a live connection.
-type Connection struct {
-	ID, Serial, Name, Source string
-	Route                    string // "" while it waits for one
-	Since                    time.Time
-	Age, Idle                time.Duration
-	BytesIn, BytesOut        int64
-}
-
-// ConnectionTableProps is the table of live connections of a frontend, newest first.
-type ConnectionTableProps struct {
-	FrontendID string
-	Rows       []Connection
-	Query      string // filter, "" for all
-	Total      int    // that the filter selects; more than the pager's when there are more than can be listed
-	Pager      Pager
-}
-
-// ConnectionsProps is the page of live connections of a frontend.
-type ConnectionsProps struct {
-	Page  Page
-	Head  FrontendHead
-	Table ConnectionTableProps
-}
-
 // Certificate is an issued certificate.
 type Certificate struct {
 	Serial, Name, FrontendID, FrontendName, KeyType, Fingerprint string

@@ -82,6 +82,10 @@ func Done(code string) string {
 	if n, _ := fmt.Sscanf(code, "revoked-all-%d-%d-%d", &revoked, &closed, &took); n == 3 && min(revoked, closed, took) >= 0 {
 		return fmt.Sprintf("Revoked %s. %s closed in %s ms.", plural(revoked, "certificate"), plural(closed, "connection"), count(took))
 	}
+	var many int
+	if n, _ := fmt.Sscanf(code, "closed:%d", &many); n == 1 && many >= 0 {
+		return ClosedMany(many)
+	}
 	if verb, connections, dest, is := routeDone(code); is {
 		return RouteDone(verb, dest, connections)
 	}
@@ -126,8 +130,6 @@ func Done(code string) string {
 		return "Saved. Live now; no connection was dropped."
 	case "deleted":
 		return "The frontend is deleted."
-	case "closed":
-		return "Closed 1 connection."
 	case "revoked-drain":
 		return "Revoked. Its connections have 5 minutes to finish."
 	case "ended":

@@ -202,3 +202,94 @@ func chartsBegin(p ChartsProps) string {
 	}
 	return "The charts are kept in memory. They begin with the first connection after the last start of XLB, at "
 }
+
+// Who was turned away.
+const (
+	refusedHeading = "Why programs were turned away"
+	refusedNone    = "Nobody was turned away in this time."
+	refusedFoot    = "Programs that present no certificate, or one of another authority, belong to nobody, so they are not listed here. The connect page shows those that come from your own address."
+	whatToDo       = "What to do"
+	whenColumn     = "When"
+	reasonColumn   = "Reason"
+	onceWord       = "once"
+)
+
+// refusedRanges are how far back the list goes, as the address has them.
+var refusedRanges = [...]struct{ value, name string }{{"1h", "1 h"}, {"24h", "24 h"}, {"all", "All"}}
+
+// TitleRefused is the title of the list of who was turned away.
+func TitleRefused(name string) string { return name + " · " + tabRefused }
+
+func refusedShown(p RefusedTableProps) string {
+	if p.Pager.Total > len(p.Rows) {
+		return shownPart(p.Pager, "entry")
+	}
+	return "Newest first. XLB remembers the last 1,000 of yours, in memory."
+}
+
+// Connections that are selected, and those that have ended.
+const (
+	everyRoute     = "Every route"
+	selectColumn   = "Selected"
+	identityColumn = "Identity"
+	selectSome     = "Select connections to close several at once."
+	clearSelection = "Clear"
+	closeSelected  = "Close the selected"
+	closeManyText  = "The programs see a reset and may connect again at once. To keep them out, revoke the certificate or switch the frontend off."
+	endedHeading   = "Ended lately"
+	endedNone      = "None has ended since the last start of XLB."
+	endedColumn    = "Ended"
+	lastedColumn   = "Lasted"
+	whyColumn      = "Why"
+)
+
+func selectLabel(c Connection) string { return "Select the connection from " + c.Source }
+func closeQuestion(n int) string      { return "Close " + plural(n, "connection") + "?" }
+func closeMany(n int) string          { return "Close " + plural(n, "connection") }
+func endedShown(p EndedTableProps) string {
+	if p.Pager.Total > len(p.Rows) {
+		return shownPart(p.Pager, "connection")
+	}
+	return "Newest first. XLB remembers the last 1,000 of all your frontends, in memory."
+}
+
+// ClosedMany says how many connections were closed.
+func ClosedMany(n int) string {
+	if n == 0 {
+		return "Those connections had ended already."
+	}
+	return "Closed " + plural(n, "connection") + "."
+}
+
+// EndReason says why a connection ended, by the code that is in the log.
+func EndReason(code string) string {
+	if text, known := endReasons[code]; known {
+		return text
+	}
+	return RouteReason(code)
+}
+
+var endReasons = map[string]string{
+	"done":           "Both sides closed in order",
+	"client-eof":     "The program’s stream ended without a goodbye",
+	"client-reset":   "The program reset it",
+	"route-reset":    "The route reset it",
+	"route-closed":   "The route closed without a byte",
+	"idle":           "Nothing moved for the idle time-out",
+	"lifetime":       "It lived as long as it may",
+	"killed":         "Closed by you, or its route was removed",
+	"shutdown":       "XLB stopped",
+	"internal":       "XLB ran out of files or ports",
+	"expired":        "Its certificate expired",
+	"revoked":        "Its certificate was revoked",
+	"off":            "The frontend was switched off",
+	"gone":           "The frontend was deleted",
+	"disabled":       "The client was disabled",
+	"conn-limit":     "Too many connections",
+	"rate-limit":     "Too many in one second",
+	"server-limit":   "The server has all it may have",
+	"no-route":       "No route was available",
+	"all-full":       "Every route was full",
+	"no-cert":        "No certificate",
+	"other-frontend": "Another frontend’s certificate",
+}

@@ -51,6 +51,7 @@ var permissions = map[string][2]string{
 	"GET /api/v1/client/frontend/{uuid}/status":                      {"read"},
 	"GET /api/v1/client/frontend/{uuid}/refused":                     {"read"},
 	"GET /api/v1/client/frontend/{uuid}/connections":                 {"read"},
+	"GET /api/v1/client/frontend/{uuid}/connections/ended":           {"read"},
 	"DELETE /api/v1/client/frontend/{uuid}/connections":              {"write"},
 	"DELETE /api/v1/client/frontend/{uuid}/connections/{id}":         {"write"},
 	"GET /api/v1/client/frontend/{uuid}/revisions":                   {"read"},

@@ -51,6 +51,22 @@ func TestRefusedAreListedForTheirOwner(t *testing.T) {
 		wantProblem(t, c.call("GET", path+"?"+query, ""), 422, "query.reason")
 	}
 	missing := "/api/v1/client/frontend/0198a1f2-0000-7000-8000-000000000000/refused"
+	page := "/frontends/" + id + "/refused"
+	all := f.do("GET", page, nil, "Cookie", f.cookieOf(c)).body
+	for _, want := range []string{"Why programs were turned away", "<b>3</b><small>Certificate revoked</small>", "3 times since", "Nothing listens on 127.0.0.1:1", `Refused <span class="num">4</span>`} {
+		if !strings.Contains(all, want) {
+			t.Errorf("the page lacks %q", want)
+		}
+	}
+	if only := f.do("GET", page+"?reason=revoked&range=24h", nil, "Cookie", f.cookieOf(c)).body; strings.Contains(only, "Nothing listens on") || !strings.Contains(only, "3 times since") {
+		t.Error("the page of one reason shows another, or not this one")
+	}
+	if none := f.do("GET", page+"?reason=idle", nil, "Cookie", f.cookieOf(c)).body; !strings.Contains(none, "Nobody was turned away in this time.") {
+		t.Error("the page of a reason that never occurred does not say so")
+	}
+	if a := f.do("GET", page, nil, "Cookie", f.cookieOf(stranger)); a.status != 404 {
+		t.Errorf("another client sees the page: %d, want 404", a.status)
+	}
 	foreign, none := stranger.call("GET", path, "", "X-Request-Id", "r"), stranger.call("GET", missing, "", "X-Request-Id", "r")
 	if foreign.status != 404 || foreign.body != none.body {
 		t.Errorf("another client's: %d %s, want what a missing one gets: %s", foreign.status, foreign.body, none.body)

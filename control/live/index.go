@@ -217,6 +217,7 @@ func (l *Live) removeClient(id string) {
 	l.clients.remove(id)
 	l.drop(clientKey(id), ReasonGone)
 	l.journal.forget(id)
+	l.endings.forget(id)
 	l.bus.mark(id)
 }
 

@@ -14,7 +14,8 @@ import (
 
 // Attempt is a connection that was turned away, or accepted and then not served.
 type Attempt struct {
-	At         time.Time
+	At         time.Time // the last of as many in a row
+	First      time.Time // the first of them
 	Code       string // the reason, as in the log
 	Detail     string
 	Address    netip.AddrPort
@@ -139,6 +140,7 @@ func (r *ring) add(a Attempt) {
 		}
 	}
 	a.Count = 1
+	a.First = a.At
 	if len(r.entries) < r.most {
 		r.entries = append(r.entries, a)
 		return
@@ -290,6 +292,7 @@ func (l *Live) traceClosed(b *Holder, e lb.Event) {
 	}
 	b.frontend.seen.ended(e)
 	b.frontend.seen.identities.add(b.Certificate, -1)
+	l.noteEnded(b, &e)
 	l.log.LogAttrs(context.Background(), slog.LevelInfo, "connection",
 		slog.Uint64("id", e.ID), slog.String("reason", string(e.Reason)), slog.String("client", b.ClientID),
 		slog.String("frontend", b.FrontendID), slog.String("serial", b.Certificate.Serial), slog.String("source", e.Remote.String()),

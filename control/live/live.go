@@ -66,6 +66,7 @@ type Live struct {
 	events   eventLogs
 	apiKeys  table[string, apiKeyHolder] // by id
 	journal  *journal
+	endings  *endings
 	lines    lines.Bound[refusalKind] // of the log
 	meter    serverMeter
 	firsts   chan string // frontends whose first byte has just arrived
@@ -94,7 +95,7 @@ type Live struct {
 // shuts the balancer down, and closes the store after all have ended.
 func New(ctx context.Context, cfg Config) (*Live, error) {
 	l := &Live{
-		cfg: cfg, log: cfg.Log, store: cfg.Store, verifier: cfg.Verifier, bus: newBus(), journal: newJournal(),
+		cfg: cfg, log: cfg.Log, store: cfg.Store, verifier: cfg.Verifier, bus: newBus(), journal: newJournal(), endings: newEndings(),
 		// A few hundred frontends may see their first byte at once; one that finds no room is told with its next connection.
 		firsts: make(chan string, 256), holdings: newHoldings(), moved: make(chan struct{}),
 		checker: health.NewChecker(health.Config{Dial: cfg.Dialer.DialContext}),

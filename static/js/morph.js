@@ -81,7 +81,8 @@ const morphChildren = (from, to) => {
 
 document.addEventListener("xlb:morph", ({ detail: { id, markup } }) => {
 	const el = document.getElementById(id);
-	if (!el) return;
+	// A list of which rows are selected holds still.
+	if (!el || el.querySelector("[data-select]:checked")) return;
 	const page = parse(el, markup);
 	const root = page.getElementById(id);
 	if (root) morph(el, root);
