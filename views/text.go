@@ -2,7 +2,6 @@ package views
 
 import (
 	"fmt"
-	"strings"
 	"time"
 )
 
@@ -498,23 +497,6 @@ const (
 
 func routesOf(name string) string { return "Routes of " + name }
 
-// reasonText joins the reason of a route's state and the time it has lasted.
-func reasonText(r Route) string {
-	switch {
-	case r.State == "draining" && r.ClosesAt.IsZero():
-		return count(r.Active) + " left"
-	case r.State == "draining":
-		return plural(r.Active, "connection") + " left, closes at "
-	case r.Reason == "" && r.State == "unknown":
-		return "Not checked yet"
-	case r.Reason == "":
-		return ""
-	case r.Since.IsZero():
-		return r.Reason
-	}
-	return strings.TrimSuffix(r.Reason, ".") + ", "
-}
-
 func expiryText(now, at time.Time) string {
 	if !at.After(now) {
 		return "Expired " + ago(now, at)
@@ -814,12 +796,6 @@ func errorWords(p ErrorProps) (heading, sentence string) {
 func fromAddress(address string) string { return "From " + address + "." }
 
 const sinceWordLower = "since"
-
-func inTotal(n int64) string { return count(n) + " in total" }
-
-func trafficTotal(f Frontend) string {
-	return bytesOf(f.BytesOut) + " down, " + bytesOf(f.BytesIn) + " up in total"
-}
 
 const discard = "Discard"
 

@@ -16,7 +16,7 @@ import (
 type Attempt struct {
 	At         time.Time // the last of as many in a row
 	First      time.Time // the first of them
-	Code       string // the reason, as in the log
+	Code       string    // the reason, as in the log
 	Detail     string
 	Address    netip.AddrPort
 	Serial     string
