@@ -103,6 +103,7 @@ const (
 	actFrontendUpdate     action = "frontend.update"
 	actFrontendRestore    action = "frontend.restore"
 	actFrontendDelete     action = "frontend.delete"
+	actFrontendTest       action = "frontend.test"
 	actRouteCheck         action = "route.check"
 	actCertificateIssue   action = "certificate.issue"
 	actCertificateRenew   action = "certificate.renew"
@@ -133,7 +134,7 @@ var openToStrangers = map[action]bool{actClientCreate: true, actClientAuth: true
 // readsOnly lists what changes nothing and is therefore not logged. A log-in has lines of its own.
 var readsOnly = map[action]bool{
 	actClientRead: true, actClientAuth: true, actAdminRead: true, actFrontendRead: true, actCertificateRead: true,
-	actRouteCheck: true, actConnectionActivity: true, actConnectionList: true, actAuditRead: true, actKeyRead: true, actSessionRead: true, actEventRead: true, actImport: true, // whose steps are operations
+	actRouteCheck: true, actFrontendTest: true, actConnectionActivity: true, actConnectionList: true, actAuditRead: true, actKeyRead: true, actSessionRead: true, actEventRead: true, actImport: true, // whose steps are operations
 }
 
 // may decides whether the actor in ctx may do act to object, and says so in the log. Every operation

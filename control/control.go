@@ -47,6 +47,8 @@ type Config struct {
 	Resolver *net.Resolver
 	// NamesInterval is the time between two look-ups of a name. Zero: 30 s.
 	NamesInterval time.Duration
+	// DataAddr is the address of the data plane's listener, for tests of a frontend. Nil: there are none.
+	DataAddr func() netip.AddrPort
 	// Own lists the addresses XLB listens on; routes to their ports on this machine are refused.
 	Own func() []netip.AddrPort
 	// Egress are the operator's rules about what routes may reach, beside those that always hold.
@@ -101,7 +103,7 @@ type Control struct {
 	lines       lines.Bound[lineKind]
 	refusals    lines.Bound[lineKind] // that are written to audit chains
 
-	signups, signupsInAll, failures, checks, issues *rates
+	signups, signupsInAll, failures, checks, issues, tests *rates
 	newcomers                                       newcomers
 	dummyHash                                       []byte       // of a key that nobody has
 	dummy                                           *live.Client // stands for clients that there are not
@@ -130,6 +132,7 @@ func New(ctx context.Context, cfg Config) (*Control, error) {
 		failures:     newPerMinute(orDefault(cfg.AuthRate, 60)),
 		checks:       newPerMinute(120),
 		issues:       newPerMinute(60),
+		tests:        newRates(60, 1),
 		dummyHash:    randomBytes(32),
 		keyUses:      make(chan keyUse, 256),
 		sessionUses:  make(chan sessionUse, 256),

@@ -31,6 +31,7 @@ var scopeOf = map[action]string{
 	actFrontendRestore:   ScopeWrite,
 	actFrontendDelete:    ScopeWrite,
 	actRouteCheck:        ScopeWrite, // it connects to what the caller names
+	actFrontendTest:      ScopeWrite, // it connects to a route
 	actCertificateRevoke: ScopeWrite,
 	actConnectionClose:   ScopeWrite,
 

@@ -77,6 +77,7 @@ func RegisterAPI(api huma.API, c *control.Control, log *slog.Logger) {
 	a.registerStatus()
 	a.registerRevision()
 	a.registerRefused()
+	a.registerTest()
 	a.registerCertificate()
 	a.registerRenew()
 	a.registerConnection()

@@ -104,6 +104,8 @@ func (p *Pages) Routes() []Route {
 		get("/frontends/{uuid}/connections", p.connections),
 		post("/frontends/{uuid}/connections", p.closeConnections),
 		get("/frontends/{uuid}/refused", p.refused),
+		get("/frontends/{uuid}/test", p.testForm),
+		post("/frontends/{uuid}/test", p.runTest),
 		get("/frontends/{uuid}/settings", p.settingsForm),
 		post("/frontends/{uuid}/settings", p.saveSettings),
 		get("/frontends/{uuid}/revisions/{number}", p.revisionForm),

@@ -186,6 +186,8 @@ func EventSentence(action string) string {
 		return "set back"
 	case "frontend.delete":
 		return "deleted"
+	case "frontend.test":
+		return "tested"
 	case "certificate.issue":
 		return "issued a certificate for"
 	case "certificate.renew":

@@ -293,3 +293,80 @@ var endReasons = map[string]string{
 	"no-cert":        "No certificate",
 	"other-frontend": "Another frontend’s certificate",
 }
+
+// A test of a frontend.
+const (
+	testHeading   = "One connection through the real path"
+	testText      = "XLB connects to its own port with a short-lived certificate of this frontend and reports each stage. What the route answers is counted, never shown."
+	testSendLabel = "What to send"
+	testRun       = "Run the test"
+	testAgain     = "Run again"
+	busyTesting   = "Connecting…"
+	testNotSent   = "not reached"
+	testNoAnswer  = "nothing was sent, and the route waits for the program"
+)
+
+var testSends = [...]struct{ value, name string }{
+	{"nothing", "Send: nothing"}, {"http", "Send: HTTP GET /"}, {"postgres", "Send: PostgreSQL SSLRequest"}, {"redis", "Send: Redis PING"},
+}
+
+// TitleTest is the title of the page that tests a frontend.
+func TitleTest(name string) string { return name + " · " + tabTest }
+
+func testTitle(r TestResult) string {
+	switch {
+	case r.Failed != "":
+		return "Failed at “" + testStage(r.Failed) + "”"
+	case r.Silent:
+		return "The route is reached, and waits for the first byte"
+	}
+	return "Passed in " + length(r.Took)
+}
+
+func testStage(id string) string {
+	switch id {
+	case "handshake":
+		return "Handshake"
+	case "certificate":
+		return "Certificate accepted"
+	case "frontend":
+		return "Frontend found"
+	case "chosen":
+		return "Route chosen"
+	case "reached":
+		return "Route reached"
+	}
+	return "First byte back"
+}
+
+// TestFacts are what a stage of a test may say.
+type TestFacts struct {
+	Stage, Serial, Frontend, Strategy, Route string
+	Reached, Silent                          bool
+}
+
+// AboutStage is the line below a stage.
+func AboutStage(f TestFacts) string {
+	switch {
+	case f.Stage == "first-byte" && f.Silent:
+		return testNoAnswer
+	case !f.Reached:
+		return testNotSent
+	}
+	switch f.Stage {
+	case "handshake":
+		return "TLS 1.3, ECDSA P-256"
+	case "certificate":
+		return "issued for this test, serial " + short(f.Serial)
+	case "frontend":
+		return f.Frontend + ", switched on"
+	case "chosen":
+		return f.Route + " by " + f.Strategy
+	case "reached":
+		return f.Route
+	}
+	return "it came; it is not shown"
+}
+
+// TestSilent says that a route took what was sent and did not answer.
+const TestSilent = "The route took the connection and what was sent, and did not answer in time. It may expect other first bytes."

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -41,6 +42,8 @@ type fixture struct {
 	engine  *store.Badger
 	log     *logBuffer
 	stop    func() error // ends Serve and returns what it returned
+
+	balancing *atomic.Pointer[netip.AddrPort]
 }
 
 func start(t *testing.T, options ...func(*control.Config)) *fixture {
@@ -52,10 +55,10 @@ func start(t *testing.T, options ...func(*control.Config)) *fixture {
 	t.Cleanup(func() { engine.Close() })
 	records, err := store.New(engine)
 	must(t, err)
-	f := &fixture{T: t, store: records, engine: engine, log: &logBuffer{}}
+	f := &fixture{T: t, store: records, engine: engine, log: &logBuffer{}, balancing: &atomic.Pointer[netip.AddrPort]{}}
 	cfg := control.Config{
 		Store: records, Authority: ca, MasterKey: masterKey, Local: true, DataPort: 9090, SignupRate: -1, SignupTotalRate: -1, AuthRate: -1,
-		Own: func() []netip.AddrPort { return nil }, Busy: func() bool { return true }, Log: f.log.logger(),
+		DataAddr: f.dataAddr, Own: func() []netip.AddrPort { return nil }, Busy: func() bool { return true }, Log: f.log.logger(),
 	}
 	for _, option := range options {
 		option(&cfg)
@@ -73,6 +76,14 @@ func start(t *testing.T, options ...func(*control.Config)) *fixture {
 	}}
 	t.Cleanup(f.client.CloseIdleConnections)
 	return f
+}
+
+// dataAddr is where balance has opened the data plane; the zero value before.
+func (f *fixture) dataAddr() netip.AddrPort {
+	if addr := f.balancing.Load(); addr != nil {
+		return *addr
+	}
+	return netip.AddrPort{}
 }
 
 // another is a second process, as far as the data plane goes, over the same records.

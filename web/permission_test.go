@@ -51,6 +51,7 @@ var permissions = map[string][2]string{
 	"GET /api/v1/client/frontend/{uuid}/status":                      {"read"},
 	"GET /api/v1/client/frontend/{uuid}/refused":                     {"read"},
 	"GET /api/v1/client/frontend/{uuid}/connections":                 {"read"},
+	"POST /api/v1/client/frontend/{uuid}/test":                       {"write", "{}"},
 	"GET /api/v1/client/frontend/{uuid}/connections/ended":           {"read"},
 	"DELETE /api/v1/client/frontend/{uuid}/connections":              {"write"},
 	"DELETE /api/v1/client/frontend/{uuid}/connections/{id}":         {"write"},
@@ -141,6 +142,7 @@ func TestWhoMayDoWhat(t *testing.T) {
 		c.SetupCode, c.Signup = "let-me-in", "open"
 		c.Limits.RequestsPerSecond, c.Limits.Frontends, c.Limits.NewDestinationsPerHour = -1, -1, -1
 	})
+	f.balance() // a test of a frontend connects to it
 	root, c := f.administrator(), f.signUp("owner")
 	elsewhere := c.frontend("10.0.0.9:80")
 	keys := map[string]string{}

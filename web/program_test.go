@@ -25,6 +25,8 @@ func (f *fixture) balance() string {
 	f.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	must(f.T, err)
+	addr := l.Addr().(*net.TCPAddr).AddrPort()
+	f.balancing.Store(&addr)
 	served := make(chan error, 1)
 	go func() { served <- f.control.Balancer().Serve(l) }()
 	f.Cleanup(func() {

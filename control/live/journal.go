@@ -187,6 +187,7 @@ type sightings struct {
 // trace hears from the balancer about every connection. It must not block.
 func (l *Live) trace(e lb.Event) {
 	b, _ := e.Tag.(*Holder)
+	l.tellProbe(b, &e)
 	switch e.Kind {
 	case lb.Accepted:
 		b.frontend.seen.identities.add(b.Certificate, 1)

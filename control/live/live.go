@@ -67,6 +67,8 @@ type Live struct {
 	apiKeys  table[string, apiKeyHolder] // by id
 	journal  *journal
 	endings  *endings
+	probes   table[CertificateKey, *Probe]
+	probing  atomic.Int32
 	lines    lines.Bound[refusalKind] // of the log
 	meter    serverMeter
 	firsts   chan string // frontends whose first byte has just arrived
