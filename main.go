@@ -211,7 +211,7 @@ func newControl(ctx context.Context, cfg config.Config, budget files.Budget, log
 		SetupDone: func() { os.Remove(setupPath) },
 		Hostnames: hostnames(cfg), DataPort: port(ls.lb.Addr()), Own: ls.addresses,
 		DataAddr: func() netip.AddrPort { return ls.lb.Addr().(*net.TCPAddr).AddrPort() },
-		Egress: cfg.Egress, EgressFile: cfg.EgressFile, Limits: control.Limits{NewDestinationsPerHour: cfg.DestRate},
+		Egress:   cfg.Egress, EgressFile: cfg.EgressFile, Limits: control.Limits{NewDestinationsPerHour: cfg.DestRate},
 		SignupRate: cfg.SignupRate, SignupTotalRate: cfg.SignupTotalRate, MaxClients: cfg.MaxClients, AuditDays: cfg.AuditDays, AuthRate: cfg.AuthRate, Busy: busy,
 		MaxHandshakes: budget.Handshakes, MaxConnections: budget.Connections, ProxyFrom: cfg.ProxyFrom,
 	})

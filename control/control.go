@@ -104,9 +104,9 @@ type Control struct {
 	refusals    lines.Bound[lineKind] // that are written to audit chains
 
 	signups, signupsInAll, failures, checks, issues, tests *rates
-	newcomers                                       newcomers
-	dummyHash                                       []byte       // of a key that nobody has
-	dummy                                           *live.Client // stands for clients that there are not
+	newcomers                                              newcomers
+	dummyHash                                              []byte       // of a key that nobody has
+	dummy                                                  *live.Client // stands for clients that there are not
 }
 
 // New reads the store into memory and builds the balancer. The caller runs [Control.Tasks] before it serves,

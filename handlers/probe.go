@@ -5,7 +5,6 @@ import (
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
-
 )
 
 type testInput struct {
@@ -55,4 +54,3 @@ func (a *jsonAPI) testFrontend(ctx context.Context, in *testInput) (*testOutput,
 	}
 	return out, nil
 }
-

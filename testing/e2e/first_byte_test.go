@@ -302,3 +302,17 @@ func TestDemoUpstream(t *testing.T) {
 	b.follow("Open demo")
 	b.see("192.0.2.1:80")
 }
+
+// refused connects with a certificate that is let in no more.
+func (b bundle) refused(t *testing.T) {
+	t.Helper()
+	conn, err := tls.Dial("tcp", xlb.lb, &tls.Config{Certificates: []tls.Certificate{b.pair}, RootCAs: b.roots})
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(10 * time.Second))
+	if _, err := conn.Read(make([]byte, 1)); err == nil {
+		t.Error("a revoked certificate is let in, want it refused")
+	}
+}
