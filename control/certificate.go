@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/xdire/xlb/control/live"
 	"github.com/xdire/xlb/pki"
 	"github.com/xdire/xlb/store"
 )
@@ -354,4 +355,27 @@ func (c *Control) Certificates(ctx context.Context, frontendID, after string, li
 		all = append(all, certificateOf(r))
 	}
 	return all, fromStore(err, "frontend")
+}
+
+// Use is what is known of the use of a certificate through this process.
+type Use = live.Use
+
+// CertificateUses tells how the certificates of the actor are used, by serial.
+func (c *Control) CertificateUses(ctx context.Context) (map[string]Use, error) {
+	_, a, err := c.may(ctx, actCertificateRead, "")
+	if err != nil {
+		return nil, err
+	}
+	return c.live.Uses(a.ClientID), nil
+}
+
+// shortestSerial is how much of a serial has to be named to find it: less is found in everything.
+const shortestSerial = 4
+
+// HasSerial finds serials by a part of them in lower case, and by the whole as people write it.
+func HasSerial(serial, text string) bool {
+	if parsed, err := pki.ParseSerial(text); err == nil && parsed == serial {
+		return true
+	}
+	return len(text) >= shortestSerial && strings.Contains(serial, text)
 }

@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"time"
 
 	"github.com/xdire/xlb/control/live"
 )
@@ -50,3 +51,15 @@ func (c *Control) CountRefused(ctx context.Context, frontendID string) (int, err
 	}
 	return n, nil
 }
+
+// RefusedSince lists the attempts of all frontends of the actor since a moment, newest first.
+func (c *Control) RefusedSince(ctx context.Context, since time.Time) ([]Attempt, error) {
+	_, a, err := c.may(ctx, actConnectionList, "")
+	if err != nil {
+		return nil, err
+	}
+	return c.live.RefusedSince(a.ClientID, since), nil
+}
+
+// ReasonRevoked is the code of an attempt with a certificate that was revoked.
+const ReasonRevoked = string(live.ReasonRevoked)

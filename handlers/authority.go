@@ -13,9 +13,12 @@ type pemOutput struct {
 	Body               []byte
 }
 
+// authorityURL is where ca.pem is.
+const authorityURL = apiPrefix + "/ca.pem"
+
 func (a *jsonAPI) registerAuthority() {
 	register(a, huma.Operation{
-		OperationID: "get-authority", Method: http.MethodGet, Path: apiPrefix + "/ca.pem", Security: forAnybody,
+		OperationID: "get-authority", Method: http.MethodGet, Path: authorityURL, Security: forAnybody,
 		Summary: "The authority's certificate, for programs to trust", Tags: []string{"Server"},
 		Responses: map[string]*huma.Response{"200": {
 			Description: "PEM", Content: map[string]*huma.MediaType{"application/x-pem-file": {Schema: &huma.Schema{Type: huma.TypeString}}},

@@ -44,10 +44,13 @@ func (p *Pages) frontendCertificates(w http.ResponseWriter, r *http.Request) err
 	}
 	page := p.base(r, views.TitleFrontendCertificates(f.Name), "frontends")
 	page.Live = liveURL("head", nil, "id", f.ID, "tab", "certificates")
-	rows := certificateRows(issued, map[string]string{f.ID: f.Name}, page.Now)
-	part := pager(len(rows), "/frontends/"+f.ID+"/certificates", r.URL.Query(), "page")
+	rows, err := p.withUse(r, certificateRows(issued, map[string]string{f.ID: f.Name}, page.Now))
+	if err != nil {
+		return err
+	}
+	shown, list, part := certificateList(rows, "/frontends/"+f.ID+"/certificates", r.URL.Query())
 	return p.show(w, r, http.StatusOK, views.FrontendCertificates(views.FrontendCertificatesProps{
-		Page: page, Head: head, Certificates: rows[part.From:part.To], Pager: part,
+		Page: page, Head: head, Certificates: shown, List: list, Total: len(rows), Pager: part,
 	}))
 }
 
@@ -64,11 +67,14 @@ func (p *Pages) certificates(w http.ResponseWriter, r *http.Request) error {
 	for _, s := range statuses {
 		names[s.ID] = s.Name
 	}
-	rows := certificateRows(issued, names, time.Now())
-	part := pager(len(rows), "/certificates", r.URL.Query(), "page")
+	rows, err := p.withUse(r, certificateRows(issued, names, time.Now()))
+	if err != nil {
+		return err
+	}
+	shown, list, part := certificateList(rows, "/certificates", r.URL.Query())
 	return p.show(w, r, http.StatusOK, views.Certificates(views.CertificatesProps{
-		Page: p.base(r, views.TitleCertificates, "certificates"), Certificates: rows[part.From:part.To], Pager: part,
-		Frontends: len(statuses),
+		Page: p.base(r, views.TitleCertificates, "certificates"), Certificates: shown, List: list, Total: len(rows), Pager: part,
+		Frontends: len(statuses), AuthorityURL: authorityURL,
 	}))
 }
 
@@ -85,6 +91,19 @@ func certificateRows(issued []control.Certificate, names map[string]string, now 
 	}
 	slices.SortStableFunc(rows, func(a, b views.Certificate) int { return b.IssuedAt.Compare(a.IssuedAt) })
 	return rows
+}
+
+// withUse adds how certificates are used.
+func (p *Pages) withUse(r *http.Request, rows []views.Certificate) ([]views.Certificate, error) {
+	uses, err := p.Control.CertificateUses(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	for i := range rows {
+		rows[i].Open = uses[rows[i].Serial].Open
+		rows[i].UsedAt = uses[rows[i].Serial].At
+	}
+	return rows, nil
 }
 
 func idOf(r *http.Request) string { return r.PathValue("uuid") }

@@ -72,40 +72,18 @@ func frontendRows(all []control.Status) []views.Frontend {
 	return rows
 }
 
-// frontendTable is the list of the frontends that q selects.
-func (p *Pages) frontendTable(r *http.Request, chosen url.Values) (views.FrontendTableProps, error) {
+// ownFrontends is the list of all frontends that q selects.
+func (p *Pages) ownFrontends(r *http.Request, q url.Values) (views.FrontendTableProps, error) {
 	all, err := p.Control.Statuses(r.Context())
 	if err != nil {
 		return views.FrontendTableProps{}, err
 	}
-	q := strings.TrimSpace(chosen.Get("q"))
-	table := views.FrontendTableProps{Now: time.Now(), Query: q, Total: len(all), Limit: max(0, p.Control.OwnLimits(r.Context()).Frontends)}
-	for _, row := range frontendRows(all) {
-		if matches(row, q) {
-			table.Rows = append(table.Rows, row)
-		}
-	}
-	table.Pager = pager(len(table.Rows), "/frontends", chosen, "page")
-	table.Rows = table.Rows[table.Pager.From:table.Pager.To]
-	return table, nil
-}
-
-func matches(f views.Frontend, q string) bool {
-	q = strings.ToLower(strings.TrimSpace(q))
-	if strings.Contains(strings.ToLower(f.Name), q) || strings.Contains(f.AccessKey, q) {
-		return true
-	}
-	for _, route := range f.Routes {
-		if strings.Contains(strings.ToLower(route.Dest), q) {
-			return true
-		}
-	}
-	return false
+	return p.frontendTable(r, "/frontends", frontendRows(all), q)
 }
 
 func (p *Pages) frontends(w http.ResponseWriter, r *http.Request) error {
 	q := r.URL.Query()
-	table, err := p.frontendTable(r, q)
+	table, err := p.ownFrontends(r, q)
 	if err != nil {
 		return err
 	}

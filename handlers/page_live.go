@@ -34,7 +34,7 @@ func (p *Pages) liveViews() map[string]liveView {
 			}, err
 		},
 		"frontends": func(r *http.Request, q url.Values) ([]fragment, error) {
-			table, err := p.frontendTable(r, q)
+			table, err := p.ownFrontends(r, q)
 			return []fragment{{"frontend-table", views.FrontendTable(table)}}, err
 		},
 		"frontend": func(r *http.Request, q url.Values) ([]fragment, error) {

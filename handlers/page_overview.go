@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"cmp"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -21,14 +22,15 @@ func (p *Pages) overviewProps(r *http.Request, q url.Values) (views.OverviewProp
 	}
 	now := time.Now()
 	rows := frontendRows(all)
-	part := pager(len(rows), "/", q, "page")
-	return views.OverviewProps{
-		Live: totals(all, rows, now), Checklist: checklist(all),
-		Frontends: views.FrontendTableProps{
-			Now: now, Total: len(all), Limit: max(0, p.Control.OwnLimits(r.Context()).Frontends), Rows: rows[part.From:part.To],
-			Pager: part,
-		},
-	}, nil
+	table, err := p.frontendTable(r, "/", rows, q)
+	if err != nil {
+		return views.OverviewProps{}, err
+	}
+	refused, err := p.refusals(r, now)
+	if err != nil {
+		return views.OverviewProps{}, err
+	}
+	return views.OverviewProps{Live: totals(all, rows, refused, now), Checklist: checklist(all), Frontends: table}, nil
 }
 
 func (p *Pages) overview(w http.ResponseWriter, r *http.Request) error {
@@ -39,7 +41,39 @@ func (p *Pages) overview(w http.ResponseWriter, r *http.Request) error {
 	}
 	props.Page = p.base(r, views.TitleOverview, "overview")
 	props.Page.Live = liveURL("overview", q)
+	if err := p.addBeside(r, &props); err != nil {
+		return err
+	}
 	return p.show(w, r, http.StatusOK, views.Overview(props))
+}
+
+// besideRows is how many rows the lists beside the frontends have.
+const besideRows = 5
+
+// addBeside adds the certificates that expire next and what was changed last.
+func (p *Pages) addBeside(r *http.Request, props *views.OverviewProps) error {
+	names, err := p.frontendNames(r)
+	if err != nil {
+		return err
+	}
+	issued, err := p.Control.Certificates(r.Context(), "", "", 0)
+	if err != nil {
+		return err
+	}
+	rows := certificateRows(issued, names, props.Page.Now)
+	rows = slices.DeleteFunc(rows, func(c views.Certificate) bool { return c.State != control.CertificateActive })
+	slices.SortStableFunc(rows, certificateOrders["end"])
+	props.Expiring = rows[:min(len(rows), besideRows)]
+	q := activityKinds["changes"]
+	q.Limit = besideRows
+	found, err := p.Control.Audits(r.Context(), q)
+	if err != nil {
+		return err
+	}
+	for _, record := range found.Items {
+		props.Changes = append(props.Changes, eventOf(record, names, props.Page.Client))
+	}
+	return nil
 }
 
 // checklist says how far a new client has come: nil once a byte has flowed.
@@ -61,8 +95,8 @@ func checklist(all []control.Status) *views.ChecklistProps {
 }
 
 // totals sums all frontends up, of which rows are what the page shows.
-func totals(all []control.Status, rows []views.Frontend, now time.Time) views.OverviewLiveProps {
-	t := views.OverviewLiveProps{Now: now}
+func totals(all []control.Status, rows []views.Frontend, refused refusals, now time.Time) views.OverviewLiveProps {
+	t := views.OverviewLiveProps{Now: now, Refused: refused.all, RefusedRevoked: refused.revoked}
 	for i, s := range all {
 		f := rows[i]
 		t.Connections += f.Connections
@@ -76,6 +110,8 @@ func totals(all []control.Status, rows []views.Frontend, now time.Time) views.Ov
 		for _, a := range s.Attention(now) {
 			t.Attention = append(t.Attention, attentionRow(s, a, now))
 		}
+		t.Attention = append(t.Attention, refused.rows(s)...)
+		t.Attention = append(t.Attention, nearLimit(s)...)
 	}
 	// Stable: a list that changes its order while somebody reads it is worse than one in no order.
 	slices.SortStableFunc(t.Attention, func(a, b views.Attention) int {
@@ -92,6 +128,60 @@ func totals(all []control.Status, rows []views.Frontend, now time.Time) views.Ov
 		t.MoreAttention = n
 	}
 	return t
+}
+
+// refusals are who was turned away in the last hour.
+type refusals struct {
+	all, revoked int
+	of           map[string]map[string]*views.Revoked // by frontend, then by serial
+}
+
+func (p *Pages) refusals(r *http.Request, now time.Time) (refusals, error) {
+	found, err := p.Control.RefusedSince(r.Context(), now.Add(-time.Hour))
+	if err != nil {
+		return refusals{}, err
+	}
+	sum := refusals{of: map[string]map[string]*views.Revoked{}}
+	for _, a := range found {
+		sum.all += a.Count
+		if a.Code != control.ReasonRevoked {
+			continue
+		}
+		sum.revoked += a.Count
+		of := sum.of[a.FrontendID]
+		if of == nil {
+			of = map[string]*views.Revoked{}
+			sum.of[a.FrontendID] = of
+		}
+		if of[a.Serial] == nil {
+			of[a.Serial] = &views.Revoked{Serial: a.Serial, Name: a.Name, At: a.At} // the newest comes first
+		}
+		of[a.Serial].Count += a.Count
+	}
+	return sum, nil
+}
+
+// rows are what there is to say of a frontend: programs that still use a certificate that was revoked.
+func (sum refusals) rows(s control.Status) []views.Attention {
+	var all []views.Attention
+	for _, serial := range slices.Sorted(maps.Keys(sum.of[s.ID])) {
+		one := sum.of[s.ID][serial]
+		all = append(all, views.Attention{
+			Frontend: s.Name, Sentence: views.RevokedIsUsed(*one), Since: one.At, URL: "/frontends/" + s.ID + "/refused?reason=revoked", Link: views.SeeWho,
+		})
+	}
+	return all
+}
+
+// nearLimit says that a frontend has nearly all connections that its settings allow.
+func nearLimit(s control.Status) []views.Attention {
+	most := s.Options.MaxConnections
+	if most <= 0 || s.Connections*10 < most*9 {
+		return nil
+	}
+	return []views.Attention{{
+		Frontend: s.Name, Sentence: views.LimitIsNear(s.Connections, most), Bad: s.Connections >= most, URL: "/frontends/" + s.ID + "/settings#limits", Link: views.SeeLimits,
+	}}
 }
 
 // addSeries sums two series that end at the same moment.

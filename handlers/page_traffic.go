@@ -33,6 +33,7 @@ func (p *Pages) charts(r *http.Request, f views.Frontend, q url.Values) (views.C
 	until := time.Now().Truncate(step)
 	props := views.ChartsProps{
 		FrontendID: f.ID, Range: chosen, Tables: q.Get("tables"), Step: step, From: until.Add(-span.span.Length()), Began: t.Began,
+		Plots: p.Asset("uplot.js"), PlotStyles: p.Asset("uplot.css"),
 		Points: pointsFrom(t.Points, until.Add(-span.span.Length()), step, int(span.span.Length()/step)), Other: url.Values{},
 	}
 	if page := q.Get("routes"); page != "" {

@@ -40,4 +40,4 @@ func pager(total int, path string, q url.Values, parameter string) views.Pager {
 }
 
 // listParameters are those by which pages choose what their lists show: a search, and the pages of their lists.
-var listParameters = []string{"q", "page", "routes", "range", "tables", "reason", "route", "ended"}
+var listParameters = []string{"q", "state", "sort", "page", "routes", "range", "tables", "reason", "route", "ended"}

@@ -2,12 +2,12 @@ package views
 
 import "time"
 
-func certificateHeads(frontends bool) []head {
-	list := []head{{serialColumn, ""}}
+func certificateHeads(frontends bool) []sortHead {
+	list := []sortHead{{certificateWord, "", "name"}}
 	if frontends {
-		list = append(list, head{frontendColumn, ""})
+		list = append(list, sortHead{frontendColumn, "", "frontend"})
 	}
-	return append(list, head{stateColumn, ""}, head{validUntilColumn, ""}, head{issuedColumn, ""}, head{keyTypeColumn, "opt"}, head{actionColumn, "vh"})
+	return append(list, sortHead{stateColumn, "", ""}, sortHead{validUntilColumn, "", "end"}, sortHead{lastUsedColumn, "", "used"}, sortHead{keyTypeColumn, "opt", ""}, sortHead{actionColumn, "vh", ""})
 }
 
 // certificateTone is how loud the end of a certificate is: bad in its last week, warn in its last month.

@@ -24,6 +24,8 @@ type ChartsProps struct {
 	Began      time.Time      // zero: there was no traffic
 	Now        TrafficPoint   // the newest, for the figures
 	Other      url.Values     // what else the address says
+
+	Plots, PlotStyles string // URLs of the library that draws them, "" for none
 }
 
 // Chart is one of them.

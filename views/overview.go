@@ -2,15 +2,15 @@ package views
 
 func overviewStats(p OverviewLiveProps) []stat {
 	traffic, unit := scaled(p.InPerSec + p.OutPerSec)
-	waiting := statWaitingNone
-	if p.Waiting > 0 {
-		waiting = statWaitingSome
+	fourth := stat{key: "refused", name: statRefused, value: count(p.Refused), context: refusedContext(p)}
+	if p.Waiting > 0 { // what goes on now is more than what is over
+		fourth = stat{key: "waiting", name: statWaiting, value: count(p.Waiting), context: statWaitingSome}
 	}
 	return []stat{
 		{key: "connections", name: statConnections, value: count(p.Connections), context: peak(p.ConnSamples), samples: p.ConnSamples},
 		{key: "new", name: statNew, value: figure(p.NewPerSec), context: peak(p.NewSamples), samples: p.NewSamples},
 		{key: "traffic", name: statTraffic, value: traffic, unit: unit + "/s", context: trafficSplit(p.InPerSec, p.OutPerSec), tone: "c2", samples: p.ByteSamples},
-		{key: "waiting", name: statWaiting, value: count(p.Waiting), context: waiting},
+		fourth,
 	}
 }
 

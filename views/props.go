@@ -226,6 +226,8 @@ type OverviewProps struct {
 	Page      Page
 	Live      OverviewLiveProps
 	Checklist *ChecklistProps // nil once the first byte has flowed
+	Expiring  []Certificate   // that expire next, the first one first
+	Changes   []Event         // newest first
 	Frontends FrontendTableProps
 }
 
@@ -238,6 +240,7 @@ type OverviewLiveProps struct {
 	NewPerSec, InPerSec, OutPerSec       float64
 	ConnSamples, NewSamples, ByteSamples []float64
 	Waiting                              int
+	Refused, RefusedRevoked              int // connections in the last hour
 }
 
 // Attention is one thing to act on.
@@ -260,10 +263,10 @@ type ChecklistProps struct {
 type FrontendTableProps struct {
 	Now   time.Time
 	Rows  []Frontend
-	Query string // filter, "" for all
-	Total int    // before the filter
-	Limit int    // how many the client may have; 0: no limit
-	Pager Pager  // of those that the filter selects
+	List  List
+	Total int   // before the filter
+	Limit int   // how many the client may have; 0: no limit
+	Pager Pager // of those that the filter selects
 }
 
 // FrontendsProps is the list of frontends.
@@ -285,7 +288,9 @@ type FrontendProps struct {
 type FrontendCertificatesProps struct {
 	Page         Page
 	Head         FrontendHead
-	Certificates []Certificate // newest first
+	Certificates []Certificate
+	List         List
+	Total        int // before the filter
 	Pager        Pager
 }
 
@@ -296,6 +301,8 @@ type Certificate struct {
 	State                                                        string    // active, expired, revoked, gone (its frontend is deleted)
 	RevokedAt                                                    time.Time // zero while it is good
 	Reason, Renews                                               string    // of the revocation; serial of the one that it follows
+	Open                                                         int       // connections now
+	UsedAt                                                       time.Time // last; zero: not since XLB started
 }
 
 // SettingsProps is the settings page of one frontend.
@@ -365,8 +372,11 @@ type Undo struct {
 type CertificatesProps struct {
 	Page         Page
 	Certificates []Certificate
+	List         List
+	Total        int // before the filter
 	Pager        Pager
-	Frontends    int // that one may be issued for
+	Frontends    int    // that one may be issued for
+	AuthorityURL string // of ca.pem
 }
 
 // AccountProps is the client's own page.

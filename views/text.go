@@ -340,7 +340,7 @@ const (
 	statNew          = "New per second"
 	statTraffic      = "Traffic"
 	statWaiting      = "Waiting for a route"
-	statWaitingNone  = "every connection has a route"
+	statRefused      = "Refused, last hour"
 	statWaitingSome  = "every route they could use is full or down"
 	checklistHeading = "Get to the first byte"
 	checkClient      = "Create a client"
@@ -370,8 +370,8 @@ func window(samples []float64) string {
 const (
 	frontendsHeading = "Frontends"
 	allFrontends     = "All frontends"
-	filterLabel      = "Filter by name, route or access key"
-	filterHint       = "Name, route or access key"
+	filterLabel      = "Filter by name, route, access key or serial"
+	filterHint       = "Name, route, key or serial"
 	filterButton     = "Filter"
 	clearFilter      = "Clear the filter"
 	emptyHeading     = "No frontends yet"
@@ -380,7 +380,12 @@ const (
 	emptyAPICall     = "POST /api/v1/client/frontend"
 )
 
-func noMatch(q string) string { return "No frontend matches “" + q + "”." }
+func noMatch(q string) string {
+	if q == "" {
+		return "No frontend is in that state."
+	}
+	return "No frontend matches “" + q + "”."
+}
 
 // shownOf says how many rows there are and how many there may be.
 func shownOf(p FrontendTableProps) string {
@@ -529,7 +534,6 @@ func certificateCalled(name, serial string) string {
 func revokeQuestion(p RevokeProps) string {
 	return "Revoke " + certificateCalled(p.Name, p.Serial) + "?"
 }
-func revokeLabel(c Certificate) string { return "Revoke " + certificateCalled(c.Name, c.Serial) }
 func revokeText(p RevokeProps) string {
 	return "Programs that use serial " + p.Serial + " lose access to " + p.FrontendName + " at once. This cannot be undone."
 }
@@ -584,8 +588,6 @@ const (
 	renewWord       = "Renew"
 	renewButton     = "Download a new certificate"
 )
-
-func renewLabel(c Certificate) string { return "Renew " + certificateCalled(c.Name, c.Serial) }
 
 func renewText(now time.Time, c Certificate) string {
 	text := "Makes a new key pair and certificate of the same type, lifetime and name. "

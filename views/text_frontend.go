@@ -370,3 +370,91 @@ func AboutStage(f TestFacts) string {
 
 // TestSilent says that a route took what was sent and did not answer.
 const TestSilent = "The route took the connection and what was sent, and did not answer in time. It may expect other first bytes."
+
+// Lists, and what the overview says beside them.
+const (
+	expireNext       = "Certificates that expire next"
+	everyCertificate = "All certificates"
+	recentChanges    = "Recent changes"
+	allActivity      = "All activity"
+	nothingChanged   = "Nothing was changed yet."
+	certificateLabel = "Filter by name, serial or frontend"
+	certificateHint  = "Name, serial or frontend"
+	downloadCA       = "ca.pem"
+	neverUsedHere    = "not since XLB started"
+	detailsWord      = "Details"
+)
+
+// The states that lists may be narrowed to.
+const (
+	StateAll      = "All"
+	StateProblems = "Problems"
+	StateUpName   = "Up"
+	StateUnused   = "Never used"
+	StateOffName  = "Off"
+	StateActive   = "Active"
+	StateExpiring = "Expiring"
+	StateExpired  = "Expired"
+	StateRevoked  = "Revoked"
+)
+
+// FrontendFilter and FrontendFilterHint name the search of frontends, CertificateFilter and its hint that of certificates.
+const (
+	FrontendFilter        = filterLabel
+	FrontendFilterHint    = filterHint
+	CertificateFilter     = certificateLabel
+	CertificateFilterHint = certificateHint
+)
+
+func noCertificateMatch(q string) string {
+	if q == "" {
+		return "No certificate is in that state."
+	}
+	return "No certificate matches “" + q + "”."
+}
+
+func certificateActions(c Certificate) string {
+	return "Actions for " + or(c.Name, short(c.Serial))
+}
+
+// lastUsedText says when a certificate was last used, as far as is known.
+func lastUsedText(now time.Time, c Certificate) string {
+	switch {
+	case c.Open > 0:
+		return "now, " + plural(c.Open, "connection")
+	case !c.UsedAt.IsZero():
+		return ago(now, c.UsedAt)
+	}
+	return neverUsedHere
+}
+
+// Links and sentences of the overview's rows.
+const (
+	SeeWho    = "See who"
+	SeeLimits = "See limits"
+)
+
+// Revoked is a certificate that was revoked and is still used.
+type Revoked struct {
+	Serial, Name string
+	Count        int       // handshakes in the last hour
+	At           time.Time // of the last
+}
+
+// RevokedIsUsed says that programs still come with a certificate that was revoked.
+func RevokedIsUsed(r Revoked) string {
+	return plural(r.Count, "handshake") + " refused in the last hour with the revoked certificate “" + or(r.Name, short(r.Serial)) + "”."
+}
+
+// LimitIsNear says that there are nearly as many connections as there may be.
+func LimitIsNear(used, most int) string {
+	return count(used) + " of " + count(most) + " connections are in use."
+}
+
+// refusedContext is the line below the number of connections that were refused.
+func refusedContext(p OverviewLiveProps) string {
+	if p.Refused == 0 {
+		return "nobody was turned away"
+	}
+	return count(p.RefusedRevoked) + " revoked, " + plural(p.Refused-p.RefusedRevoked, "other")
+}

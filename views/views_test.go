@@ -44,6 +44,10 @@ func sampleFrontend() Frontend {
 	}
 }
 
+func sampleList() List {
+	return List{Path: "/frontends", Query: nasty, State: "up", Sort: "-name", States: []ListState{{"", "All", 7}, {"up", "Up", 2}}, Label: nasty, Hint: nasty}
+}
+
 func sampleHead() FrontendHead {
 	return FrontendHead{Now: noon, Tab: "overview", Frontend: sampleFrontend(), Refused: 12}
 }
@@ -101,7 +105,7 @@ func samplePanel() ConnectPanelProps {
 // pages is every page, with much to show and with nothing to show.
 func pages() map[string]templ.Component {
 	p, f := samplePage(), sampleFrontend()
-	table := FrontendTableProps{Now: noon, Rows: []Frontend{f, {ID: "f2", Name: "b", State: "waiting"}}, Total: 2, Limit: 50}
+	table := FrontendTableProps{Now: noon, Rows: []Frontend{f, {ID: "f2", Name: "b", State: "waiting"}}, List: sampleList(), Total: 2, Limit: 50}
 	all := map[string]string{"": nasty, "name": nasty, "code": nasty, "uuid": nasty, "key": nasty, "routes": nasty, "strategy": nasty, "routeTimeoutSec": nasty}
 	connect := ConnectProps{
 		Page: p, FrontendID: "f1", FrontendName: nasty, File: "xlb.zip", Tools: []Tool{{"curl", "curl"}, {"psql", "psql"}}, Tool: "psql",
@@ -129,15 +133,15 @@ func pages() map[string]templ.Component {
 		"connect":                      Connect(connect),
 		"connect, done":                Connect(wizard),
 		"connect, empty":               Connect(ConnectProps{}),
-		"overview":                     Overview(OverviewProps{Page: p, Checklist: &ChecklistProps{HasFrontend: true, CertificateURL: "/c"}, Frontends: table, Live: sampleLive()}),
+		"overview":                     Overview(OverviewProps{Page: p, Checklist: &ChecklistProps{HasFrontend: true, CertificateURL: "/c"}, Frontends: table, Live: sampleLive(), Expiring: sampleCertificates()[:2], Changes: []Event{{At: noon, Who: nasty, Sentence: "changed", Object: nasty, ObjectURL: "/f"}, {Object: nasty}}}),
 		"overview, empty":              Overview(OverviewProps{}),
 		"frontends":                    Frontends(FrontendsProps{Page: p, Table: table}),
-		"frontends, full":              Frontends(FrontendsProps{Page: p, Table: FrontendTableProps{Rows: table.Rows, Total: 2, Limit: 2}}),
-		"frontends, no match":          Frontends(FrontendsProps{Page: p, Table: FrontendTableProps{Query: nasty, Total: 2}}),
+		"frontends, full":              Frontends(FrontendsProps{Page: p, Table: FrontendTableProps{Rows: table.Rows, List: sampleList(), Total: 2, Limit: 2}}),
+		"frontends, no match":          Frontends(FrontendsProps{Page: p, Table: FrontendTableProps{List: sampleList(), Total: 2}}),
 		"frontends, empty":             Frontends(FrontendsProps{}),
 		"frontend":                     FrontendPage(FrontendProps{Page: p, Head: sampleHead(), Live: FrontendLiveProps{Now: noon, Frontend: f, Routes: f.Routes, Flow: sampleFlow()}, Charts: sampleCharts("")}),
 		"frontend, tables":             FrontendPage(FrontendProps{Page: p, Head: sampleHead(), Charts: sampleCharts("all")}),
-		"frontend certificates":        FrontendCertificates(FrontendCertificatesProps{Page: p, Head: sampleHead(), Certificates: sampleCertificates()}),
+		"frontend certificates":        FrontendCertificates(FrontendCertificatesProps{Page: p, Head: sampleHead(), Certificates: sampleCertificates(), List: sampleList(), Total: 6}),
 		"frontend certificates, empty": FrontendCertificates(FrontendCertificatesProps{}),
 		"route question":               RouteQuestion(RouteQuestionProps{Page: p, FrontendID: "f1", FrontendName: nasty, Verb: "maintenance", Route: f.Routes[1]}),
 		"route question, remove":       RouteQuestion(RouteQuestionProps{Page: p, FrontendID: "f1", FrontendName: nasty, Verb: "remove", Route: f.Routes[0], Finish: time.Minute, Shown: 2}),
@@ -152,7 +156,8 @@ func pages() map[string]templ.Component {
 		"settings, empty":              Settings(SettingsProps{}),
 		"delete":                       Delete(DeleteProps{Page: p, FrontendID: "f1", FrontendName: nasty, Connections: 3, Certificates: 1, Error: nasty}),
 		"delete, empty":                Delete(DeleteProps{}),
-		"certificates":                 Certificates(CertificatesProps{Page: p, Certificates: sampleCertificates(), Frontends: 1}),
+		"certificates":                 Certificates(CertificatesProps{Page: p, Certificates: sampleCertificates(), List: sampleList(), Total: 6, Frontends: 1, AuthorityURL: "/ca.pem"}),
+		"certificates, no match":       Certificates(CertificatesProps{Page: p, List: sampleList(), Total: 6}),
 		"certificates, empty":          Certificates(CertificatesProps{}),
 		"one certificate":              CertificatePage(CertificateProps{Page: p, Certificate: sampleCertificates()[0], File: nasty, Connections: 3}),
 		"one, revoked": CertificatePage(CertificateProps{Page: p, Certificate: Certificate{

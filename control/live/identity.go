@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"sync"
+	"time"
 )
 
 // Identity is a certificate with the connections that it has open.
@@ -17,17 +18,50 @@ type Identity struct {
 type identities struct {
 	mu   sync.Mutex
 	open map[CertificateKey]int
+	used map[CertificateKey]time.Time // the last beginning or end of a connection
 }
 
-func (i *identities) add(key CertificateKey, n int) {
+// maxUsed is of how many certificates of a frontend it is known when they were used. One that is forgotten is known again
+// at its next connection.
+const maxUsed = 1000
+
+func (i *identities) add(key CertificateKey, n int, at time.Time) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.open == nil {
 		i.open = map[CertificateKey]int{}
+		i.used = map[CertificateKey]time.Time{}
 	}
 	i.open[key] += n
 	if i.open[key] <= 0 {
 		delete(i.open, key)
+	}
+	if len(i.used) >= maxUsed && i.used[key].IsZero() {
+		clear(i.used)
+	}
+	i.used[key] = at
+}
+
+// Use is what is known of the use of a certificate through this process.
+type Use struct {
+	Open int       // connections
+	At   time.Time // the last beginning or end of a connection; zero: none since the process began
+}
+
+// Uses tells how certificates of a client are used, by serial.
+func (l *Live) Uses(clientID string) map[string]Use {
+	all := map[string]Use{}
+	for _, f := range l.holdings.frontendsOf(clientID) {
+		f.seen.identities.uses(all)
+	}
+	return all
+}
+
+func (i *identities) uses(all map[string]Use) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	for key, at := range i.used {
+		all[key.Serial] = Use{i.open[key], at}
 	}
 }
 

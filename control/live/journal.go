@@ -118,6 +118,17 @@ func (j *journal) of(clientID, frontendID, reason string, most int) []Attempt {
 	})
 }
 
+// since returns the attempts of a client since a moment, newest first.
+func (j *journal) since(clientID string, at time.Time) []Attempt {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	r := j.clients[clientID]
+	if r == nil {
+		return nil
+	}
+	return r.newest(nil, r.most, func(a Attempt) bool { return a.At.After(at) })
+}
+
 func (j *journal) forget(clientID string) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -190,7 +201,7 @@ func (l *Live) trace(e lb.Event) {
 	l.tellProbe(b, &e)
 	switch e.Kind {
 	case lb.Accepted:
-		b.frontend.seen.identities.add(b.Certificate, 1)
+		b.frontend.seen.identities.add(b.Certificate, 1, l.cfg.Now())
 		b.frontend.seen.accepted.Store(l.cfg.Now().UnixNano())
 	case lb.Dialled:
 		if b != nil {
@@ -292,7 +303,7 @@ func (l *Live) traceClosed(b *Holder, e lb.Event) {
 		return
 	}
 	b.frontend.seen.ended(e)
-	b.frontend.seen.identities.add(b.Certificate, -1)
+	b.frontend.seen.identities.add(b.Certificate, -1, l.cfg.Now())
 	l.noteEnded(b, &e)
 	l.log.LogAttrs(context.Background(), slog.LevelInfo, "connection",
 		slog.Uint64("id", e.ID), slog.String("reason", string(e.Reason)), slog.String("client", b.ClientID),
@@ -311,6 +322,17 @@ func (l *Live) traceClosed(b *Holder, e lb.Event) {
 // Refused returns up to most attempts of a client's frontend, newest first, of one reason or of all.
 func (l *Live) Refused(clientID, frontendID, reason string, most int) []Attempt {
 	found := l.journal.of(clientID, frontendID, reason, most)
+	for i := range found {
+		if cert, known := l.certificates.get(CertificateKey{l.cfg.Authority, found[i].Serial}); known && cert.ClientID == clientID {
+			found[i].Name = cert.Name
+		}
+	}
+	return found
+}
+
+// RefusedSince returns the attempts of all frontends of a client since a moment, newest first.
+func (l *Live) RefusedSince(clientID string, since time.Time) []Attempt {
+	found := l.journal.since(clientID, since)
 	for i := range found {
 		if cert, known := l.certificates.get(CertificateKey{l.cfg.Authority, found[i].Serial}); known && cert.ClientID == clientID {
 			found[i].Name = cert.Name

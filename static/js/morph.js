@@ -75,7 +75,7 @@ const morphChildren = (from, to) => {
 	}
 	for (const child of [...from.childNodes]) {
 		const busy = isElement(child) && (inUse(child) || child.contains(document.activeElement));
-		if (!stays.has(child) && !busy) child.remove();
+		if (!stays.has(child) && !busy && child.dataset?.kept === undefined) child.remove();
 	}
 };
 

@@ -164,6 +164,20 @@ func (b *tab) click(what, element string) {
 	b.fail(what, fmt.Errorf("no click has hit it"))
 }
 
+// hover moves the pointer over an element.
+func (b *tab) hover(what, element string) {
+	b.t.Helper()
+	var at spot
+	b.until(what, fmt.Sprintf(`(() => {
+		const element = %s;
+		if (!element) return null;
+		element.scrollIntoView({ block: "center" });
+		const box = element.getBoundingClientRect();
+		return { X: box.right - 4, Y: box.top + box.height / 2 };
+	})()`, element), &at)
+	b.run(what, chromedp.MouseEvent(input.MouseMoved, at.X-20, at.Y), chromedp.MouseEvent(input.MouseMoved, at.X, at.Y))
+}
+
 // fill types text into a field, in place of what is there.
 func (b *tab) fill(selector, text string) {
 	b.t.Helper()
