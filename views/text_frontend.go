@@ -383,6 +383,7 @@ const (
 	downloadCA       = "ca.pem"
 	neverUsedHere    = "not since XLB started"
 	detailsWord      = "Details"
+	withoutName      = "Without a name"
 )
 
 // The states that lists may be narrowed to.

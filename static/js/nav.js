@@ -4,7 +4,7 @@
 
 const frameOf = (doc) => doc.querySelector(".app, .wiz, .gate, .err-page");
 const progress = document.getElementById("progress");
-const refs = "script[src], link[rel=stylesheet]";
+const refs = "script[src]:not([data-late]), link[rel=stylesheet]:not([data-late])";
 const build = (doc) => [...doc.querySelectorAll(refs)].map((el) => el.getAttribute("src") || el.getAttribute("href")).join();
 
 let asking = null; // the request on its way; a later one ends it

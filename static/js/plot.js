@@ -13,6 +13,7 @@ const load = ({ plots, plotStyles }) =>
 		script.src = plots;
 		script.addEventListener("load", ready);
 		script.addEventListener("error", failed);
+		for (const el of [styles, script]) el.dataset.late = ""; // no page has them from the start: they tell no build apart
 		document.head.append(styles, script);
 	}));
 
@@ -46,21 +47,23 @@ const optionsOf = (box, note) => {
 	const grid = { stroke: colour(box.querySelector(".g"), "stroke"), width: 1 };
 	const axis = { stroke: text, grid, ticks: { show: false }, font: "10.5px " + getComputedStyle(box).fontFamily };
 	const bars = "bars" in box.dataset;
+	const top = Number(box.dataset.top);
 	return {
 		width: box.clientWidth,
 		height: box.clientHeight,
+		padding: [8, 8, 0, 0],
 		legend: { show: false },
 		cursor: { sync: { key: "xlb" }, drag: { setScale: false, x: false, y: false } },
-		scales: { y: { range: () => [0, Number(box.dataset.top)] } },
+		scales: { y: { range: () => [0, top] } },
 		axes: [
 			{ ...axis, grid: { show: false }, size: 22, space: 48, values: (_, at) => at.map((s) => clockOf(s).slice(0, 5)) },
-			{ ...axis, size: 38, space: 40 },
+			{ ...axis, size: 38, splits: () => [0, top / 2, top] },
 		],
 		series: [
 			{},
 			...linesOf(box).map((line) => ({
-				stroke: colour(line, "stroke"),
-				fill: bars ? colour(line, "stroke") : colour(line.previousElementSibling?.matches(".a") ? line.previousElementSibling : null, "fill"),
+				stroke: colour(line, bars ? "fill" : "stroke"),
+				fill: bars ? colour(line, "fill") : colour(line.previousElementSibling?.matches(".a") ? line.previousElementSibling : null, "fill"),
 				width: 1.5,
 				dash: line.matches(".dash") ? [4, 3] : undefined,
 				points: { show: false },

@@ -74,6 +74,12 @@ func TestOneDocumentManyAddresses(t *testing.T) {
 	if streams.Load() > 1 {
 		t.Errorf("%d event streams for two pages, want 1", streams.Load())
 	}
+	b.holds("the charts are drawn", `document.querySelectorAll("[data-plot] canvas").length === 6`)
+	documents.Store(0)
+	b.follow("Settings")
+	if documents.Load() != 0 {
+		t.Errorf("%d documents after the charts were drawn, want none", documents.Load())
+	}
 }
 
 // Without the browser's Navigation API links and forms are what they always were.

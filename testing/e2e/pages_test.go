@@ -140,6 +140,8 @@ func TestPagesFitTheirWindows(t *testing.T) {
 	b.shoot("frontend-tables")
 	b.open(frontend + "/certificates")
 	b.shoot("frontend-certificates")
+	b.menu("Actions for")
+	b.shoot("certificate-menu")
 	b.follow("Renew")
 	b.see("6 connections open with it.")
 	b.shoot("certificate")
