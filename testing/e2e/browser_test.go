@@ -290,7 +290,7 @@ func (b *tab) shoot(name string) {
 			b.run(theme, emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{
 				{Name: "prefers-color-scheme", Value: theme}, {Name: "prefers-reduced-motion", Value: "reduce"},
 			}))
-			if accessChecked(width, theme) {
+			if accessChecked(name, width, theme) {
 				b.checkAccess(fmt.Sprintf("%s, %s, %d pixels", name, theme, width))
 			}
 			b.screenshot(fmt.Sprintf("%s-%s-%d", name, theme, width))
