@@ -49,6 +49,20 @@ func (p *Pages) revokeBeforeForm(w http.ResponseWriter, r *http.Request) error {
 	return p.askBefore(w, r, r.URL.Query().Get("before"))
 }
 
+// pickedMoment is a date and time as a browser lets people pick them (HTML, a local date and time string). Pages speak of
+// UTC, so that it is.
+const pickedMoment = "2006-01-02T15:04:05"
+
+// momentOf reads a date and time as it is picked, with seconds or without them, or with its zone (RFC 3339).
+func momentOf(text string) (time.Time, error) {
+	for _, layout := range []string{pickedMoment, "2006-01-02T15:04"} {
+		if at, err := time.Parse(layout, text); err == nil {
+			return at, nil
+		}
+	}
+	return time.Parse(time.RFC3339, text)
+}
+
 func (p *Pages) askBefore(w http.ResponseWriter, r *http.Request, text string) error {
 	f, err := p.Control.Frontend(r.Context(), idOf(r))
 	if err != nil {
@@ -59,8 +73,8 @@ func (p *Pages) askBefore(w http.ResponseWriter, r *http.Request, text string) e
 	}
 	status := http.StatusOK
 	if text == "" {
-		props.Text = time.Now().UTC().Add(time.Second).Format(time.RFC3339) // whole seconds: what was issued in this one is before it
-	} else if props.Before, err = time.Parse(time.RFC3339, text); err != nil {
+		props.Text = time.Now().UTC().Add(time.Second).Format(pickedMoment) // whole seconds: what was issued in this one is before it
+	} else if props.Before, err = momentOf(text); err != nil {
 		props.Error = views.NotAMoment
 		status = http.StatusUnprocessableEntity
 	} else if props.Certificates, props.Connections, err = p.Control.IssuedBefore(r.Context(), f.ID, props.Before); err != nil {
@@ -73,7 +87,7 @@ func (p *Pages) revokeBefore(w http.ResponseWriter, r *http.Request) error {
 	id := idOf(r)
 	drain := atoi(r.PostForm.Get("drain"), 0)
 	text := r.PostForm.Get("before")
-	before, err := time.Parse(time.RFC3339, text)
+	before, err := momentOf(text)
 	if err != nil {
 		return p.askBefore(w, r, text)
 	}

@@ -57,6 +57,9 @@ func (o shownOption) input() input {
 	in := input{id: o.id(), by: o.id() + "-h", name: o.Field, label: o.label, kind: "text", value: o.Value, err: o.err, unit: o.Unit, autocomplete: "off", mono: true}
 	if o.kind == "number" {
 		in.mode = "numeric"
+		in.kind = "number"
+		in.low = o.Low
+		in.high = o.High
 	}
 	return in
 }

@@ -248,7 +248,7 @@ func RevokeBefore(p RevokeBeforeProps) templ.Component {
 					return templ_7745c5c3_Err
 				}
 				templ_7745c5c3_Err = field(input{
-					id: "before", name: "before", label: revokeBeforeLabel, kind: "text", value: p.Text, err: p.Error,
+					id: "before", name: "before", label: revokeBeforeLabel, kind: "datetime-local", value: p.Text, err: p.Error,
 					hint: revokeBeforeHint, autocomplete: "off", required: true, mono: true,
 				}).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {

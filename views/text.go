@@ -547,8 +547,8 @@ func revokeNow(n int) string {
 const (
 	revokeLeakedHow   = "“Its key may have leaked” also revokes what that key has renewed by itself."
 	revokeBeforeLink  = "Revoke everything issued before…"
-	revokeBeforeLabel = "Issued before"
-	revokeBeforeHint  = "Date and time with its zone; Z is UTC. What is issued later stays."
+	revokeBeforeLabel = "Issued before, in UTC"
+	revokeBeforeHint  = "What is issued later stays."
 	revokeBeforeShow  = "Show what that is"
 	keepThem          = "Keep them"
 )
@@ -613,7 +613,7 @@ func TitleOneCertificate(name, serial string) string {
 }
 
 // NotAMoment says what to type instead.
-const NotAMoment = "Use a date and time such as 2027-01-31T12:00:00Z."
+const NotAMoment = "Use a date and time such as 2027-01-31T12:00:00."
 
 // TitleRevoke is the title of the page that asks before it revokes.
 func TitleRevoke(name string) string { return name + " · " + revokeWord }

@@ -13,6 +13,7 @@ var ScriptWords = map[string]string{
 	"goneFor":      "The connection to XLB is gone. Trying again in {} s.",
 	"live":         "Live",
 	"liveAt":       "Live {}",
+	"leaveUnsaved": "Leave without saving? What you changed stays in this browser until you save or discard it.",
 	"lost":         "XLB does not answer. Nothing was changed on this page.",
 	"lostDownload": "XLB does not answer. Try again.",
 	"making":       "Making your key…",
@@ -30,6 +31,8 @@ var ScriptWords = map[string]string{
 	"selectedOne":  "1 connection selected. The list holds still meanwhile.",
 	"tooManyTabs":  "Not live since {}: too many tabs are open",
 	"tryNow":       "Try now",
+	"unsavedMany":  "{} unsaved changes",
+	"unsavedOne":   "1 unsaved change",
 	"updated":      "XLB was updated. Reload when it suits you.",
 	"updatedShort": "XLB was updated.",
 }

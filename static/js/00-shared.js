@@ -4,8 +4,12 @@
 const words = JSON.parse(document.body.dataset.words || "{}");
 const word = (key, value) => (words[key] || key).replace("{}", value);
 
+// Parts talk through events of the document.
+const on = (name, listener, first) => document.addEventListener(name, listener, first);
+const tell = (name, detail) => document.dispatchEvent(new CustomEvent(name, { detail }));
+
 // say announces what only the eye would notice.
-const say = (text) => document.dispatchEvent(new CustomEvent("xlb:say", { detail: text }));
+const say = (text) => tell("xlb:say", text);
 
 // save has the browser keep a blob as a file.
 const save = (blob, name) => {

@@ -59,7 +59,7 @@ const put = async (button, text, firstId) => {
 	}
 };
 
-document.addEventListener("click", (event) => {
+on("click", (event) => {
 	const button = event.target.closest("[data-copy], [data-copy-both], [data-env], [data-saved]");
 	if (!button) return;
 	const { copy, copyBoth, env } = button.dataset;
@@ -75,7 +75,7 @@ document.addEventListener("click", (event) => {
 });
 
 // One click into a value that can be copied selects all of it.
-document.addEventListener("click", (event) => {
+on("click", (event) => {
 	const code = event.target.closest(".copy code[id]");
 	if (code && getSelection().isCollapsed) select(code.id);
 });
@@ -89,4 +89,4 @@ const reveal = () => {
 	}
 };
 reveal();
-document.addEventListener("xlb:swap", reveal);
+on("xlb:swap", reveal);

@@ -9,7 +9,7 @@ const fill = (dialog, doc) => {
 	title.textContent = heading.textContent;
 	heading.replaceWith(title);
 	dialog.replaceChildren(part);
-	document.dispatchEvent(new CustomEvent("xlb:swap"));
+	tell("xlb:swap");
 	// What is wrong, the first field to type in, or the least harmful button.
 	const find = (selector) => dialog.querySelector(selector);
 	(find("[aria-invalid=true]") || find("input[type=text], select") || find("[data-keep]"))?.focus();
@@ -28,7 +28,7 @@ const open = async (link) => {
 	fill(dialog, doc);
 };
 
-document.addEventListener("click", (event) => {
+on("click", (event) => {
 	if (event.target.closest("dialog [data-close]")) event.target.closest("dialog").close();
 	const link = event.target.closest("a[data-dialog], dialog a[data-keep]");
 	if (!link || event.defaultPrevented || event.button || event.ctrlKey || event.metaKey || event.shiftKey) return;
@@ -38,6 +38,6 @@ document.addEventListener("click", (event) => {
 });
 
 // An answer that asks again, because something was wrong, stays in the dialog.
-document.addEventListener("xlb:again", ({ detail }) => fill(detail.dialog, detail.doc));
+on("xlb:again", ({ detail }) => fill(detail.dialog, detail.doc));
 
-document.addEventListener("xlb:page", () => document.querySelector("dialog[open]")?.close());
+on("xlb:page", () => document.querySelector("dialog[open]")?.close());

@@ -46,7 +46,7 @@ const download = async (form, button) => {
 			const doc = await pageOf(answer);
 			busy.get(form)?.();
 			if (!window.navigation) form.submit();
-			document.dispatchEvent(new CustomEvent("xlb:answer", { detail: { answer, doc, form } }));
+			tell("xlb:answer", { answer, doc, form });
 			return;
 		}
 		save(await answer.blob(), fileName(answer, form.dataset.download || "xlb.zip"));
@@ -55,11 +55,11 @@ const download = async (form, button) => {
 	} catch {
 		clearTimeout(timer);
 		busy.get(form)?.();
-		document.dispatchEvent(new CustomEvent("xlb:toast", { detail: { bad: true, text: word("lostDownload") } }));
+		tell("xlb:toast", { bad: true, text: word("lostDownload") });
 	}
 };
 
-document.addEventListener("submit", (event) => {
+on("submit", (event) => {
 	const form = event.target;
 	// Without the Navigation API an answer that is a page, with a password, is the browser's to show.
 	const isDownload =
@@ -79,7 +79,7 @@ document.addEventListener("submit", (event) => {
 });
 
 // The button names the file that it fetches.
-document.addEventListener("change", ({ target }) => {
+on("change", ({ target }) => {
 	if (!target.dataset.file) return;
 	const text = textOf(target.form.querySelector("button[type=submit]"));
 	text.data = text.data.replace(/\S+\s*$/, target.dataset.file);
@@ -87,7 +87,7 @@ document.addEventListener("change", ({ target }) => {
 
 const idle = () => [...busy.values()].forEach((undo) => undo());
 addEventListener("pageshow", idle);
-document.addEventListener("xlb:idle", idle);
+on("xlb:idle", idle);
 
 // The page that shows a secret is the answer to a POST: a reload goes to
 // another page and does not send it again.
@@ -102,10 +102,10 @@ const begin = () => {
 	for (const button of document.querySelectorAll("button[data-reset]")) button.hidden = false;
 };
 begin();
-document.addEventListener("xlb:page", begin);
+on("xlb:page", begin);
 
 // Reset puts one option back to its default; it is saved with the form.
-document.addEventListener("click", (event) => {
+on("click", (event) => {
 	const button = event.target.closest("button[data-reset]");
 	if (!button) return;
 	const input = document.getElementById(button.dataset.for);

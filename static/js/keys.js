@@ -47,11 +47,11 @@ const press = {
 	t: () => document.querySelector("#main [data-tables]")?.click(),
 	"/": () => search()?.focus(),
 	n: () => location.assign("/frontends/new"),
-	p: () => document.dispatchEvent(new CustomEvent("xlb:pause")),
+	p: () => tell("xlb:pause"),
 	g: () => (afterG = Date.now()),
 };
 
-document.addEventListener("keydown", (event) => {
+on("keydown", (event) => {
 	if (event.key === "Escape") {
 		escape(event);
 		return;
@@ -83,7 +83,7 @@ document.addEventListener("keydown", (event) => {
 });
 
 // A click elsewhere closes an open menu.
-document.addEventListener("click", (event) => {
+on("click", (event) => {
 	for (const menu of document.querySelectorAll("details.menu[open]")) {
 		if (!menu.contains(event.target)) menu.open = false;
 	}

@@ -97,7 +97,7 @@ const opened = () => {
 
 const listen = (name) => {
 	source.addEventListener(name, ({ data }) => {
-		if (shown === view) document.dispatchEvent(new CustomEvent("xlb:morph", { detail: { id: name, markup: data } }));
+		if (shown === view) tell("xlb:morph", { id: name, markup: data });
 	});
 };
 
@@ -179,11 +179,11 @@ const toggle = () => {
 	document.querySelectorAll("[data-pause]").forEach(label);
 };
 
-document.addEventListener("click", (event) => {
+on("click", (event) => {
 	if (event.target.closest("[data-pause]")) toggle();
 });
-document.addEventListener("xlb:pause", toggle);
-document.addEventListener("visibilitychange", () => {
+on("xlb:pause", toggle);
+on("visibilitychange", () => {
 	if (document.hidden) close();
 	else open();
 });
@@ -196,8 +196,8 @@ const reveal = () => {
 	for (const button of document.querySelectorAll("[data-pause][hidden]")) button.hidden = !url;
 };
 reveal();
-document.addEventListener("xlb:swap", reveal);
-document.addEventListener("xlb:page", () => {
+on("xlb:swap", reveal);
+on("xlb:page", () => {
 	reveal();
 	stamp(word("liveAt", clock()));
 	turn();

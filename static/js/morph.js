@@ -79,7 +79,7 @@ const morphChildren = (from, to) => {
 	}
 };
 
-document.addEventListener("xlb:morph", ({ detail: { id, markup } }) => {
+on("xlb:morph", ({ detail: { id, markup } }) => {
 	const el = document.getElementById(id);
 	// A list of which rows are selected holds still.
 	if (!el || el.querySelector("[data-select]:checked")) return;
@@ -87,5 +87,5 @@ document.addEventListener("xlb:morph", ({ detail: { id, markup } }) => {
 	const root = page.getElementById(id);
 	if (root) morph(el, root);
 	else morphChildren(el, page.body);
-	document.dispatchEvent(new CustomEvent("xlb:swap", { detail: el }));
+	tell("xlb:swap", el);
 });

@@ -55,7 +55,7 @@ const change = (doc) => {
 		document.getElementById("main").replaceWith(document.importNode(doc.getElementById("main"), true));
 		const side = doc.getElementById("side");
 		document.activeElement?.blur(); // what has the focus is not touched
-		document.dispatchEvent(new CustomEvent("xlb:morph", { detail: { id: "side", markup: side.outerHTML } }));
+		tell("xlb:morph", { id: "side", markup: side.outerHTML });
 	} else {
 		from.replaceWith(document.importNode(to, true));
 	}
@@ -68,7 +68,9 @@ const still = matchMedia("(prefers-reduced-motion: reduce)");
 
 // The menu that was used last: who acts on a row stays at it.
 let menu = "";
-document.addEventListener("click", ({ target }) => (menu = target.closest("details.menu, dialog")?.querySelector("summary")?.id || (target.closest("dialog") && menu) || ""), true);
+on("click", ({ target }) => {
+	if (!target.closest("dialog")) menu = target.closest(".menu")?.firstElementChild.id;
+}, true);
 
 // swap shows the new page and puts the focus on its heading, on the link that led away from it, or where it was.
 const swap = async (doc, used, stay) => {
@@ -83,7 +85,7 @@ const swap = async (doc, used, stay) => {
 	const at = link || (stay && document.getElementById(menu));
 	if (at) at.focus({ preventScroll: true });
 	else toHeading();
-	for (const name of ["xlb:page", "xlb:swap"]) document.dispatchEvent(new CustomEvent(name));
+	for (const name of ["xlb:page", "xlb:swap"]) tell(name);
 };
 
 // enter changes the address; the same one makes no new entry.
@@ -102,8 +104,8 @@ const show = async ({ answer, doc }, form, replace) => {
 	if (!doc || !frameOf(doc) || (build(doc) !== build(document) && !stays)) return plain(url);
 	const dialog = posted && form.closest("dialog");
 	if (stays && dialog && doc.querySelector("[data-dialog-part]")) {
-		document.dispatchEvent(new CustomEvent("xlb:again", { detail: { dialog, doc } }));
-		document.dispatchEvent(new CustomEvent("xlb:idle"));
+		tell("xlb:again", { dialog, doc });
+		tell("xlb:idle");
 		return;
 	}
 	const same = posted && new URL(url).pathname === location.pathname;
@@ -114,8 +116,8 @@ const show = async ({ answer, doc }, form, replace) => {
 };
 
 const lost = () => {
-	document.dispatchEvent(new CustomEvent("xlb:toast", { detail: { bad: true, text: word("lost") } }));
-	document.dispatchEvent(new CustomEvent("xlb:idle"));
+	tell("xlb:toast", { bad: true, text: word("lost") });
+	tell("xlb:idle");
 };
 
 const visit = async (url, options, replace, form) => {
@@ -149,6 +151,7 @@ const follow = (event) => {
 	const { destination, navigationType: type } = event;
 	if (own || !event.canIntercept || event.hashChange || event.formData || event.downloadRequest !== null || type === "reload") return;
 	if (destination.url === passing) return;
+	if (document.querySelector("[data-dirty]") && event.cancelable && !confirm(word("leaveUnsaved"))) return event.preventDefault();
 	if (type === "traverse") {
 		event.intercept({ focusReset: "manual", scroll: "manual", handler: () => back(event) });
 		return;
@@ -173,12 +176,12 @@ const submit = async (event) => {
 if (window.navigation) {
 	navigation.addEventListener("navigate", follow);
 	// After the other parts: one of them may have a form for itself.
-	setTimeout(() => document.addEventListener("submit", submit));
-	document.addEventListener("xlb:answer", ({ detail }) => show(detail, detail.form));
+	setTimeout(() => on("submit", submit));
+	on("xlb:answer", ({ detail }) => show(detail, detail.form));
 }
 
 // A page that could not be made comes back by itself, unless the reader has gone on. Without scripts a header says so.
-document.addEventListener("xlb:page", () => {
+on("xlb:page", () => {
 	const page = document.querySelector("[data-comes-back]");
 	const wait = Number(page?.dataset.comesBack);
 	if (wait) setTimeout(() => page.isConnected && location.reload(), wait * 1000);

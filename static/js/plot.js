@@ -122,5 +122,5 @@ const again = () => {
 
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", again);
 new MutationObserver(again).observe(document.documentElement, { attributeFilter: ["data-theme"] });
-document.addEventListener("xlb:swap", draw);
+on("xlb:swap", draw);
 draw();

@@ -45,7 +45,7 @@ const wire = (form) => {
 			hint.replaceChildren(...[...page.body.childNodes].map((node) => document.importNode(node, true)));
 			const suggested = answer.headers.get("X-Suggest-Name");
 			if (name && !edited && suggested && document.activeElement !== name) name.value = suggested;
-			document.dispatchEvent(new CustomEvent("xlb:swap", { detail: hint }));
+			tell("xlb:swap", hint);
 		} catch {
 			// The check is a help only; saving tells what is wrong.
 			if (running.get(row) === request) checked.delete(row);
@@ -158,4 +158,4 @@ const wire = (form) => {
 
 const wireAll = () => document.querySelectorAll("form[data-check]").forEach(wire);
 wireAll();
-document.addEventListener("xlb:page", wireAll);
+on("xlb:page", wireAll);

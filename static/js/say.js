@@ -9,7 +9,7 @@ if (!region) {
 	document.body.append(region);
 }
 
-document.addEventListener("xlb:say", (event) => {
+on("xlb:say", (event) => {
 	// The same words twice are only heard when they change in between.
 	region.textContent = "";
 	setTimeout(() => {

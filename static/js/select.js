@@ -13,11 +13,11 @@ const count = () => {
 	if (line.textContent !== text) line.textContent = text;
 };
 
-document.addEventListener("change", ({ target }) => {
+on("change", ({ target }) => {
 	if (target.matches("[data-select]")) count();
 });
-document.addEventListener("reset", ({ target }) => {
+on("reset", ({ target }) => {
 	if (target.matches("[data-selection]")) setTimeout(count);
 });
-for (const name of ["xlb:swap", "xlb:page"]) document.addEventListener(name, count);
+for (const name of ["xlb:swap", "xlb:page"]) on(name, count);
 count();

@@ -55,5 +55,5 @@ const localizeDrawings = () => {
 
 for (const make of [localize, localizeDrawings]) {
 	make();
-	document.addEventListener("xlb:swap", make);
+	on("xlb:swap", make);
 }

@@ -32,7 +32,7 @@ const toast = ({ text, bad, undo }) => {
 	setTimeout(leave, 6000);
 };
 
-document.addEventListener("xlb:toast", ({ detail }) => toast(detail));
+on("xlb:toast", ({ detail }) => toast(detail));
 
 // What the page says about an act that can be undone goes beside it.
 const take = () => {
@@ -42,4 +42,4 @@ const take = () => {
 	toast({ text: note.querySelector("b").textContent, undo: note.querySelector("form") });
 };
 take();
-document.addEventListener("xlb:page", take);
+on("xlb:page", take);

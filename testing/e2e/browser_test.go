@@ -278,6 +278,7 @@ func (b *tab) downloaded(suffix string) string {
 func (b *tab) shoot(name string) {
 	b.t.Helper()
 	b.loaded()
+	b.run("to the top", chromedp.Evaluate(`scrollTo(0, 0)`, nil)) // or the bar lies over what is checked
 	for _, width := range []int64{1440, 375} {
 		b.run("resize", emulation.SetDeviceMetricsOverride(width, 900, 1, width < 500))
 		var over int

@@ -75,7 +75,7 @@ var rules = map[string]rule{
 		others: []string{"github.com/a-h/templ"},
 		never:  map[string]string{"net/http": "props in, HTML out"},
 	},
-	"static":           {},
+	"static":           {others: []string{"github.com/klauspost/compress"}},
 	"internal/command": {ours: []string{"internal/datadir"}},
 	"internal/config":  {ours: []string{"internal/egress"}},
 	"internal/demo":    {},
