@@ -125,9 +125,7 @@ func (e *endings) forget(clientID string) {
 func (l *Live) Ended(clientID, frontendID string) []Ended {
 	all := l.endings.of(clientID, frontendID)
 	for i := range all {
-		if cert, known := l.certificates.get(CertificateKey{l.cfg.Authority, all[i].Serial}); known && cert.ClientID == clientID {
-			all[i].Name = cert.Name
-		}
+		all[i].Name = l.certificateName(clientID, all[i].Serial)
 	}
 	return all
 }

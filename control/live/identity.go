@@ -73,9 +73,7 @@ func (l *Live) Identities(id string) []Identity {
 	}
 	all := f.seen.identities.list()
 	for i := range all {
-		if cert, known := l.certificates.get(CertificateKey{l.cfg.Authority, all[i].Serial}); known {
-			all[i].Name = cert.Name
-		}
+		all[i].Name = l.certificateName(f.record.ClientID, all[i].Serial)
 	}
 	return all
 }

@@ -321,24 +321,28 @@ func (l *Live) traceClosed(b *Holder, e lb.Event) {
 
 // Refused returns up to most attempts of a client's frontend, newest first, of one reason or of all.
 func (l *Live) Refused(clientID, frontendID, reason string, most int) []Attempt {
-	found := l.journal.of(clientID, frontendID, reason, most)
+	return l.named(clientID, l.journal.of(clientID, frontendID, reason, most))
+}
+
+// named adds the names of certificates to attempts.
+func (l *Live) named(clientID string, found []Attempt) []Attempt {
 	for i := range found {
-		if cert, known := l.certificates.get(CertificateKey{l.cfg.Authority, found[i].Serial}); known && cert.ClientID == clientID {
-			found[i].Name = cert.Name
-		}
+		found[i].Name = l.certificateName(clientID, found[i].Serial)
 	}
 	return found
 }
 
+// certificateName is the name of a certificate of a client; empty when it has none, or there is no such certificate.
+func (l *Live) certificateName(clientID, serial string) string {
+	if cert, known := l.certificates.get(CertificateKey{l.cfg.Authority, serial}); known && cert.ClientID == clientID {
+		return cert.Name
+	}
+	return ""
+}
+
 // RefusedSince returns the attempts of all frontends of a client since a moment, newest first.
 func (l *Live) RefusedSince(clientID string, since time.Time) []Attempt {
-	found := l.journal.since(clientID, since)
-	for i := range found {
-		if cert, known := l.certificates.get(CertificateKey{l.cfg.Authority, found[i].Serial}); known && cert.ClientID == clientID {
-			found[i].Name = cert.Name
-		}
-	}
-	return found
+	return l.named(clientID, l.journal.since(clientID, since))
 }
 
 // IsReason tells whether there is such a reason.
