@@ -76,6 +76,13 @@ func TestOneConnectionStageByStage(t *testing.T) {
 	if a := c.call("POST", "/api/v1/client/frontend/"+id+"/test", `{}`); a.status != http.StatusTooManyRequests || a.header.Get("Retry-After") != "1" {
 		t.Errorf("a second test at once: %d, Retry-After %q; want 429 and 1", a.status, a.header.Get("Retry-After"))
 	}
+	var ended []any
+	for end := time.Now().Add(5 * time.Second); len(ended) == 0 && time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		ended = c.call("GET", "/api/v1/client/frontend/"+id+"/connections/ended", "").object(t)["items"].([]any)
+	}
+	if len(ended) != 1 || ended[0].(map[string]any)["reason"] == "gone" {
+		t.Errorf("%v have ended, want the one of the test, and its frontend is not gone", ended)
+	}
 	// Its certificate was good for it alone, and is in no list.
 	if n := c.call("GET", "/api/v1/client/frontend/"+id+"/certificates", "").object(t)["items"].([]any); len(n) != 0 {
 		t.Errorf("%d certificates are left behind, want none", len(n))

@@ -42,7 +42,7 @@ func (l *Live) StartProbe(clientID, frontendID, name string, leaf *x509.Certific
 func (p *Probe) End() {
 	l := p.live
 	l.certificates.remove(p.key)
-	l.drop(serialKey(p.key.Authority, p.key.Serial), ReasonGone)
+	l.drop(serialKey(p.key.Authority, p.key.Serial), lb.ReasonClientEOF) // whoever made the connection has closed it
 	l.probes.remove(p.key)
 	l.probing.Add(-1)
 }
