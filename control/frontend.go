@@ -78,13 +78,14 @@ type Frontend struct {
 	UpdatedAt time.Time
 	FirstByte time.Time // when the first byte came back through it; zero: never
 	Revision  uint64
+	Number    uint64 // of its last change: the revision that is how it is now
 }
 
 func frontendOf(r store.Frontend) Frontend {
 	f := Frontend{
 		FrontendSpec: FrontendSpec{Name: r.Name, Active: r.Active, Strategy: Strategy(r.Strategy), RouteTimeoutSec: r.RouteTimeoutSec},
 		ID:           r.UUID, ClientID: r.ClientID, AccessKey: r.AccessKey,
-		CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt, FirstByte: r.FirstByteAt, Revision: r.Revision,
+		CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt, FirstByte: r.FirstByteAt, Revision: r.Revision, Number: r.Number,
 	}
 	f.Routes = append([]Route{}, r.Routes...) // a copy: the record may be shared, and callers edit
 	if f.Options = DefaultOptions(); r.Options != nil {

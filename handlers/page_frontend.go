@@ -176,9 +176,11 @@ func (p *Pages) settingsForm(w http.ResponseWriter, r *http.Request) error {
 func (p *Pages) settingsProps(r *http.Request, saved control.Frontend, form newForm) views.SettingsProps {
 	props := views.SettingsProps{
 		Page: p.base(r, views.TitleSettings(saved.Name), "frontends"), FrontendID: saved.ID, FrontendName: saved.Name,
-		Revision: strconv.FormatUint(saved.Revision, 10), Name: form.name, Active: form.active, Strategy: form.strategy,
+		Revision: seenOf(saved).String(), Name: form.name, Active: form.active, Strategy: form.strategy,
 		RouteTimeoutSec: form.timeout, Routes: form.routes, Options: form.options.shown(),
 	}
+	code, _ := notice(r)
+	props.Saved = code == "saved"
 	if r.Method == http.MethodGet {
 		props.Page.Undo = p.undo(r, saved.ID)
 	}
@@ -192,12 +194,16 @@ func (p *Pages) settingsProps(r *http.Request, saved control.Frontend, form newF
 func (p *Pages) saveSettings(w http.ResponseWriter, r *http.Request) error {
 	form := readForm(r)
 	id := idOf(r)
-	revision, err := strconv.ParseUint(r.PostForm.Get("revision"), 10, 64)
-	if err != nil {
-		revision = 0 // a form without one, as a script may send, changes what is there now
+	seen := readSeen(r.PostForm)
+	if theirs := takes(r.PostForm); len(theirs) > 0 {
+		saved, err := p.Control.Frontend(r.Context(), id)
+		if err != nil {
+			return err
+		}
+		form.take(formOf(saved), theirs)
 	}
 	var rows []int
-	changed, err := p.Control.UpdateFrontend(r.Context(), id, control.Update{IfMatch: revision, Edit: func(spec *control.FrontendSpec) error {
+	changed, err := p.Control.UpdateFrontend(r.Context(), id, control.Update{IfMatch: seen.revision, Edit: func(spec *control.FrontendSpec) error {
 		*spec, rows = form.spec(*spec)
 		spec.Active = form.active
 		return nil
@@ -225,7 +231,7 @@ func (p *Pages) saveSettings(w http.ResponseWriter, r *http.Request) error {
 	props.Errors = errors
 	props.Conflict = conflict
 	if conflict {
-		props.Differences = form.differences(saved)
+		props.Differences = form.differences(formOf(saved), p.seenForm(r, id, seen))
 	}
 	return p.show(w, r, status, views.Settings(props))
 }

@@ -102,38 +102,6 @@ func (form optionForm) shown() []views.Option {
 	return all
 }
 
-// differences lists where a form says something else than what is saved by now.
-func (f newForm) differences(saved control.Frontend) []views.Difference {
-	theirs := formOf(saved)
-	var all []views.Difference
-	add := func(field, mine, saved string) {
-		if mine != saved {
-			all = append(all, views.Difference{Field: field, Mine: mine, Saved: saved})
-		}
-	}
-	add(views.FieldName, f.name, theirs.name)
-	add(views.FieldActive, views.OnOff(f.active), views.OnOff(theirs.active))
-	add(views.FieldStrategy, control.Strategy(f.strategy).String(), control.Strategy(theirs.strategy).String())
-	add(views.FieldTimeout, f.timeout, theirs.timeout)
-	add(views.FieldRoutes, f.routesText(), theirs.routesText())
-	for _, o := range control.OptionTable {
-		if mine, said := f.options[o.Field]; said && !o.WriteOnly {
-			add(views.OptionLabel(o.Field), mine, theirs.options[o.Field])
-		}
-	}
-	return all
-}
-
-func (f newForm) routesText() string {
-	var all []string
-	for _, r := range f.routes {
-		if r.Dest != "" {
-			all = append(all, strings.TrimSpace(r.Dest+" "+r.Capacity))
-		}
-	}
-	return strings.Join(all, ", ")
-}
-
 // formOf is the form as it would be made from a saved frontend.
 func formOf(f control.Frontend) newForm {
 	form := newForm{

@@ -12,9 +12,6 @@ type Option struct {
 	Unit      string // of a number
 }
 
-// Difference is a field that two people have changed, or one of them.
-type Difference struct{ Field, Mine, Saved string }
-
 // optionsOf are the options of a group, in the order of the page, with their words.
 func optionsOf(p SettingsProps, group string) []shownOption {
 	var all []shownOption

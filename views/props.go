@@ -320,6 +320,7 @@ type SettingsProps struct {
 	Errors          map[string]string // by field; "" is the whole form
 	Conflict        bool              // somebody else saved meanwhile
 	Differences     []Difference      // in a conflict: what they saved and this form has otherwise
+	Saved           bool              // it was just saved
 	Options         []Option
 	Connections     int
 }

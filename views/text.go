@@ -626,7 +626,16 @@ const (
 	panicText       = "So few routes are healthy that health is ignored and all of them are used."
 )
 
-func weightOf(n int) string { return fmt.Sprintf("weight %d", n) }
+func weightOf(n any) string   { return fmt.Sprint("weight ", n) }
+func capacityOf(n any) string { return fmt.Sprint("capacity ", n) }
+
+func conflictText(n int) string {
+	if n == 0 {
+		return "Somebody saved meanwhile, and nothing that this form has otherwise. Save again."
+	}
+	return "Somebody saved meanwhile. What you typed is still here and not saved: choose for each setting, then save."
+}
+
 func addressCount(n int) string {
 	if n == 1 {
 		return "1 address"
@@ -684,10 +693,12 @@ const (
 	capacityWord      = "Capacity"
 	conflictField     = "Setting"
 	conflictMine      = "In this form"
-	conflictSaved     = "Saved now"
+	conflictSaved     = "Saved since"
+	keepMine          = "Keep mine"
+	takeSaved         = "Take theirs"
+	nothingWord       = "Empty"
 	conflictHeading   = "These settings changed in the meantime"
-	conflictText      = "Your changes are kept in this form and not saved. Saving now replaces what was saved before. "
-	conflictLink      = "Show what is saved now"
+	conflictLink      = "Discard this form"
 	saveChanges       = "Save changes"
 	saveText          = "Live as soon as you save. Open connections stay."
 	savebarLabel      = "Save"

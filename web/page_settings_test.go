@@ -1,6 +1,7 @@
 package web
 
 import (
+	"maps"
 	"net/url"
 	"strings"
 	"testing"
@@ -22,7 +23,7 @@ func inputsOf(t *testing.T, page string) (fields [][2]string) {
 		_, checked := attr["checked"]
 		switch {
 		case n.Type != html.ElementNode || inTemplate || attr["name"] == "" || attr["name"] == "q" || attr["name"] == "theme":
-		case n.Data == "input" && (attr["type"] != "checkbox" || checked):
+		case n.Data == "input" && (attr["type"] != "checkbox" && attr["type"] != "radio" || checked):
 			fields = append(fields, [2]string{attr["name"], attr["value"]})
 		case n.Data == "textarea":
 			text := ""
@@ -100,18 +101,18 @@ func TestSettingsWithoutScripts(t *testing.T) {
 	}
 }
 
-// Two people edit the same frontend: the second one sees what the first one saved, beside what is in the form.
+// Two people edit the same frontend: the second one chooses for each setting that the first one has saved otherwise.
 func TestSettingsConflict(t *testing.T) {
 	f := start(t)
 	c := f.signUp("testuser")
 	cookie := []string{"Cookie", f.cookieOf(c)}
 	id := c.frontend("10.0.0.1:80")
 	path := "/frontends/" + id + "/settings"
-	mine := f.settings(id, cookie, map[string]string{"idleTimeoutSec": "90"})
-	c.call("PATCH", "/api/v1/client/frontend/"+id, `{"keepAliveSec":17}`)
+	mine := f.settings(id, cookie, map[string]string{"idleTimeoutSec": "90", "queueLimit": "10", "name": "mine"})
+	c.call("PATCH", "/api/v1/client/frontend/"+id, `{"keepAliveSec":17,"queueLimit":11,"name":"theirs","closeOnDown":true,"proxyProtocol":2}`)
 	a := f.postForm(path, mine.Encode(), cookie...)
-	if a.status != 409 || !strings.Contains(a.body, "TCP keep-alive") || !strings.Contains(a.body, ">17<") || !strings.Contains(a.body, ">90<") {
-		t.Fatalf("%d %s", a.status, a.body)
+	if a.status != 409 {
+		t.Fatalf("got %d %.300s, want 409", a.status, a.body)
 	}
 	again := url.Values{}
 	for _, field := range inputsOf(t, a.body) {
@@ -119,11 +120,48 @@ func TestSettingsConflict(t *testing.T) {
 			again.Add(field[0], field[1])
 		}
 	}
-	if a := f.postForm(path, again.Encode(), cookie...); a.status != 303 {
-		t.Fatalf("%d %s, want 303", a.status, a.body)
+	proposed := map[string]string{}
+	for name := range again {
+		if key, is := strings.CutPrefix(name, "take-"); is {
+			proposed[key] = again.Get(name)
+		}
 	}
-	if v := c.call("GET", "/api/v1/client/frontend/"+id, "").object(t); v["idleTimeoutSec"] != 90.0 || v["keepAliveSec"] != 60.0 {
-		t.Errorf("%v", v)
+	want := map[string]string{"name": "mine", "queueLimit": "mine", "keepAliveSec": "saved", "closeOnDown": "saved", "proxyProtocol": "saved"}
+	if !maps.Equal(proposed, want) {
+		t.Errorf("proposed is %v, want %v", proposed, want)
+	}
+	again.Set("take-queueLimit", "saved")
+	again.Set("take-proxyProtocol", "mine")
+	if a := f.postForm(path, again.Encode(), cookie...); a.status != 303 {
+		t.Fatalf("got %d %.300s, want 303", a.status, a.body)
+	}
+	saved := c.call("GET", "/api/v1/client/frontend/"+id, "").object(t)
+	for field, want := range map[string]any{
+		"name": "mine", "idleTimeoutSec": 90.0, "queueLimit": 11.0, "keepAliveSec": 17.0, "closeOnDown": true, "proxyProtocol": 0.0,
+	} {
+		if saved[field] != want {
+			t.Errorf("%s is %v, want %v", field, saved[field], want)
+		}
+	}
+}
+
+// Whoever saves a third time meanwhile is not overwritten either, and what was chosen so far stays chosen.
+func TestConflictAfterAConflict(t *testing.T) {
+	f := start(t)
+	c := f.signUp("testuser")
+	cookie := []string{"Cookie", f.cookieOf(c)}
+	id := c.frontend("10.0.0.1:80")
+	path := "/frontends/" + id + "/settings"
+	first := f.settings(id, cookie, map[string]string{"idleTimeoutSec": "90"})
+	first.Set("take-idleTimeoutSec", "saved")
+	first.Set("take-nothing", "saved")
+	c.call("PATCH", "/api/v1/client/frontend/"+id, `{"idleTimeoutSec":91}`)
+	a := f.postForm(path, first.Encode(), cookie...)
+	if a.status != 409 || strings.Contains(a.body, `name="take-idleTimeoutSec"`) {
+		t.Errorf("got %d, with a question that was answered: %v, want 409 without", a.status, a.status == 409)
+	}
+	if saved := c.call("GET", "/api/v1/client/frontend/"+id, "").object(t); saved["idleTimeoutSec"] != 91.0 {
+		t.Errorf("idleTimeoutSec is %v, want 91", saved["idleTimeoutSec"])
 	}
 }
 

@@ -16,7 +16,7 @@ const fill = (dialog, doc) => {
 };
 
 const open = async (link) => {
-	const answer = await fetch(link.href, { credentials: "same-origin" });
+	const answer = await fetch(link.href);
 	const doc = await pageOf(answer);
 	if (!answer.ok || answer.redirected || !doc.querySelector("[data-dialog-part]")) return location.assign(link.href);
 	const dialog = document.createElement("dialog");

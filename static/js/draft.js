@@ -19,9 +19,11 @@ const keep = () => {
 	const values = valuesOf(form);
 	const n = changed(base, values).length;
 	const bar = form.querySelector(".savebar");
-	bar.hidden = n === 0 && !("pending" in form.dataset);
-	form.toggleAttribute("data-dirty", n > 0);
-	bar.querySelector("b").textContent = n === 1 ? word("unsavedOne") : word("unsavedMany", n);
+	const pending = "pending" in form.dataset;
+	bar.hidden = !n && !pending;
+	form.toggleAttribute("data-dirty", !bar.hidden);
+	bar.querySelector("b").textContent = !n ? "" : n === 1 ? word("unsavedOne") : word("unsavedMany", n);
+	if (pending) return; // the draft that was refused is kept with the state that it was made on
 	if (n) localStorage[location.pathname] = JSON.stringify([form.elements.revision.value, values]);
 	else forget();
 };
@@ -40,6 +42,7 @@ const begin = () => {
 	const form = formNow();
 	if (!form) return;
 	base = valuesOf(form);
+	if ("settled" in form.dataset) forget();
 	const kept = localStorage[location.pathname];
 	if (kept && !("pending" in form.dataset)) {
 		const [revision, values] = JSON.parse(kept);

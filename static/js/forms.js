@@ -20,13 +20,8 @@ const setBusy = (form, button, words) => {
 
 const buttonOf = (form, event) => event.submitter || form.querySelector("button:not([type=button])");
 
-const fileName = (answer, otherwise) => {
-	const said = answer.headers.get("Content-Disposition") || "";
-	const star = /filename\*=UTF-8''([^;]+)/i.exec(said);
-	if (star) return decodeURIComponent(star[1]);
-	const plain = /filename="?([^";]+)"?/i.exec(said);
-	return plain ? plain[1] : otherwise;
-};
+// Names of files are plain: letters, digits, dots and dashes.
+const fileName = (answer, otherwise) => /filename="?([^";]+)/.exec(answer.headers.get("Content-Disposition"))?.[1] || otherwise;
 
 const download = async (form, button) => {
 	const fields = new URLSearchParams(new FormData(form, button));
@@ -39,7 +34,6 @@ const download = async (form, button) => {
 		const answer = await fetch(form.action, {
 			method: "POST",
 			body: fields,
-			credentials: "same-origin",
 		});
 		clearTimeout(timer);
 		if (/html/.test(answer.headers.get("Content-Type") || "")) {

@@ -147,7 +147,7 @@ const turn = async () => {
 	body.set("number", view);
 	const mine = view;
 	try {
-		const answer = await fetch("/events/view", { method: "POST", body, credentials: "same-origin" });
+		const answer = await fetch("/events/view", { method: "POST", body });
 		if (!answer.ok && mine === view) open();
 	} catch {
 		if (mine === view) failed();

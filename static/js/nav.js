@@ -23,7 +23,7 @@ const ask = async (url, options) => {
 	const mine = (asking = new AbortController());
 	const timer = setTimeout(() => (progress.hidden = false), 300);
 	try {
-		const answer = await fetch(url, { credentials: "same-origin", signal: mine.signal, ...options });
+		const answer = await fetch(url, { signal: mine.signal, ...options });
 		if (!(answer.headers.get("Content-Type") || "").startsWith("text/html")) return { answer };
 		return { answer, doc: await pageOf(answer) };
 	} catch (err) {

@@ -34,7 +34,6 @@ const wire = (form) => {
 			const answer = await fetch(url, {
 				method: "POST",
 				body: new URLSearchParams({ dest }),
-				credentials: "same-origin",
 				signal: request.signal,
 			});
 			if (!answer.ok) return;

@@ -56,7 +56,6 @@ func TestDraftsStayUntilTheyAreSaved(t *testing.T) {
 	b.follow("Activity")
 	<-asked
 
-	// Another browser saves meanwhile: the old state is what the draft was made on, so saving shows both.
 	b.open(settings)
 	b.see("2 unsaved changes")
 	b.follow("Discard")
@@ -65,6 +64,37 @@ func TestDraftsStayUntilTheyAreSaved(t *testing.T) {
 	b.see("1 unsaved change")
 	b.follow("Save changes")
 	b.see("Saved. Live now")
+	b.holds("nothing is left to save", `document.querySelector(".savebar").hidden && Object.keys(localStorage).length === 0`)
+	b.fill("#idleTimeoutSec", "96")
+	b.see("1 unsaved change")
+	b.follow("Save changes")
+	b.see("Saved. Live now")
+}
+
+// Somebody else saves while a draft waits: the old state is what it was made on, so saving has its user choose.
+func TestConflictIsChosenFieldByField(t *testing.T) {
+	t.Parallel()
+	b := newTab(t)
+	b.allow("409")
+	b.signUp("Colleague")
+	to := upstream(t, "one")
+	settings := b.newFrontend("orders-db", to) + "/settings"
+	b.open(settings)
+	b.fill("#name", "orders-mine")
+	b.fill("#idleTimeoutSec", "90")
+	b.see("2 unsaved changes")
+	b.run("somebody else saves", chromedp.Evaluate(`fetch(location.pathname, {method: "POST", redirect: "manual", body: new URLSearchParams(
+		{name: "orders-theirs", strategy: 1, routeTimeoutSec: 31, active: "on", route: "`+to+`"})}).then(() => true)`, nil, awaits))
+	b.press("Save changes")
+	b.see("choose for each setting")
+	b.shoot("settings-conflict")
+	b.holds("both have another name, so mine is kept unless I say so", `document.querySelector("[name=take-name]:checked").value === "mine"`)
+	b.holds("only they have touched the time-out", `document.querySelector("[name=take-routeTimeoutSec]:checked").value === "saved"`)
+	b.holds("what only I have touched asks nothing", `!document.querySelector("[name=take-idleTimeoutSec]")`)
+	b.holds("it is not saved", `!document.querySelector(".savebar").hidden && document.querySelector("[data-dirty]") !== null`)
+	b.follow("Save changes")
+	b.see("Saved. Live now")
+	b.holds("mine, theirs, and mine", `["name", "timeout", "idleTimeoutSec", "strategy"].map((id) => document.getElementById(id).value).join() === "orders-mine,31,90,1"`)
 	b.holds("nothing is left to save", `document.querySelector(".savebar").hidden && Object.keys(localStorage).length === 0`)
 }
 
