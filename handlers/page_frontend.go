@@ -194,46 +194,51 @@ func (p *Pages) settingsProps(r *http.Request, saved control.Frontend, form newF
 func (p *Pages) saveSettings(w http.ResponseWriter, r *http.Request) error {
 	form := readForm(r)
 	id := idOf(r)
-	seen := readSeen(r.PostForm)
-	if theirs := takes(r.PostForm); len(theirs) > 0 {
-		saved, err := p.Control.Frontend(r.Context(), id)
-		if err != nil {
-			return err
-		}
-		form.take(formOf(saved), theirs)
+	saved, err := p.Control.Frontend(r.Context(), id)
+	if err != nil {
+		return err
 	}
+	form.take(formOf(saved), takes(r.PostForm))
 	var rows []int
-	changed, err := p.Control.UpdateFrontend(r.Context(), id, control.Update{IfMatch: seen.revision, Edit: func(spec *control.FrontendSpec) error {
-		*spec, rows = form.spec(*spec)
-		spec.Active = form.active
-		return nil
-	}})
-	if err == nil {
-		setNotice(w, "saved", strconv.FormatUint(changed.Revision, 10))
-		http.Redirect(w, r, "/frontends/"+id+"/settings", http.StatusSeeOther)
-		return nil
+	changed, err := p.Control.UpdateFrontend(r.Context(), id, control.Update{
+		IfMatch: readSeen(r.PostForm).revision,
+		// The page says that open connections stay, so that they do for as long as on a route that is taken away.
+		Drain: time.Duration(saved.Options.DrainTimeoutSec) * time.Second,
+		Edit: func(spec *control.FrontendSpec) error {
+			*spec, rows = form.spec(*spec)
+			spec.Active = form.active
+			return nil
+		},
+	})
+	if err != nil {
+		return p.notSaved(w, r, form, rows, err)
 	}
+	setNotice(w, "saved", strconv.FormatUint(changed.Revision, 10))
+	http.Redirect(w, r, "/frontends/"+id+"/settings", http.StatusSeeOther)
+	return nil
+}
+
+// notSaved shows the form again with what is wrong with it, or beside what somebody saved meanwhile. rows has, for each
+// route that was to be saved, its row in the form.
+func (p *Pages) notSaved(w http.ResponseWriter, r *http.Request, form newForm, rows []int, err error) error {
 	wrong, is := fieldErrors(err)
 	conflict := control.KindOf(err) == control.KindPrecondition
 	if !is && !conflict {
 		return err
 	}
-	saved, readErr := p.Control.Frontend(r.Context(), id)
-	if readErr != nil {
-		return readErr
-	}
-	status := http.StatusUnprocessableEntity
-	if conflict {
-		status = http.StatusConflict // and the page shows both, what was typed and what somebody saved meanwhile
+	saved, err := p.Control.Frontend(r.Context(), idOf(r))
+	if err != nil {
+		return err
 	}
 	errors := form.place(wrong, rows)
 	props := p.settingsProps(r, saved, form)
 	props.Errors = errors
-	props.Conflict = conflict
-	if conflict {
-		props.Differences = form.differences(formOf(saved), p.seenForm(r, id, seen))
+	if !conflict {
+		return p.show(w, r, http.StatusUnprocessableEntity, views.Settings(props))
 	}
-	return p.show(w, r, status, views.Settings(props))
+	props.Conflict = true
+	props.Differences = form.differences(formOf(saved), p.seenForm(r, saved.ID, readSeen(r.PostForm)))
+	return p.show(w, r, http.StatusConflict, views.Settings(props))
 }
 
 func (p *Pages) deleteForm(w http.ResponseWriter, r *http.Request) error {

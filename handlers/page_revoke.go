@@ -24,7 +24,7 @@ func (p *Pages) revokeForm(w http.ResponseWriter, r *http.Request) error {
 	}
 	return p.show(w, r, http.StatusOK, views.Revoke(views.RevokeProps{
 		Page: p.base(r, views.TitleRevoke(f.Name), "frontends"), FrontendID: f.ID, FrontendName: f.Name,
-		Serial: c.Serial, Name: c.Name, Connections: open.Total,
+		Serial: c.Serial, Name: c.Name, Connections: open.Total, DrainSec: drainSec,
 	}))
 }
 
@@ -69,7 +69,7 @@ func (p *Pages) askBefore(w http.ResponseWriter, r *http.Request, text string) e
 		return err
 	}
 	props := views.RevokeBeforeProps{
-		Page: p.base(r, views.TitleRevoke(f.Name), "frontends"), FrontendID: f.ID, FrontendName: f.Name, Text: text,
+		Page: p.base(r, views.TitleRevoke(f.Name), "frontends"), FrontendID: f.ID, FrontendName: f.Name, Text: text, DrainSec: drainSec,
 	}
 	status := http.StatusOK
 	if text == "" {

@@ -335,6 +335,15 @@ type DeleteProps struct {
 	Error        string
 }
 
+// SwitchOffProps asks before a frontend is switched off.
+type SwitchOffProps struct {
+	Page         Page
+	FrontendID   string
+	FrontendName string
+	Connections  int // that it has open
+	DrainSec     int // that they may go on
+}
+
 // RevokeProps asks before a certificate is revoked.
 type RevokeProps struct {
 	Page         Page
@@ -342,6 +351,7 @@ type RevokeProps struct {
 	FrontendName string
 	Serial, Name string // Name may be empty
 	Connections  int    // that it has open
+	DrainSec     int    // that they may go on
 }
 
 // RevokeBeforeProps asks for a moment, and then before everything that was issued until then is revoked.
@@ -352,6 +362,7 @@ type RevokeBeforeProps struct {
 	Before                   time.Time // zero until it is known
 	Certificates             int       // good ones that were issued before
 	Connections              int       // that these have open
+	DrainSec                 int       // that they may go on
 }
 
 // CertificateProps is the page of one certificate.

@@ -122,6 +122,12 @@ func Done(code string) string {
 		return "The client and everything it had are deleted."
 	case "invite-gone":
 		return "The invite is taken back."
+	case "off":
+		return "Switched off. Its connections are closed."
+	case "off-drain":
+		return "Switched off. Open connections may finish."
+	case "on":
+		return "Switched on."
 	case "undone":
 		return "Undone. It is as it was before."
 	case "restored":

@@ -54,6 +54,8 @@ func serialURL(id, serial string) string { return frontendURL(id) + "/certificat
 func renewURL(id, serial string) string  { return serialURL(id, serial) + "/renew" }
 func revokeBeforeURL(id string) string   { return frontendURL(id) + "/certificates/revoke" }
 
+func offURL(id string) string    { return frontendURL(id) + "/off" }
+func onURL(id string) string     { return frontendURL(id) + "/on" }
 func deleteURL(id string) string { return frontendURL(id) + "/delete" }
 
 func highest(samples []float64) float64 {

@@ -507,13 +507,9 @@ func expiryText(now, at time.Time) string {
 
 // Revoking a certificate.
 const (
-	revokeWord        = "Revoke"
-	busyRevoking      = "Revoking…"
-	revokeConnections = "Its connections"
-	revokeNowHow      = "Done within a second."
-	revokeLater       = "Let them finish"
-	revokeLaterHow    = "What is left after 5 minutes is closed."
-	revokeReason      = "Reason"
+	revokeWord   = "Revoke"
+	busyRevoking = "Revoking…"
+	revokeReason = "Reason"
 )
 
 var revokeReasons = []choice{
@@ -532,12 +528,6 @@ func revokeQuestion(p RevokeProps) string {
 }
 func revokeText(p RevokeProps) string {
 	return "Programs that use serial " + p.Serial + " lose access to " + p.FrontendName + " at once. This cannot be undone."
-}
-func revokeNow(n int) string {
-	if n == 0 {
-		return "Close them now: there is none open"
-	}
-	return "Close all " + count(n) + " now"
 }
 
 const (
@@ -688,7 +678,7 @@ const (
 	settingsName      = nameWord
 	settingsNameHow   = "Only you see it."
 	settingsActive    = "Active"
-	settingsActiveHow = "Switched off, new connections are refused."
+	settingsActiveHow = "Switched off, new connections are refused; open ones have the time of a drain, see below, to end."
 	settingsDefault   = "Round robin is the default."
 	capacityWord      = "Capacity"
 	conflictField     = "Setting"

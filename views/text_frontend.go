@@ -459,3 +459,35 @@ func refusedContext(p OverviewLiveProps) string {
 	}
 	return count(p.RefusedRevoked) + " revoked, " + plural(p.Refused-p.RefusedRevoked, "other")
 }
+
+// What becomes of connections whose way in is taken away.
+const (
+	itsConnections = "Its connections"
+	closeNowHow    = "Done within a second."
+	letFinish      = "Let them finish"
+)
+
+func closeNow(n int) string {
+	if n == 0 {
+		return "Close them now: there is none open"
+	}
+	return "Close all " + count(n) + " now"
+}
+
+func letFinishHow(seconds int) string {
+	return "What is left after " + span(time.Duration(seconds)*time.Second) + " is closed."
+}
+
+// Switching a frontend off and on.
+const (
+	switchOffWord = "Switch off"
+	switchOnWord  = "Switch on"
+	switchOffText = "New connections are refused until it is switched on again. Its certificates and settings stay."
+	keepOn        = "Keep it on"
+)
+
+func switchOffName(name string) string     { return "Switch " + name + " off" }
+func switchOffQuestion(name string) string { return "Switch " + name + " off?" }
+
+// TitleSwitchOff is the title of the page that asks before a frontend is switched off.
+func TitleSwitchOff(name string) string { return name + " · " + switchOffWord }

@@ -166,6 +166,8 @@ func pages() map[string]templ.Component {
 		"one, empty":           CertificatePage(CertificateProps{}),
 		"revoke":               Revoke(RevokeProps{Page: p, FrontendID: "f1", FrontendName: nasty, Serial: "4e91", Name: nasty, Connections: 311}),
 		"revoke, empty":        Revoke(RevokeProps{}),
+		"switch off":           SwitchOff(SwitchOffProps{Page: p, FrontendID: "f1", FrontendName: nasty, Connections: 311, DrainSec: 300}),
+		"switch off, empty":    SwitchOff(SwitchOffProps{}),
 		"revoke before":        RevokeBefore(RevokeBeforeProps{Page: p, FrontendID: "f1", FrontendName: nasty, Text: nasty, Error: nasty}),
 		"revoke before, all":   RevokeBefore(RevokeBeforeProps{Page: p, FrontendID: "f1", FrontendName: nasty, Before: noon, Certificates: 3, Connections: 9}),
 		"revoke before, empty": RevokeBefore(RevokeBeforeProps{}),

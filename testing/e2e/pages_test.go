@@ -275,3 +275,28 @@ func TestBrowserOffersGrease(t *testing.T) {
 		t.Error("the browser did not connect")
 	}
 }
+
+// Switching a frontend off is in the menu of each list, asks first, and is taken back where it is told.
+func TestSwitchOffFromAList(t *testing.T) {
+	t.Parallel()
+	b := newTab(t)
+	b.signUp("Switcher")
+	b.newFrontend("orders-db", upstream(t, "one"))
+	b.newFrontend("sessions", upstream(t, "two"))
+	b.open("/frontends")
+	b.menu("More actions for sessions")
+	b.shoot("frontends-menu")
+	b.press("Switch off")
+	b.see("Switch sessions off?")
+	b.shoot("switch-off")
+	b.press("Keep it on")
+	b.holds("the dialog is closed", `document.querySelector("dialog[open]") === null`)
+	b.menu("More actions for sessions")
+	b.press("Switch off")
+	b.see("Switch sessions off?")
+	b.leave("switch off", func() { b.click("switch off", `document.querySelector("dialog[open] button[type=submit]")`) })
+	b.see("This frontend is switched off.")
+	b.shoot("frontend-off")
+	b.follow("Switch on")
+	b.see("Switched on.")
+}
