@@ -18,6 +18,9 @@ type Usage struct {
 	Used int    // now; 0 of rates, which have no use that lasts
 }
 
+// IsNear is whether nearly all of it is used, so that its owner has to hear of it before something is refused.
+func (u Usage) IsNear() bool { return live.IsNearLimit(u.Used, u.Max) }
+
 // Usage lists the actor's limits with their use. Of routes, it counts those of the largest frontend.
 func (c *Control) Usage(ctx context.Context) ([]Usage, error) {
 	_, a, err := c.may(ctx, actClientRead, "")

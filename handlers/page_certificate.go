@@ -9,7 +9,7 @@ import (
 	"github.com/xdire/xlb/views"
 )
 
-// certificate shows one certificate.
+// certificate shows one certificate: what it is, who uses it, and what was done with it.
 func (p *Pages) certificate(w http.ResponseWriter, r *http.Request) error {
 	s, err := p.Control.Status(r.Context(), idOf(r))
 	if err != nil {
@@ -19,16 +19,73 @@ func (p *Pages) certificate(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	// Of the list only its length is wanted: a serial finds the connections of one certificate.
-	open, err := p.Control.Connections(r.Context(), s.ID, control.ConnectionQuery{Text: c.Serial, Limit: 1})
+	rows, err := p.withUse(r, certificateRows([]control.Certificate{c}, map[string]string{s.ID: s.Name}, time.Now()))
 	if err != nil {
 		return err
 	}
-	row := certificateRows([]control.Certificate{c}, map[string]string{s.ID: s.Name}, time.Now())[0]
-	return p.show(w, r, http.StatusOK, views.CertificatePage(views.CertificateProps{
-		Page: p.base(r, views.TitleOneCertificate(c.Name, c.Serial), "certificates"), Certificate: row,
-		File: control.BundleName(s.Name, ""), Connections: open.Total,
-	}))
+	use, err := p.certificateUse(r, s.ID, c.Serial)
+	if err != nil {
+		return err
+	}
+	changes, err := p.Control.Audits(r.Context(), control.AuditQuery{Text: c.Serial, Action: "certificate", Limit: certificateParts})
+	if err != nil {
+		return err
+	}
+	props := views.CertificateProps{
+		Page: p.base(r, views.TitleOneCertificate(c.Name, c.Serial), "certificates"), Certificate: rows[0],
+		File: control.BundleName(s.Name, ""), Use: use,
+	}
+	props.Page.Live = liveURL("certificate", nil, "id", s.ID, "serial", c.Serial)
+	for _, record := range changes.Items {
+		props.Changes = append(props.Changes, eventOf(record, map[string]string{s.ID: s.Name}, props.Page.Client))
+	}
+	return p.show(w, r, http.StatusOK, views.CertificatePage(props))
+}
+
+// certificateParts is how many rows each list of a certificate's page has; what is more stands on the tabs of the frontend.
+const certificateParts = 10
+
+// certificateUse is who uses a certificate now, who did, and who was turned away with it.
+func (p *Pages) certificateUse(r *http.Request, frontendID, serial string) (views.CertificateUseProps, error) {
+	use := views.CertificateUseProps{Now: time.Now(), FrontendID: frontendID, Serial: serial}
+	open, err := p.Control.Connections(r.Context(), frontendID, control.ConnectionQuery{Text: serial, Limit: certificateParts})
+	if err != nil {
+		return use, err
+	}
+	use.Total = open.Total
+	for _, c := range open.Items {
+		use.Connections = append(use.Connections, connectionRow(c))
+	}
+	ended, err := p.Control.Ended(r.Context(), frontendID, 0)
+	if err != nil {
+		return use, err
+	}
+	for _, c := range ended {
+		if c.Serial == serial && len(use.Ended) < certificateParts {
+			use.Ended = append(use.Ended, endedRow(c))
+		}
+	}
+	use.Refused, err = p.refusedWith(r, frontendID, serial)
+	return use, err
+}
+
+// refusedWith is who was turned away with a certificate lately.
+func (p *Pages) refusedWith(r *http.Request, frontendID, serial string) ([]views.RefusedRow, error) {
+	f, err := p.Control.Frontend(r.Context(), frontendID)
+	if err != nil {
+		return nil, err
+	}
+	all, err := p.Control.Refused(r.Context(), frontendID, control.RefusedQuery{})
+	if err != nil {
+		return nil, err
+	}
+	var rows []views.RefusedRow
+	for _, a := range all {
+		if a.Serial == serial && len(rows) < certificateParts {
+			rows = append(rows, p.refusedRow(r, a, f))
+		}
+	}
+	return rows, nil
 }
 
 // frontendCertificates lists the certificates of one frontend.

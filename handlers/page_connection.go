@@ -40,10 +40,7 @@ func (p *Pages) connectionTables(r *http.Request, frontendID string, q url.Value
 	table.Total = found.Total
 	table.Pager = pager(len(found.Items), path, q, "page")
 	for _, c := range found.Items[table.Pager.From:table.Pager.To] {
-		table.Rows = append(table.Rows, views.Connection{
-			ID: c.ID, Serial: c.Serial, Name: c.Name, Source: c.Source.String(), Route: c.Route, Since: c.Since,
-			Age: c.Age, Idle: c.Idle, BytesIn: c.BytesIn, BytesOut: c.BytesOut,
-		})
+		table.Rows = append(table.Rows, connectionRow(c))
 	}
 	before, err := p.Control.Ended(r.Context(), frontendID, 0)
 	if err != nil {
@@ -51,12 +48,23 @@ func (p *Pages) connectionTables(r *http.Request, frontendID string, q url.Value
 	}
 	ended.Pager = pager(len(before), path, q, "ended")
 	for _, c := range before[ended.Pager.From:ended.Pager.To] {
-		ended.Rows = append(ended.Rows, views.Ended{
-			At: c.At, Serial: c.Serial, Name: c.Name, Source: c.Source.String(), Route: c.Route, Lasted: c.Lasted,
-			BytesIn: c.BytesIn, BytesOut: c.BytesOut, Reason: c.Reason,
-		})
+		ended.Rows = append(ended.Rows, endedRow(c))
 	}
 	return table, ended, nil
+}
+
+func connectionRow(c control.Connection) views.Connection {
+	return views.Connection{
+		ID: c.ID, Serial: c.Serial, Name: c.Name, Source: c.Source.String(), Route: c.Route, Since: c.Since,
+		Age: c.Age, Idle: c.Idle, BytesIn: c.BytesIn, BytesOut: c.BytesOut,
+	}
+}
+
+func endedRow(c control.Ended) views.Ended {
+	return views.Ended{
+		At: c.At, Serial: c.Serial, Name: c.Name, Source: c.Source.String(), Route: c.Route, Lasted: c.Lasted,
+		BytesIn: c.BytesIn, BytesOut: c.BytesOut, Reason: c.Reason,
+	}
 }
 
 // closeConnections goes back to the list it was asked from. One that has ended meanwhile is no failure:

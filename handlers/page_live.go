@@ -76,6 +76,10 @@ func (p *Pages) liveViews() map[string]liveView {
 				{"refused-table", views.RefusedTable(table)},
 			}, err
 		},
+		"certificate": func(r *http.Request, q url.Values) ([]fragment, error) {
+			use, err := p.certificateUse(r, q.Get("id"), q.Get("serial"))
+			return []fragment{{"certificate-use", views.CertificateUse(use)}}, err
+		},
 		"connect": func(r *http.Request, q url.Values) ([]fragment, error) {
 			panel, err := p.panel(r, q.Get("id"), unixTime(q.Get("since")), unixTime(q.Get("opened")))
 			return []fragment{{"connect-panel", views.ConnectPanel(panel)}}, err

@@ -30,7 +30,11 @@ func (p *Pages) overviewProps(r *http.Request, q url.Values) (views.OverviewProp
 	if err != nil {
 		return views.OverviewProps{}, err
 	}
-	return views.OverviewProps{Live: totals(all, rows, refused, now), Checklist: checklist(all), Frontends: table}, nil
+	usage, err := p.Control.Usage(r.Context())
+	if err != nil {
+		return views.OverviewProps{}, err
+	}
+	return views.OverviewProps{Live: totals(all, rows, refused, usage, now), Checklist: checklist(all), Frontends: table}, nil
 }
 
 func (p *Pages) overview(w http.ResponseWriter, r *http.Request) error {
@@ -95,7 +99,7 @@ func checklist(all []control.Status) *views.ChecklistProps {
 }
 
 // totals sums all frontends up, of which rows are what the page shows.
-func totals(all []control.Status, rows []views.Frontend, refused refusals, now time.Time) views.OverviewLiveProps {
+func totals(all []control.Status, rows []views.Frontend, refused refusals, usage []control.Usage, now time.Time) views.OverviewLiveProps {
 	t := views.OverviewLiveProps{Now: now, Refused: refused.all, RefusedRevoked: refused.revoked}
 	for i, s := range all {
 		f := rows[i]
@@ -113,6 +117,7 @@ func totals(all []control.Status, rows []views.Frontend, refused refusals, now t
 		t.Attention = append(t.Attention, refused.rows(s)...)
 		t.Attention = append(t.Attention, nearLimit(s)...)
 	}
+	t.Attention = append(t.Attention, nearLimits(usage)...)
 	// Stable: a list that changes its order while somebody reads it is worse than one in no order.
 	slices.SortStableFunc(t.Attention, func(a, b views.Attention) int {
 		switch {
@@ -175,13 +180,25 @@ func (sum refusals) rows(s control.Status) []views.Attention {
 
 // nearLimit says that a frontend has nearly all connections that its settings allow.
 func nearLimit(s control.Status) []views.Attention {
-	most := s.Options.MaxConnections
-	if most <= 0 || s.Connections*10 < most*9 {
+	use := control.Usage{Max: s.Options.MaxConnections, Used: s.Connections}
+	if !use.IsNear() {
 		return nil
 	}
 	return []views.Attention{{
-		Frontend: s.Name, Sentence: views.LimitIsNear(s.Connections, most), Bad: s.Connections >= most, URL: "/frontends/" + s.ID + "/settings#limits", Link: views.SeeLimits,
+		Frontend: s.Name, Sentence: views.LimitIsNear(use.Used, use.Max), Bad: use.Used >= use.Max, URL: "/frontends/" + s.ID + "/settings#limits", Link: views.SeeLimits,
 	}}
+}
+
+// nearLimits says which limits of the client are nearly used up.
+func nearLimits(usage []control.Usage) (rows []views.Attention) {
+	for _, u := range usage {
+		if u.IsNear() {
+			rows = append(rows, views.Attention{
+				Frontend: views.LimitName(u.Name), Sentence: views.LimitOfClientIsNear(u.Used, u.Max), Bad: u.Used >= u.Max, URL: "/account#limits-h", Link: views.SeeLimits,
+			})
+		}
+	}
+	return rows
 }
 
 // addSeries sums two series that end at the same moment.

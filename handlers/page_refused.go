@@ -50,15 +50,13 @@ func (p *Pages) refusedTable(r *http.Request, id string, q url.Values) (views.Re
 		if back > 0 && table.Now.Sub(a.At) > back {
 			continue
 		}
-		headline, sentence := views.Explain(p.facts(r, a, f, p.Control.OwnLimits(r.Context()).Connections))
+		row := p.refusedRow(r, a, f)
 		if counts[a.Code] == 0 {
-			table.Reasons = append(table.Reasons, views.RefusedReason{Code: a.Code, Headline: views.ReasonName(headline)})
+			table.Reasons = append(table.Reasons, views.RefusedReason{Code: a.Code, Headline: row.Headline})
 		}
 		counts[a.Code] += a.Count
 		if table.Reason == "" || table.Reason == a.Code {
-			table.Rows = append(table.Rows, views.RefusedRow{
-				First: a.First, At: a.At, Count: a.Count, Headline: views.ReasonName(headline), Sentence: sentence, Serial: a.Serial, Name: a.Name, Address: a.Address.Addr().String(),
-			})
+			table.Rows = append(table.Rows, row)
 		}
 	}
 	for i := range table.Reasons {
@@ -68,4 +66,12 @@ func (p *Pages) refusedTable(r *http.Request, id string, q url.Values) (views.Re
 	table.Pager = pager(len(table.Rows), "/frontends/"+f.ID+"/refused", q, "page")
 	table.Rows = table.Rows[table.Pager.From:table.Pager.To]
 	return table, nil
+}
+
+func (p *Pages) refusedRow(r *http.Request, a control.Attempt, f control.Frontend) views.RefusedRow {
+	headline, sentence := views.Explain(p.facts(r, a, f, p.Control.OwnLimits(r.Context()).Connections))
+	return views.RefusedRow{
+		First: a.First, At: a.At, Count: a.Count, Headline: views.ReasonName(headline), Sentence: sentence,
+		Serial: a.Serial, Name: a.Name, Address: a.Address.Addr().String(),
+	}
 }

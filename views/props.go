@@ -370,7 +370,18 @@ type CertificateProps struct {
 	Page        Page
 	Certificate Certificate
 	File        string // name of the bundle that renewing gives
-	Connections int    // that it has open
+	Use         CertificateUseProps
+	Changes     []Event // what was done with it, newest first
+}
+
+// CertificateUseProps is who uses a certificate now, who did, and who was turned away with it, newest first each.
+type CertificateUseProps struct {
+	Now                time.Time
+	FrontendID, Serial string
+	Total              int // open connections, of which Connections are some
+	Connections        []Connection
+	Ended              []Ended
+	Refused            []RefusedRow
 }
 
 // Undo takes back the change that has just been made.

@@ -3,6 +3,7 @@ package views
 import (
 	"fmt"
 	"math"
+	"net/url"
 )
 
 // Icons of states: each has a shape and a colour, and the word stands beside it.
@@ -53,6 +54,9 @@ func revokeURL(id, serial string) string {
 func serialURL(id, serial string) string { return frontendURL(id) + "/certificates/" + serial }
 func renewURL(id, serial string) string  { return serialURL(id, serial) + "/renew" }
 func revokeBeforeURL(id string) string   { return frontendURL(id) + "/certificates/revoke" }
+
+func connectionsWithURL(id, serial string) string { return connectionsURL(id) + "?q=" + serial }
+func activityOf(text string) string               { return "/activity?q=" + url.QueryEscape(text) }
 
 func offURL(id string) string    { return frontendURL(id) + "/off" }
 func onURL(id string) string     { return frontendURL(id) + "/on" }

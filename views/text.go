@@ -590,6 +590,15 @@ func certificateOpen(n int) string {
 	return plural(n, "connection") + " open with it."
 }
 
+func allConnections(n int) string {
+	if n == 1 {
+		return "In the list of all"
+	}
+	return "All " + count(n) + ", to close them"
+}
+
+const allRefused = "All that were turned away"
+
 // TitleOneCertificate is the title of the page of one certificate.
 func TitleOneCertificate(name, serial string) string {
 	if name == "" {

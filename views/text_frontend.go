@@ -452,6 +452,11 @@ func LimitIsNear(used, most int) string {
 	return count(used) + " of " + count(most) + " connections are in use."
 }
 
+// LimitOfClientIsNear says that nearly all of a limit is used, and what comes then.
+func LimitOfClientIsNear(used, most int) string {
+	return count(used) + " of " + count(most) + " are used. What is more is refused; ask your administrator for more."
+}
+
 // refusedContext is the line below the number of connections that were refused.
 func refusedContext(p OverviewLiveProps) string {
 	if p.Refused == 0 {

@@ -159,7 +159,7 @@ func pages() map[string]templ.Component {
 		"certificates":                 Certificates(CertificatesProps{Page: p, Certificates: sampleCertificates(), List: sampleList(), Total: 6, Frontends: 1, AuthorityURL: "/ca.pem"}),
 		"certificates, no match":       Certificates(CertificatesProps{Page: p, List: sampleList(), Total: 6}),
 		"certificates, empty":          Certificates(CertificatesProps{}),
-		"one certificate":              CertificatePage(CertificateProps{Page: p, Certificate: sampleCertificates()[0], File: nasty, Connections: 3}),
+		"one certificate":              CertificatePage(CertificateProps{Page: p, Certificate: sampleCertificates()[0], File: nasty, Use: sampleUse(), Changes: []Event{{At: time.Now(), Who: nasty, Sentence: nasty, Object: nasty}}}),
 		"one, revoked": CertificatePage(CertificateProps{Page: p, Certificate: Certificate{
 			Serial: "4e91", Name: nasty, FrontendID: "f1", FrontendName: nasty, State: "revoked", RevokedAt: noon, Reason: nasty, Renews: nasty,
 		}}),
@@ -449,5 +449,12 @@ func TestMarksShowTheWorstFirst(t *testing.T) {
 	}
 	if few := marksOf(routes[29:]); len(few) != 3 || few[0] != "up" {
 		t.Errorf("few are in their order: got %v", few)
+	}
+}
+
+func sampleUse() CertificateUseProps {
+	return CertificateUseProps{
+		Now: time.Now(), FrontendID: "f1", Serial: "4e91", Total: 3, Connections: []Connection{{ID: "1", Source: nasty, Route: nasty}, {ID: "2"}},
+		Ended: []Ended{{At: time.Now(), Source: nasty, Reason: nasty}}, Refused: []RefusedRow{{Count: 2, Headline: nasty, Sentence: nasty, Address: nasty}, {Count: 1}},
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/xdire/xlb/control"
 )
 
 // inOrder tells whether the texts occur in this order.
@@ -127,6 +129,30 @@ func TestOverviewSaysWhatToSeeTo(t *testing.T) {
 		"2 handshakes refused in the last hour with the revoked certificate “old laptop”.", "See who", "1 of 1 connections are in use.", "See limits",
 		"Refused, last hour", "2 revoked, 0 others", "Certificates that expire next", ">good</a>", "Recent changes", "created",
 	} {
+		if !strings.Contains(body, want) {
+			t.Errorf("the overview lacks %q", want)
+		}
+	}
+}
+
+// Limits of the client are in the overview before what is more is refused.
+func TestOverviewSaysWhichLimitsAreNear(t *testing.T) {
+	f := start(t, func(c *control.Config) { c.Limits.Frontends, c.Limits.Certificates = 10, 2 })
+	c := f.signUp("testuser")
+	cookie := f.cookieOf(c)
+	id := c.frontend("10.0.0.1:80")
+	says := func() string { return f.do("GET", "/", nil, "Cookie", cookie).body }
+	for range 7 {
+		c.frontend("10.0.0.1:80")
+	}
+	c.identity(id, "one")
+	if strings.Contains(says(), "ask your administrator") {
+		t.Error("with 8 of 10 frontends and 1 of 2 certificates the overview speaks of limits")
+	}
+	c.frontend("10.0.0.1:80")
+	c.identity(id, "two")
+	body := says()
+	for _, want := range []string{"9 of 10 are used.", "2 of 2 are used.", "Certificates in force", `href="/account#limits-h"`} {
 		if !strings.Contains(body, want) {
 			t.Errorf("the overview lacks %q", want)
 		}

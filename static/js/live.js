@@ -8,7 +8,7 @@ let view = 0; // counts the views of this document
 let shown = 0; // the one that the stream brings
 const bannerOf = () => document.getElementById("banner");
 const waits = [1, 2, 4, 8, 10];
-const ids = ["overview-live", "frontend-table", "frontend-head", "frontend-live", "frontend-charts", "connection-table", "ended-table", "refused-table", "connect-panel"];
+const ids = ["overview-live", "frontend-table", "frontend-head", "frontend-live", "frontend-charts", "connection-table", "ended-table", "refused-table", "certificate-use", "connect-panel"];
 
 let source = null;
 let paused = false;
