@@ -178,9 +178,15 @@ type tab struct {
 
 func newTab(t *testing.T, actions ...chromedp.Action) *tab {
 	t.Helper()
+	return newTabFor(t, tabPatience, actions...)
+}
+
+// newTabFor is a tab that is there for so long.
+func newTabFor(t *testing.T, patience time.Duration, actions ...chromedp.Action) *tab {
+	t.Helper()
 	ctx, cancel := chromedp.NewContext(chromium, chromedp.WithNewBrowserContext())
 	t.Cleanup(cancel)
-	ctx, cancelTime := context.WithTimeout(ctx, tabPatience)
+	ctx, cancelTime := context.WithTimeout(ctx, patience)
 	t.Cleanup(cancelTime)
 	b := &tab{t: t, ctx: ctx, scripted: true, downloads: t.TempDir()}
 	chromedp.ListenTarget(ctx, b.listen)
