@@ -16,6 +16,13 @@ import (
 const (
 	// renderEvery bounds how often one stream renders.
 	renderEvery = time.Second
+	// bytesPerSecond bounds how much one stream sends in the long run, so that a large page is sent less often: the table of
+	// a hundred frontends whose routes come and go took a tenth of a core of the browser with each second's.
+	bytesPerSecond = 24 << 10
+	// longestRest keeps the largest page live.
+	longestRest = 4 * time.Second
+	// checkEvery is how often a stream that rests looks whether its session is still there: another tab may have logged out.
+	checkEvery = renderEvery / 4
 	// heartbeat keeps what is between from closing a quiet stream, and ages on the page right.
 	heartbeat = 15 * time.Second
 	// writeTimeout ends a stream whose reader has stopped reading.
@@ -67,7 +74,7 @@ func (p *Pages) follow(r *http.Request, q url.Values, view liveView, s *stream, 
 	ticker := time.NewTicker(heartbeat)
 	defer ticker.Stop()
 	for {
-		if !p.rest(r.Context()) {
+		if !p.rest(r.Context(), s.pause()) {
 			s.write(gone)
 			return
 		}
@@ -118,15 +125,13 @@ const later = "event: later\ndata: 60\n\n"
 // gone has the page ask the server what has become of it.
 const gone = "event: gone\ndata: \n\n"
 
-// rest waits between two renderings, and returns false when the session has ended meanwhile: another tab may
-// have logged out.
-func (p *Pages) rest(ctx context.Context) (alive bool) {
-	const steps = 4
-	for range steps {
+// rest waits between two renderings, and returns false when the session has ended meanwhile.
+func (p *Pages) rest(ctx context.Context, pause time.Duration) (alive bool) {
+	for end := time.Now().Add(pause); time.Now().Before(end); {
 		select {
 		case <-ctx.Done():
 			return true // follow sees it
-		case <-time.After(renderEvery / steps):
+		case <-time.After(checkEvery):
 		}
 		if p.Control.CheckSession(ctx) != nil {
 			return false
@@ -140,6 +145,7 @@ type stream struct {
 	w    http.ResponseWriter
 	out  *http.ResponseController
 	sent map[string]string
+	size int    // of what was sent last, in bytes
 	view string // a number to tell the page first: from there on the stream has another view; empty for none
 }
 
@@ -177,7 +183,13 @@ func (s *stream) begin() {
 	s.w.Header().Set("X-Accel-Buffering", "no") // nginx would keep it until it ends
 }
 
+// pause is how long to rest after what was sent last.
+func (s *stream) pause() time.Duration {
+	return min(max(renderEvery, time.Duration(s.size)*time.Second/bytesPerSecond), longestRest)
+}
+
 func (s *stream) write(text string) error {
+	s.size = len(text)
 	s.out.SetWriteDeadline(time.Now().Add(writeTimeout))
 	if _, err := s.w.Write([]byte(text)); err != nil {
 		return err

@@ -78,7 +78,9 @@ func (p *Pages) ownFrontends(r *http.Request, q url.Values) (views.FrontendTable
 	if err != nil {
 		return views.FrontendTableProps{}, err
 	}
-	return p.frontendTable(r, "/frontends", frontendRows(all), q)
+	table, err := p.frontendTable(r, "/frontends", frontendRows(all), q)
+	table.Menus = true
+	return table, err
 }
 
 func (p *Pages) frontends(w http.ResponseWriter, r *http.Request) error {

@@ -98,6 +98,9 @@ func checklist(all []control.Status) *views.ChecklistProps {
 	return c
 }
 
+// attentionRows is how many rows of what there is to see to stand above the table, which has the rest.
+const attentionRows = 12
+
 // totals sums all frontends up, of which rows are what the page shows.
 func totals(all []control.Status, rows []views.Frontend, refused refusals, usage []control.Usage, now time.Time) views.OverviewLiveProps {
 	t := views.OverviewLiveProps{Now: now, Refused: refused.all, RefusedRevoked: refused.revoked}
@@ -128,8 +131,8 @@ func totals(all []control.Status, rows []views.Frontend, refused refusals, usage
 		}
 		return 1
 	})
-	if n := len(t.Attention) - rowsPerPage; n > 0 {
-		t.Attention = t.Attention[:rowsPerPage]
+	if n := len(t.Attention) - attentionRows; n > 0 {
+		t.Attention = t.Attention[:attentionRows]
 		t.MoreAttention = n
 	}
 	return t

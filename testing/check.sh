@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # What `make check` adds to `make test`: the bundle with Python, Node and Java too, every fuzz test for a while (FUZZTIME, default 20s each),
-# the system tests several times over (ROUNDS, default 3), because races do not show every time, and the attacks at their full size.
+# the system tests several times over (ROUNDS, default 3), because races do not show every time, pages in every look and over a long
+# time, and the attacks at their full size.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -25,5 +26,7 @@ echo "== system tests, ${ROUNDS:-3} rounds"
 go test -count="${ROUNDS:-3}" -shuffle=on -timeout=30m ./testing/system
 echo "== accessibility, every look of every page"
 (cd testing/e2e && XLB_AXE=full go test -count=1 -timeout=15m ./...)
+echo "== the browser: an hour of updates, 200 navigations, 100 flapping frontends, the first minute"
+(cd testing/e2e && XLB_LASTING=1 go test -count=1 -timeout=15m -run=Lasting -v ./...)
 echo "== the attacks at their full size"
 XLB_ABUSE=full go test -count=1 -timeout=30m ./testing/abuse

@@ -19,3 +19,14 @@ func marksOf(routes []Route) []string {
 	slices.SortStableFunc(states, func(a, b string) int { return slices.Index(worstFirst, a) - slices.Index(worstFirst, b) })
 	return states[:maxMarks]
 }
+
+func frontendHeads(menus bool) []sortHead {
+	all := []sortHead{
+		{frontendColumn, "", "name"}, {healthColumn, "", "health"}, {connectionsWord, "r", "connections"},
+		{newRateColumn, "r opt", ""}, {trafficWord, "r", "traffic"}, {certificateWord, "r", "certificate"},
+	}
+	if menus {
+		all = append(all, sortHead{actionColumn, "vh", ""})
+	}
+	return all
+}

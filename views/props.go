@@ -265,6 +265,7 @@ type FrontendTableProps struct {
 	Rows  []Frontend
 	List  List
 	Total int   // before the filter
+	Menus bool  // each row has one
 	Limit int   // how many the client may have; 0: no limit
 	Pager Pager // of those that the filter selects
 }

@@ -417,6 +417,8 @@ const (
 	nextPage     = "Next"
 )
 
+const allProblems = "All frontends with problems"
+
 func moreAttention(n int) string { return "And " + count(n) + " more." }
 
 // stateWord is the word for the state of a frontend, a route or a certificate.

@@ -199,6 +199,7 @@ func TestLastingHundredFrontendsFlap(t *testing.T) {
 		if !done {
 			t.Fatalf("frontend %d was not made", i)
 		}
+		time.Sleep(50 * time.Millisecond) // four requests each, and a client has 100 in a second
 	}
 	b.open("/")
 	b.see("No route answers")
@@ -217,8 +218,8 @@ func TestLastingHundredFrontendsFlap(t *testing.T) {
 	took := time.Since(began)
 	share := float64(spent) / float64(took)
 	t.Logf("in %.1f s: %d times drawn, browser %.1f %% of a core", took.Seconds(), drawn, share*100)
-	if drawn < 10 || float64(drawn) > took.Seconds()+1 {
-		t.Errorf("the table was drawn %d times in %.1f s, want 10 at least and one a second at most", drawn, took.Seconds())
+	if drawn < 5 || float64(drawn) > took.Seconds()+1 {
+		t.Errorf("the table was drawn %d times in %.1f s, want 5 at least and one a second at most", drawn, took.Seconds())
 	}
 	if share > 0.05 {
 		t.Errorf("the browser used %.1f %% of a core, want at most 5", share*100)
