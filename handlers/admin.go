@@ -158,6 +158,7 @@ func (a *jsonAPI) listClients(ctx context.Context, in *adminClientsInput) (*admi
 	if err != nil {
 		return nil, err
 	}
+	// Ids are in the order of time, so that a page goes on in the right place though clients came and went meanwhile.
 	found = slices.DeleteFunc(found, func(c control.ClientStatus) bool { return in.After != "" && c.ID <= strings.ToLower(in.After) })
 	return &adminClientListOutput{listOf(found, limit, adminClientBodyOf, func(c adminClientBody) string { return c.UUID })}, nil
 }
@@ -212,6 +213,8 @@ func (a *jsonAPI) serverState(ctx context.Context, _ *struct{}) (*serverOutput, 
 	}}, nil
 }
 
+// disableClient goes on to the next change after each that was made: limits, the right to administer, and last what shuts
+// the client out. Without any of them SetLimits changes nothing and says how the client is.
 func (a *jsonAPI) disableClient(ctx context.Context, in *disableClientInput) (*clientOutput, error) {
 	changes := map[string]int{}
 	if in.Body.Limits != nil {

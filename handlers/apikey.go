@@ -76,7 +76,7 @@ func (a *jsonAPI) createAPIKey(ctx context.Context, in *createAPIKeyInput) (*api
 		return nil, err
 	}
 	body := apiKeyBodyOf(made.APIKey)
-	tag := tagOf(body)
+	tag := tagOf(body) // without the key, which no later answer has
 	body.Key = made.Key
 	return &apiKeyOutput{Location: apiKeyURL + "/" + made.ID, ETag: tag, Body: body}, nil
 }

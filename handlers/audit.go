@@ -142,7 +142,7 @@ func (a *jsonAPI) checkAudit(ctx context.Context, _ *struct{}) (*auditCheckOutpu
 // because a spreadsheet would run it.
 func (a *jsonAPI) exportAudit(ctx context.Context, in *AuditFilter) (*auditFileOutput, error) {
 	if in.Limit == 0 {
-		in.Limit = control.MaxAudits
+		in.Limit = control.MaxAudits // who wants a file wants all of it: there is no next page
 	}
 	found, err := a.control.Audits(ctx, in.query())
 	if err != nil {

@@ -81,6 +81,7 @@ func (a *jsonAPI) registerClient() {
 		return huma.Operation{OperationID: id, Method: method, Path: apiPrefix + "/client" + path, Security: withBearer, Summary: summary, Tags: []string{"Client"}}
 	}
 	register(a, own("patch-client", http.MethodPatch, "", "Change the client (RFC 7396); needs If-Match"), a.patchClient)
+	// huma writes JSON only into the document; the type that RFC 7396 gives is taken too, and programs look here for it.
 	types := a.OpenAPI().Paths[apiPrefix+"/client"].Patch.RequestBody.Content
 	types[mergePatchType] = types[jsonType]
 	register(a, own("delete-client", http.MethodDelete, "", "Delete the client and everything it has; needs If-Match"), a.deleteClient)
@@ -125,7 +126,7 @@ func (a *jsonAPI) patchClient(ctx context.Context, in *patchClientInput) (*clien
 	if err != nil {
 		return nil, err
 	}
-	own, err := a.control.OwnClient(ctx)
+	own, err := a.control.OwnClient(ctx) // the answer to a patch that changes nothing
 	if err == nil && in.Body.Name.given {
 		own, err = a.control.RenameClient(ctx, revision, in.Body.Name.value)
 	}
@@ -153,10 +154,12 @@ func (a *jsonAPI) rotateKey(ctx context.Context, in *rotateKeyInput) (*clientOut
 		return nil, err
 	}
 	body := clientBodyOf(changed.Client)
-	body.Key = changed.Key
+	body.Key = changed.Key // here and nowhere else: what is stored is its hash
 	return &clientOutput{ETag: clientETag(changed.Client), Body: body}, nil
 }
 
+// revokeTokens has one way for all and one for a key. Both at once would say that the tokens of a key before a moment end,
+// which nothing can look up: a token that was issued is not stored.
 func (a *jsonAPI) revokeTokens(ctx context.Context, in *revokeTokensInput) (*struct{}, error) {
 	switch {
 	case in.Key != "" && !in.Before.IsZero():

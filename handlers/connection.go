@@ -125,6 +125,8 @@ func connectionBodyOf(c control.Connection) connectionBody {
 	}
 }
 
+// closeConnection says that there is no such connection when it has ended meanwhile: whoever meant it should know that it
+// was not they who closed it.
 func (a *jsonAPI) closeConnection(ctx context.Context, in *connectionInput) (*struct{}, error) {
 	return nil, a.control.CloseConnection(ctx, in.UUID, in.ID)
 }

@@ -89,6 +89,8 @@ func (a *jsonAPI) registerImport() {
 		OperationID: "export", Method: http.MethodGet, Path: exportURL, Security: withBearer, Tags: []string{"Client"},
 		Summary: "All frontends as one file, without secrets",
 	}, a.export)
+	// huma would read the whole file into values of any type to check it: readImport does that frontend by frontend. Its
+	// bound of the body is one byte later than that of the server, which says what the limit is.
 	register(a, huma.Operation{
 		OperationID: "import", Method: http.MethodPost, Path: ImportURL, Security: withBearer, Tags: []string{"Client"}, DefaultStatus: http.StatusOK,
 		Summary: "Make the frontends like those of a file; the same again goes on where it was stopped", MaxBodyBytes: MaxImportBody + 1, SkipValidateBody: true,
@@ -170,7 +172,7 @@ func (a *jsonAPI) readImport(ctx context.Context, text []byte) ([]control.Fronte
 			problems = append(problems, bodyError(fmt.Sprintf("frontends[%d]%s", i, one[0]), one[1]))
 		}
 		if len(problems) >= maxProblems {
-			break
+			break // the answer would be longer than the file
 		}
 		wanted = append(wanted, spec)
 	}

@@ -131,7 +131,7 @@ func eventOf(r control.Audit, names map[string]string, own views.Client) views.E
 		At: r.At, Who: own.Name, Action: r.Action, Sentence: views.EventSentence(r.Action), Refused: r.Outcome == "refused",
 		RequestID: r.RequestID,
 	}
-	if r.Actor != own.ID {
+	if r.Actor != own.ID { // not by name: a client is not told who administers the server
 		e.Who = views.TheAdministrator
 	}
 	e.From = strings.Join(slices.DeleteFunc([]string{views.ViaName(r.Via), r.Address}, func(s string) bool { return s == "" }), " · ")

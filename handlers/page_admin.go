@@ -96,6 +96,7 @@ func (p *Pages) createInvite(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	// The host that the administrator uses is one that works; the server cannot know how it is called from outside.
 	link := url.URL{Scheme: "https", Host: r.Host, Path: "/signup", RawQuery: url.Values{"code": {made.Code}}.Encode()}
 	props.New = link.String()
 	return p.show(w, r, http.StatusCreated, views.Admin(props))
@@ -201,7 +202,7 @@ func (p *Pages) setLimits(w http.ResponseWriter, r *http.Request, id string) err
 		n, err := strconv.Atoi(l.Value)
 		switch {
 		case l.Value == "":
-			n = -1
+			n = -1 // the server's default again; 0 is no bound
 		case err != nil || n < 0:
 			l.Wrong = views.LimitNumber
 			wrong = true
@@ -246,6 +247,7 @@ func (p *Pages) deleteClient(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	// Nothing of it can be had back, so a click is not enough.
 	if strings.TrimSpace(r.PostForm.Get("name")) != props.Client.Name {
 		props.Error = views.NameDiffers
 		return p.show(w, r, http.StatusUnprocessableEntity, views.DeleteClient(props))

@@ -35,7 +35,7 @@ func (p *Pages) connect(w http.ResponseWriter, r *http.Request) error {
 	file := control.BundleName(f.Name, format)
 	asked := r.URL.Query().Get("tool")
 	tool := views.ToolFor(asked, firstPort(f), preference(r, toolCookie))
-	if tool == asked {
+	if tool == asked { // a choice of this browser for itself, which a GET may remember
 		http.SetCookie(w, cookieOf(toolCookie, tool, preferenceAge))
 	}
 	head, err := p.head(r, f.ID, "")

@@ -58,7 +58,7 @@ func (p *Pages) runTest(w http.ResponseWriter, r *http.Request) error {
 	switch kind := control.KindOf(err); {
 	case err != nil && kind != control.KindTooMany && kind != control.KindUnavailable:
 		return err
-	case err != nil:
+	case err != nil: // too soon, or the own port cannot be reached: said on the page, where the button for the next try is
 		status = statusOf(control.Problems(err)[0])
 		props.Error = control.Problems(err)[0].Message
 		setRetryAfter(w, control.Problems(err)[0])

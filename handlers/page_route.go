@@ -74,6 +74,7 @@ func (p *Pages) setRoute(w http.ResponseWriter, r *http.Request) error {
 			open = one.Active
 		}
 	}
+	// Asked here and not by the link alone: a form that a script or an older page sends must not close connections by surprise.
 	if open > 0 && form.Get("sure") == "" && (verb == verbMaintenance || verb == verbRemove) {
 		http.Redirect(w, r, "/frontends/"+id+"/route?"+url.Values{"dest": {dest}, "do": {verb}, "routes": {form.Get("routes")}}.Encode(), http.StatusSeeOther)
 		return nil

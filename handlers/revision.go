@@ -57,6 +57,7 @@ func (a *jsonAPI) registerRevision() {
 	register(a, op("list-revisions", http.MethodGet, "", "What the frontend was after its last 100 changes, newest first"), a.listRevisions)
 	register(a, op("get-revision", http.MethodGet, "/{number}", "One revision"), a.getRevision)
 	register(a, op("diff-revision", http.MethodGet, "/{number}/diff", "What is different between a revision and another one, or now"), a.diffRevision)
+	// POST and not PATCH: what is sent is not what comes out, and the same again makes no second revision.
 	restore := op("restore-revision", http.MethodPost, "/{number}/restore", "Set the frontend as it was; that is a new revision")
 	restore.DefaultStatus = http.StatusOK
 	register(a, restore, a.restoreRevision)

@@ -64,7 +64,7 @@ func (a *jsonAPI) frontendStatus(ctx context.Context, in *FrontendPath) (*status
 		body.Routes = append(body.Routes, routeStatusBodyOf(r))
 	}
 	body.Removed = make([]routeStatusBody, 0, len(s.Removed))
-	for _, r := range s.Removed {
+	for _, r := range s.Removed { // apart from the routes: a program that counts those must not count what is on its way out
 		body.Removed = append(body.Removed, routeStatusBodyOf(r))
 	}
 	return &statusOutput{body}, nil
