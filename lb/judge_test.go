@@ -99,7 +99,7 @@ func TestFailedConnectsEjectForSomeTime(t *testing.T) {
 		p.fail(0, 1, errRefused)
 		p.fail(1, 9, errRefused)
 		if got := heard.take(); !slices.Equal(got, []string{"a:1 ejected route-refused"}) { // half of three is one
-			t.Fatalf("%v", got)
+			t.Fatalf("got %v, want a:1 ejected", got)
 		}
 		for range 6 {
 			if b, _ := p.acquire(t.Context(), pickKey{}, nil); b == nil || b.addr == "a:1" {

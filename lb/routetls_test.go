@@ -161,7 +161,7 @@ func TestBackendTLSShowsItsCertificate(t *testing.T) {
 		t.Fatal(err) // in TLS 1.3 it tells later
 	}
 	if _, err := conn.Read(make([]byte, 1)); remoteAlert(err) != "it answered: certificate required" {
-		t.Errorf("%v", err)
+		t.Errorf("got %v, want an alert that a certificate is required", err)
 	}
 }
 

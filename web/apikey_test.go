@@ -100,7 +100,7 @@ func TestAPIKeysDoWhatTheirScopeSays(t *testing.T) {
 	}
 	shown := c.call("GET", "/api/v1/client/keys/"+id, "")
 	if shown.status != 200 || strings.Contains(shown.body, key) || !strings.Contains(shown.body, `"scope":"read write"`) {
-		t.Errorf("%d %s", shown.status, shown.body)
+		t.Errorf("got %d %s, want 200 with the scope and without the key", shown.status, shown.body)
 	}
 	for what, wrong := range map[string]string{
 		"another checksum": key[:len(key)-1] + "x", "another secret": strings.Replace(key, key[21:25], "aaaa", 1), "no key": "xlb_", "the id alone": "xlb_" + id,
@@ -151,7 +151,7 @@ func TestLifeOfAPIKeys(t *testing.T) {
 		t.Errorf("before it was used: %v", v)
 	}
 	if a := c.with(key).call("GET", "/api/v1/client", ""); a.status != 200 {
-		t.Fatalf("%d %s", a.status, a.body)
+		t.Fatalf("got %d %s, want 200", a.status, a.body)
 	}
 	for deadline := time.Now().Add(dialTime); ; time.Sleep(10 * time.Millisecond) {
 		v := c.call("GET", "/api/v1/client/keys/"+id, "").object(t)

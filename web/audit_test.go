@@ -76,7 +76,7 @@ func TestAuditTellsWhoDidWhat(t *testing.T) {
 	}
 	for _, one := range all {
 		if one["actor"] != c.uuid || one["address"] != "127.0.0.1" || len(one["hash"].(string)) != 64 {
-			t.Errorf("%v", one)
+			t.Errorf("got %v, want the client, its address and a hash", one)
 		}
 	}
 	update := all[3]
@@ -147,7 +147,7 @@ func TestAuditOfChangesAtOnce(t *testing.T) {
 	for i := range 20 {
 		running.Go(func() {
 			if a := c.call("POST", "/api/v1/client/frontend", fmt.Sprintf(`{"name":"f%d","routes":[{"dest":"10.0.0.1:80"}]}`, i)); a.status != 201 {
-				t.Errorf("%d %s", a.status, a.body)
+				t.Errorf("got %d %s, want 201", a.status, a.body)
 			}
 		})
 	}

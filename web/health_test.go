@@ -218,10 +218,10 @@ func TestRemovedRouteDrains(t *testing.T) {
 	}
 	removed := c.call("GET", "/api/v1/client/frontend/"+id+"/status", "").object(t)["removed"].([]any)
 	if len(removed) != 1 {
-		t.Fatalf("%v", removed)
+		t.Fatalf("got %v, want 1", removed)
 	}
 	if r := removed[0].(map[string]any); r["dest"] != one || r["connections"] != 1.0 || r["state"] != "draining" || r["closesAt"] == nil {
-		t.Errorf("%v", r)
+		t.Errorf("got %v, want the route, draining, with 1 connection and an end", r)
 	}
 	if !p.works() {
 		t.Error("its connection was closed at once")

@@ -44,7 +44,7 @@ func TestAClientMovesAndComesBack(t *testing.T) {
 		body := fmt.Sprintf(`{"name":"frontend %03d","active":%v,"strategy":%d,"routeTimeoutSec":%d,"idleTimeoutSec":%d,"maxConnections":%d,"routes":[%s],"check":{"kind":"%s","intervalSec":%d}}`,
 			i, i%2 == 0, i%7, 1+i, 60+i, i, strings.Join(routes, ","), []string{"none", "tcp", "http"}[i%3], 5+i)
 		if v := a.call("POST", "/api/v1/client/frontend", body); v.status != 201 {
-			t.Fatalf("%d %s", v.status, v.body)
+			t.Fatalf("got %d %s, want 201", v.status, v.body)
 		}
 	}
 	file := a.call("GET", "/api/v1/client/export", "")
@@ -159,7 +159,7 @@ func TestImportGoesOnWhereItWasStopped(t *testing.T) {
 	file := `{"frontends":[` + strings.Join(frontends, ",") + `]}`
 	a := c.call("POST", "/api/v1/client/import", file)
 	if a.status != 429 || !strings.Contains(a.body, "5 of 8 changes are made, then f5 failed: ") || a.header.Get("Retry-After") == "" {
-		t.Errorf("%d %s", a.status, a.body)
+		t.Errorf("got %d %s, want 429 that says how far it came and when to go on", a.status, a.body)
 	}
 	wantActions(t, "what is left", c.imported(file, "?dryRun=true"), map[string]int{"same": 5, "create": 3})
 }

@@ -20,7 +20,7 @@ func TestPublishedKeysCheckTokens(t *testing.T) {
 	a := f.do("GET", "/.well-known/jwks.json", nil)
 	must(t, json.Unmarshal([]byte(a.body), &set))
 	if len(set.Keys) != 1 || set.Keys[0].Kty != "RSA" || set.Keys[0].Alg != "RS256" {
-		t.Fatalf("%s", a.body)
+		t.Fatalf("got %s, want one RSA key for RS256", a.body)
 	}
 	number := func(text string) *big.Int {
 		b, err := base64.RawURLEncoding.DecodeString(text)
@@ -39,6 +39,6 @@ func TestPublishedKeysCheckTokens(t *testing.T) {
 	}
 	claims := token.Claims.(jwt.MapClaims)
 	if claims["sub"] != c.uuid || claims["jti"] == "" || claims["nbf"] == nil {
-		t.Errorf("%v", claims)
+		t.Errorf("got %v, want the client as sub, a jti and an nbf", claims)
 	}
 }

@@ -355,7 +355,7 @@ func TestOpenMetricsIsNegotiated(t *testing.T) {
 	h := f.server.OpsHandler()
 	text, header := scrapeText(t, h, "Accept", "application/openmetrics-text; version=1.0.0")
 	if !strings.HasPrefix(header.Get("Content-Type"), "application/openmetrics-text") || !strings.HasSuffix(text, "# EOF\n") {
-		t.Errorf("%s", header.Get("Content-Type"))
+		t.Errorf("got %s, want OpenMetrics with its end", header.Get("Content-Type"))
 	}
 	if _, header := scrapeText(t, h); !strings.HasPrefix(header.Get("Content-Type"), "text/plain") {
 		t.Errorf("without asking: %s", header.Get("Content-Type"))

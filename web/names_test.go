@@ -123,11 +123,11 @@ func TestRoutesByName(t *testing.T) {
 	route := holds("127.0.0.1", "127.0.0.2")
 	for _, one := range route["addresses"].([]any) {
 		if one.(map[string]any)["connections"] != 1.0 {
-			t.Errorf("%v", one)
+			t.Errorf("got %v, want one connection on each address", one)
 		}
 	}
 	if route["connections"] != 2.0 || route["state"] != "up" {
-		t.Errorf("%v", route)
+		t.Errorf("got %v, want 2 connections and up", route)
 	}
 	names.set("127.0.0.2", "127.0.0.3")
 	holds("127.0.0.2", "127.0.0.3")
@@ -141,7 +141,7 @@ func TestRoutesByName(t *testing.T) {
 	}
 	closed := c.call("DELETE", "/api/v1/client/frontend/"+id+"/connections?route="+dest, "").object(t)
 	if closed["closed"] != 2.0 { // the third is on an address that the name has no more
-		t.Errorf("%v", closed)
+		t.Errorf("got %v, want 2 closed", closed)
 	}
 }
 
@@ -206,7 +206,7 @@ func TestNameThatDoesNotResolve(t *testing.T) {
 			break
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("%v", all)
+			t.Fatalf("got %v, want other addresses by now", all)
 		}
 	}
 }
@@ -232,7 +232,7 @@ func TestReboundNameIsNotDialled(t *testing.T) {
 			break
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("%v", all)
+			t.Fatalf("got %v, want other addresses by now", all)
 		}
 	}
 	if _, err := f.echo(address, clientOf(cert)); err == nil {
@@ -240,7 +240,7 @@ func TestReboundNameIsNotDialled(t *testing.T) {
 	}
 	_, all := c.routes(id)
 	if found := all["db.test:"+port]["addresses"].([]any)[0].(map[string]any); found["reason"] != "route-policy" || found["total"] != 0.0 {
-		t.Errorf("%v", found)
+		t.Errorf("got %v, want route-policy and no connection", found)
 	}
 	wantProblem(t, c.call("POST", "/api/v1/client/frontend", `{"routes":[{"dest":"db.test:`+port+`"}]}`), 422, "body.routes[0].dest")
 }

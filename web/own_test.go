@@ -25,11 +25,11 @@ func TestClientChangesItsName(t *testing.T) {
 	wantProblem(t, c.call("PATCH", "/api/v1/client", `{"name":""}`, "If-Match", etag), 422, "body.name")
 	a := c.call("PATCH", "/api/v1/client", `{"name":"renamed"}`, "If-Match", etag)
 	if a.status != 200 || a.object(t)["name"] != "renamed" || a.header.Get("ETag") == etag {
-		t.Fatalf("%d %s", a.status, a.body)
+		t.Fatalf("got %d %s, want 200 with the new name and another ETag", a.status, a.body)
 	}
 	wantProblem(t, c.call("PATCH", "/api/v1/client", `{"name":"again"}`, "If-Match", etag), 412, "")
 	if v := c.call("GET", "/api/v1/client", ""); v.object(t)["name"] != "renamed" || v.header.Get("ETag") != a.header.Get("ETag") {
-		t.Errorf("%s", v.body)
+		t.Errorf("got %s, want the new name and its ETag", v.body)
 	}
 }
 
@@ -71,7 +71,7 @@ func TestKeyIsRotated(t *testing.T) {
 	a := c.call("POST", "/api/v1/client/key", `{"graceSec":3600}`)
 	second, _ := a.object(t)["key"].(string)
 	if a.status != 200 || len(second) != 64 || second == first || a.object(t)["oldKeyUntil"] == nil {
-		t.Fatalf("%d %s", a.status, a.body)
+		t.Fatalf("got %d %s, want 200 with another key of 64 digits, and until when the old one goes on", a.status, a.body)
 	}
 	for _, key := range []string{first, second} {
 		if got := f.tokenFor(c.uuid, key); got.status != 200 {
@@ -111,7 +111,7 @@ func TestAdministrator(t *testing.T) {
 	p := f.connect(address, cert)
 	items := root.call("GET", "/api/v1/admin/clients", "").object(t)["items"].([]any)
 	if len(items) != 2 || items[0].(map[string]any)["admin"] != true || items[1].(map[string]any)["connections"] != 1.0 || items[1].(map[string]any)["frontends"] != 1.0 {
-		t.Errorf("%v", items)
+		t.Errorf("got %v, want the administrator, and a client with 1 connection and 1 frontend", items)
 	}
 	one := "/api/v1/admin/clients/" + c.uuid
 	for _, call := range []struct{ method, path, body string }{
@@ -211,7 +211,7 @@ func TestCertificateForARequest(t *testing.T) {
 		}
 	}
 	if a := send(map[string]any{"csr": good, "keyType": "rsa-3072"}); a.status != 422 || !strings.Contains(a.body, "body.keyType") {
-		t.Errorf("%d %s", a.status, a.body)
+		t.Errorf("got %d %s, want 422 that names body.keyType", a.status, a.body)
 	}
 }
 
@@ -226,7 +226,7 @@ func TestRevocationList(t *testing.T) {
 		t.Helper()
 		a := f.do("GET", "/api/v1/crl", nil)
 		if a.status != 200 || a.header.Get("Content-Type") != "application/pkix-crl" {
-			t.Fatalf("%d %s", a.status, a.header.Get("Content-Type"))
+			t.Fatalf("got %d %s, want 200 and a CRL", a.status, a.header.Get("Content-Type"))
 		}
 		list, err := x509.ParseRevocationList([]byte(a.body))
 		must(t, err)
@@ -240,12 +240,12 @@ func TestRevocationList(t *testing.T) {
 		return strings.ToLower(string(out)), list
 	}
 	if _, list := fetch(); len(list.RevokedCertificateEntries) != 0 {
-		t.Errorf("%v", list.RevokedCertificateEntries)
+		t.Errorf("got %v, want none", list.RevokedCertificateEntries)
 	}
 	c.revoke(id, revoked, "?reason=key-compromise")
 	text, list := fetch()
 	if len(list.RevokedCertificateEntries) != 1 || !strings.Contains(text, revoked) || strings.Contains(text, good) || !strings.Contains(text, "key compromise") {
-		t.Errorf("%s", text)
+		t.Errorf("got %s, want the revoked one alone, with its reason", text)
 	}
 	if again := f.do("GET", "/api/v1/crl", nil); again.body != string(list.Raw) {
 		t.Error("it was signed again though nothing had changed")
@@ -263,10 +263,10 @@ func TestInvites(t *testing.T) {
 	made := root.call("POST", "/api/v1/admin/invites", "")
 	code, id := made.object(t)["code"].(string), made.object(t)["id"].(string)
 	if made.status != 201 || len(code) < 32 || made.header.Get("Location") != "/api/v1/admin/invites/"+id {
-		t.Fatalf("%d %s", made.status, made.body)
+		t.Fatalf("got %d %s, want 201 with a code and its address", made.status, made.body)
 	}
 	if list := root.call("GET", "/api/v1/admin/invites", ""); strings.Contains(list.body, code) || len(list.object(t)["items"].([]any)) != 1 {
-		t.Errorf("%s", list.body)
+		t.Errorf("got %s, want one, without its code", list.body)
 	}
 	statuses := make(chan int, 20)
 	for range cap(statuses) {
@@ -315,7 +315,7 @@ func TestLimitsOfAClient(t *testing.T) {
 	}
 	if got := limits(); got["frontends"] != [2]float64{1, 100} || got["routesPerFrontend"] != [2]float64{2, 256} || got["certificates"] != [2]float64{1, 1000} ||
 		got["connections"] != [2]float64{0, 10_000} || got["bytesPerSec"] != [2]float64{0, 0} {
-		t.Errorf("%v", got)
+		t.Errorf("got %v, want the defaults", got)
 	}
 	set := func(body string) answer {
 		return root.call("PATCH", "/api/v1/admin/clients/"+c.uuid, `{"limits":`+body+`}`)
@@ -325,7 +325,7 @@ func TestLimitsOfAClient(t *testing.T) {
 		t.Fatalf("%d %s, want 200", a.status, a.body)
 	}
 	if got := limits(); got["connections"] != [2]float64{1, 1} || got["frontends"] != [2]float64{1, 1} {
-		t.Errorf("%v", got)
+		t.Errorf("got %v, want 1 of 1 connections and 1 of 1 frontends", got)
 	}
 	wantProblem(t, c.call("POST", "/api/v1/client/frontend", `{"routes":[{"dest":"10.0.0.1:80"}]}`), 403, "")
 	wantProblem(t, c.call("POST", "/api/v1/client/frontend/"+id+"/tls", `{"keyType":"ecdsa-p256"}`), 403, "")
@@ -342,7 +342,7 @@ func TestLimitsOfAClient(t *testing.T) {
 		t.Fatalf("%d %s, want 200", a.status, a.body)
 	}
 	if got := limits(); got["connections"][1] != 10_000 || got["certificates"][1] != 0 || got["frontends"][1] != 1 {
-		t.Errorf("%v", got)
+		t.Errorf("got %v, want 10,000 connections, no bound of certificates and 1 frontend", got)
 	}
 	f.connect(address, cert)
 	set(`{"connectionsPerSec":1}`)

@@ -82,7 +82,7 @@ func TestSettingsWithoutScripts(t *testing.T) {
 	check, route := v["check"].(map[string]any), v["routes"].([]any)[0].(map[string]any)
 	if v["idleTimeoutSec"] != 90.0 || check["kind"] != "http" || check["path"] != "/healthz" || v["closeOnDown"] != true || v["strategy"] != 4.0 ||
 		route["weight"] != 7.0 || route["backup"] != true || v["proxyProtocol"] != 2.0 || v["routeTls"].(map[string]any)["mode"] != "verify" {
-		t.Errorf("%v", v)
+		t.Errorf("got %v, want what was typed into each field", v)
 	}
 	if v["keepAliveSec"] != 60.0 || v["ejectAfter"] != 5.0 || v["queueLimit"] != 1024.0 {
 		t.Errorf("what was not touched has changed: %v", v)
@@ -97,7 +97,7 @@ func TestSettingsWithoutScripts(t *testing.T) {
 	a := f.postForm(path, wrong.Encode(), cookie...)
 	if a.status != 422 || !strings.Contains(a.body, `value="soon"`) || !strings.Contains(a.body, "Use 1 to 604800.") ||
 		!strings.Contains(a.body, "Begin with / and use no spaces") || !strings.Contains(a.body, `value="kept"`) {
-		t.Errorf("%d %s", a.status, a.body)
+		t.Errorf("got %d %s, want 422 that names the path and keeps what was typed", a.status, a.body)
 	}
 }
 
@@ -243,7 +243,7 @@ func TestSeveralRoutesInOneField(t *testing.T) {
 	}
 	one := c.call("GET", "/api/v1/client/frontend", "").object(t)["items"].([]any)[0].(map[string]any)
 	if routes := one["routes"].([]any); len(routes) != 4 || routes[3].(map[string]any)["dest"] != "10.0.0.4:80" {
-		t.Errorf("%v", routes)
+		t.Errorf("got %v, want four routes with 10.0.0.4:80 last", routes)
 	}
 	form.Set("route", "http://10.0.0.1:80")
 	if a := f.postForm("/frontends/new", form.Encode(), cookie...); a.status != 422 || !strings.Contains(a.body, "Leave out http://") {

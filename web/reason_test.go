@@ -339,7 +339,7 @@ func TestServerLimitIsSharedOut(t *testing.T) {
 	}
 	line := large.line("server-limit", large.knock(clientOf(cert)))
 	if line["client"] != large.uuid || line["route"] != "" {
-		t.Errorf("%v", line)
+		t.Errorf("got %v, want the client and no route", line)
 	}
 	if refused := large.call("GET", "/api/v1/client/frontend/"+id+"/refused", ""); !strings.Contains(string(refused.body), `"server-limit"`) {
 		t.Errorf("its owner reads %s", refused.body)
@@ -374,7 +374,7 @@ func TestEndsOfConnectionsAreLoggedWithTheReason(t *testing.T) {
 			line := w.line(c.reason, c.end(w))
 			w.wantFields(line, "id", "client", "frontend", "serial", "source", "bytesIn", "bytesOut", "unackedIn", "unackedOut", "wait", "connect", "total")
 			if _, there := line["route"]; !there || line["client"] != w.uuid || line["msg"] != "connection" {
-				t.Errorf("%v", line)
+				t.Errorf("got %v, want a line about a connection, with its client and route", line)
 			}
 			noRoute := slices.Contains([]string{"no-route", "all-full", "conn-limit", "rate-limit"}, c.reason)
 			if noRoute != (line["route"] == "") {
@@ -389,7 +389,7 @@ func TestEndsOfConnectionsAreLoggedWithTheReason(t *testing.T) {
 			w.wantFields(line, "id", "source", "total")
 			known := line["client"] == w.uuid && line["frontend"] != "" && line["serial"] != ""
 			if line["msg"] != "refused connection" || c.owner == "known" && !known || c.owner == "nobody" && line["client"] != "" {
-				t.Errorf("%v", line)
+				t.Errorf("got %v, want a line about a refused connection, with its client where it is known", line)
 			}
 		})
 	}
@@ -403,7 +403,7 @@ func TestEndsOfConnectionsAreLoggedWithTheReason(t *testing.T) {
 		}
 		line := w.line("shutdown", []string{p.source})
 		if line["bytesIn"] != "5" || line["bytesOut"] != "5" {
-			t.Errorf("%v", line)
+			t.Errorf("got %v, want 5 bytes each way", line)
 		}
 	})
 }

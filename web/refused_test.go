@@ -29,20 +29,20 @@ func TestRefusedAreListedForTheirOwner(t *testing.T) {
 		}
 	}
 	if len(items) != 2 {
-		t.Fatalf("%v", items)
+		t.Fatalf("got %v, want 2", items)
 	}
 	first, second := items[0].(map[string]any), items[1].(map[string]any)
 	if first["reason"] != "revoked" || first["count"] != 3.0 || first["serial"] != serial || first["name"] != "program" || first["source"] == "" || second["reason"] != "route-refused" || second["route"] != "127.0.0.1:1" {
-		t.Errorf("%v", items)
+		t.Errorf("got %v, want revoked three times, then route-refused once", items)
 	}
 	if only := c.call("GET", path+"?reason=revoked&limit=1", "").object(t)["items"].([]any); len(only) != 1 {
-		t.Errorf("%v", only)
+		t.Errorf("got %v, want 1", only)
 	}
 	if newest := c.call("GET", path+"?limit=1", "").object(t)["items"].([]any); len(newest) != 1 || newest[0].(map[string]any)["reason"] != "revoked" {
 		t.Errorf("the newest one is not first: %v", newest)
 	}
 	if none := c.call("GET", path+"?reason=idle", "").object(t)["items"].([]any); len(none) != 0 {
-		t.Errorf("%v", none)
+		t.Errorf("got %v, want none", none)
 	}
 	for _, query := range []string{"limit=0", "limit=-1", "limit=1001", "limit=x"} {
 		wantProblem(t, c.call("GET", path+"?"+query, ""), 422, "query.limit")

@@ -42,7 +42,7 @@ func TestRenewWithTheCertificate(t *testing.T) {
 	}
 	record := c.call("GET", "/api/v1/client/frontend/"+id+"/certificates/"+serial, "").object(t)
 	if record["name"] != "program" || record["keyType"] != "ecdsa-p256" || record["renews"] != oldSerial {
-		t.Errorf("%v", record)
+		t.Errorf("got %v, want name, key type and serial of the old one", record)
 	}
 	for range 3 { // each follows the one before, and none is shorter than it
 		cert, _ = pairOf(t, f.as(cert).renew(`{}`))
@@ -73,7 +73,7 @@ func TestRenewForARequest(t *testing.T) {
 	must(t, err)
 	a := f.as(old).renew(fmt.Sprintf(`{"csr":%q}`, text))
 	if a.status != 200 || strings.Contains(a.body, `"key"`) {
-		t.Fatalf("%d %s", a.status, a.body)
+		t.Fatalf("got %d %s, want 200 without a key", a.status, a.body)
 	}
 	certPEM, err := base64.StdEncoding.DecodeString(a.object(t)["certificate"].(string))
 	must(t, err)
@@ -151,7 +151,7 @@ func TestExpiredCertificateRenewsNothing(t *testing.T) {
 	pairOf(t, f.as(cert).renew(""))
 	ahead.Store(int64(61 * time.Second))
 	if a := f.as(cert).renew(""); a.status != 403 || !strings.Contains(a.body, "has expired") {
-		t.Errorf("%d %s", a.status, a.body)
+		t.Errorf("got %d %s, want 403 that says it has expired", a.status, a.body)
 	}
 }
 
@@ -197,7 +197,7 @@ func TestRenewWithTheToken(t *testing.T) {
 		t.Errorf("%s, ends in %v", cert.Leaf.PublicKeyAlgorithm, left)
 	}
 	if record := c.call("GET", path+"/certificates/"+next, "").object(t); record["renews"] != serial || record["name"] != "program" {
-		t.Errorf("%v", record)
+		t.Errorf("got %v, want the old serial and name", record)
 	}
 	longer, _ := c.identityFor(id, `{"renews":"`+serial+`","lifetimeSec":86400,"keyType":"ecdsa-p256"}`)
 	if time.Until(longer.Leaf.NotAfter) < 23*time.Hour || longer.Leaf.PublicKeyAlgorithm != x509.ECDSA {

@@ -35,7 +35,7 @@ func TestRevisionsOfAFrontend(t *testing.T) {
 	back := c.call("POST", path+"/revisions/2/restore", "")
 	now := back.object(t)
 	if back.status != 200 || back.header.Get("ETag") == "" || now["name"] != "two" || len(now["routes"].([]any)) != 2 || now["queueLimit"] != 5.0 {
-		t.Errorf("%d %s", back.status, back.body)
+		t.Errorf("got %d %s, want 200 with the settings of the second revision", back.status, back.body)
 	}
 	if again := c.call("GET", path+"/revisions/2/diff", "").object(t); len(again["before"].(map[string]any))+len(again["after"].(map[string]any)) != 0 {
 		t.Errorf("after going back it differs by %v", again)

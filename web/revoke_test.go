@@ -82,7 +82,7 @@ func TestRevocationClosesAndRefuses(t *testing.T) {
 	}
 	a := c.call("GET", "/api/v1/client/frontend/"+id+"/certificates/"+serial, "").object(t)
 	if a["revoked"] != true || a["reason"] != "key-compromise" || a["revokedAt"] == nil {
-		t.Errorf("%v", a)
+		t.Errorf("got %v, want a revoked certificate with its reason and time", a)
 	}
 	if again := c.revoke(id, serial, ""); again["revoked"] != 0.0 || again["closed"] != 0.0 {
 		t.Errorf("the second time: %v", again)
@@ -190,7 +190,7 @@ func TestRevocationGivesTime(t *testing.T) {
 	cert, serial := c.identity(id, "old")
 	p := f.connect(address, cert)
 	if done := c.revoke(id, serial, "?drain=1&reason=superseded"); done["closed"] != 1.0 {
-		t.Errorf("%v", done)
+		t.Errorf("got %v, want one closed", done)
 	}
 	if !p.works() {
 		t.Error("the connection had no time")
@@ -216,7 +216,7 @@ func TestRevokeEverythingIssuedBefore(t *testing.T) {
 	programs := []program{f.connect(address, old), f.connect(address, young)}
 	a := c.call("DELETE", "/api/v1/client/frontend/"+id+"/certificates?issuedBefore="+moment, "")
 	if done := a.object(t); a.status != 200 || done["revoked"] != 2.0 || done["closed"] != 1.0 {
-		t.Errorf("%d %s", a.status, a.body)
+		t.Errorf("got %d %s, want 200 with 2 revoked and 1 closed", a.status, a.body)
 	}
 	if programs[0].works() || !programs[1].works() {
 		t.Error("the old one should be closed, the young one open")
@@ -245,7 +245,7 @@ func TestRevocationsThatAreWrong(t *testing.T) {
 		t.Errorf("another client's: %d and %d", missing.status, foreign.status)
 	}
 	if a := c.call("GET", path+"/"+serial, "").object(t); a["revoked"] != false {
-		t.Errorf("%v", a)
+		t.Errorf("got %v, want a good one", a)
 	}
 }
 
@@ -286,7 +286,7 @@ func TestRevokePageWithoutScripts(t *testing.T) {
 	}
 	after := f.follow(a, cookie).body
 	if !strings.Contains(after, "Revoked. 2 connections closed in ") {
-		t.Errorf("%s", after)
+		t.Errorf("got %s, want a page that says how many were closed", after)
 	}
 	if strings.Contains(after, page) {
 		t.Error("what is revoked can be revoked once more")
@@ -367,7 +367,7 @@ func TestCertificatePageWithoutScripts(t *testing.T) {
 		}
 	}
 	if len(items) != 2 || next == "" {
-		t.Fatalf("%v", items)
+		t.Fatalf("got %v, want 2 and a next page", items)
 	}
 	if a := f.do("GET", "/frontends/"+id+"/certificates/"+next, nil, "Cookie", cookie); !strings.Contains(a.body, "Follows") || !strings.Contains(a.body, page) {
 		t.Error("the new one does not lead to the old one")

@@ -151,7 +151,7 @@ func TestRouteBehindProxyHeaderAndTLS(t *testing.T) {
 	good := map[string]any{"mode": "verify", "serverName": "db.internal", "ca": routes.pem(), "certificate": string(own), "key": string(key)}
 	a := patch(good)
 	if a.status != 200 || strings.Contains(a.body, "PRIVATE KEY") || a.object(t)["routeTls"].(map[string]any)["hasKey"] != true {
-		t.Fatalf("%d %s", a.status, a.body)
+		t.Fatalf("got %d %s, want 200 that has a key and does not show it", a.status, a.body)
 	}
 	f.connect(address, cert)
 	p := <-heard
@@ -175,14 +175,14 @@ func TestRouteBehindProxyHeaderAndTLS(t *testing.T) {
 
 	// The key stays when it is not sent again, here and in a page's form.
 	if a := patch(map[string]any{"serverName": "other.internal"}); a.status != 200 || a.object(t)["routeTls"].(map[string]any)["hasKey"] != true {
-		t.Fatalf("%d %s", a.status, a.body)
+		t.Fatalf("got %d %s, want 200 with the key still there", a.status, a.body)
 	}
 	if _, err := f.echo(address, clientOf(cert)); err == nil {
 		t.Error("a route with another name was trusted")
 	}
 	_, all := c.routes(id)
 	if all[dest]["reason"] != "route-tls" {
-		t.Errorf("%v", all[dest])
+		t.Errorf("got %v, want route-tls", all[dest])
 	}
 	other, _ := routes.issue(t, "other")
 	for name, wrong := range map[string]map[string]any{
@@ -193,7 +193,7 @@ func TestRouteBehindProxyHeaderAndTLS(t *testing.T) {
 		}
 	}
 	if a := patch(map[string]any{"mode": nil, "certificate": nil}); a.status != 200 || a.object(t)["routeTls"].(map[string]any)["hasKey"] != false {
-		t.Errorf("%d %s", a.status, a.body)
+		t.Errorf("got %d %s, want 200 without a key", a.status, a.body)
 	}
 }
 
@@ -217,7 +217,7 @@ func TestRouteCertificateInSettings(t *testing.T) {
 	}
 	with["idleTimeoutSec"] = "90"
 	if a := f.postForm(path, f.settings(id, cookie, with).Encode(), cookie...); a.status != 303 || !hasKey() {
-		t.Fatalf("%d %s", a.status, a.body)
+		t.Fatalf("got %d %s, want 303 and a key that is still there", a.status, a.body)
 	}
 	if page := f.do("GET", path, nil, cookie...).body; strings.Contains(page, "PRIVATE KEY") || !strings.Contains(page, "BEGIN CERTIFICATE") {
 		t.Error("the page shows the key, or not the certificate")

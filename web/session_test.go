@@ -62,7 +62,7 @@ func TestDisabledClientIsToldSo(t *testing.T) {
 	c := f.signUp("testuser")
 	wantStatus(t, admin.call("PATCH", "/api/v1/admin/clients/"+c.uuid, `{"disabled":true}`), 200)
 	if a := c.call("GET", "/api/v1/client/frontend", ""); a.status != 403 || !strings.Contains(a.body, "disabled") {
-		t.Errorf("%d %s", a.status, a.body)
+		t.Errorf("got %d %s, want 403 that says disabled", a.status, a.body)
 	}
 	wantStatus(t, admin.call("PATCH", "/api/v1/admin/clients/"+c.uuid, `{"disabled":false}`), 200)
 	wantStatus(t, c.call("GET", "/api/v1/client/frontend", ""), 401)

@@ -48,7 +48,7 @@ func TestHistogramIsExactUnderConcurrency(t *testing.T) {
 func TestBoundsRiseAndFit(t *testing.T) {
 	for _, b := range []bounds{connectBounds, waitBounds, durationBounds, handshakeBounds} {
 		if len(b.durations) > maxBounds || !slices.IsSorted(b.durations) {
-			t.Errorf("%v", b.durations)
+			t.Errorf("got %v, want a bounded list in order", b.durations)
 		}
 	}
 }

@@ -247,7 +247,7 @@ func TestProbeEndsWithItsTimeout(t *testing.T) {
 	err := Check{Kind: Send}.Probe(ctx, nil, upstream(t, hangs))
 	wantFailure(t, err, ReasonInternal, "cancelled")
 	if !errors.Is(err, context.Canceled) || ours(err) {
-		t.Errorf("%v", err)
+		t.Errorf("got %v, want a canceled context that is not our fault", err)
 	}
 }
 
@@ -271,7 +271,7 @@ func TestMalformedChecksAreNotSent(t *testing.T) {
 			return nil, refusal{}
 		}, "127.0.0.1:1")
 		if ReasonOf(err) != ReasonInternal || ours(err) {
-			t.Errorf("%v", err)
+			t.Errorf("got %v, want internal, and not our fault", err)
 		}
 	}
 }
