@@ -10,6 +10,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -58,6 +59,11 @@ func run(args []string) error {
 		return command.Admin(context.Background(), args, os.Stdout)
 	case "export":
 		return command.Export(context.Background(), args, os.Stdout)
+	case "backup":
+		return command.Backup(context.Background(), args, os.Stdout, terminal(os.Stderr))
+	case "restore":
+		syscall.Umask(0o077)
+		return command.Restore(context.Background(), args, os.Stdin, os.Stdout, terminal(os.Stderr))
 	case "apply":
 		return command.Apply(context.Background(), args, os.Stdin, os.Stdout)
 	}
@@ -82,7 +88,15 @@ func run(args []string) error {
 		fmt.Println("xlb", version, runtime.Version())
 		return nil
 	}
-	return fmt.Errorf("unknown command %q; use serve, tls, admin, export, apply or version", name)
+	return fmt.Errorf("unknown command %q; use serve, tls, admin, backup, restore, export, apply or version", name)
+}
+
+// terminal is a file when a person looks at it: nobody wants a bar in a log.
+func terminal(f *os.File) io.Writer {
+	if info, err := f.Stat(); err != nil || info.Mode()&os.ModeCharDevice == 0 {
+		return nil
+	}
+	return f
 }
 
 // serve builds everything and runs it until ctx ends, then drains.

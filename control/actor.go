@@ -123,10 +123,14 @@ const (
 	actAdminLimits  action = "admin.set-limits"
 	actAdminMake    action = "admin.set-administrator"
 	actAdminEnd     action = "admin.end-sessions"
+	actBackup       action = "admin.backup"
 )
 
 // administers lists what only the administrator may do.
-var administers = map[action]bool{actAdminRead: true, actAdminDisable: true, actAdminDelete: true, actAdminReset: true, actAdminInvite: true, actAdminLimits: true, actAdminMake: true, actAdminEnd: true}
+var administers = map[action]bool{actAdminRead: true, actAdminDisable: true, actAdminDelete: true, actAdminReset: true, actAdminInvite: true, actAdminLimits: true, actAdminMake: true, actAdminEnd: true, actBackup: true}
+
+// operates lists what no log-in may do, an administrator's neither: only who runs the server, through its socket.
+var operates = map[action]bool{actBackup: true}
 
 // openToStrangers lists what nobody in particular may do; everything else needs a client.
 var openToStrangers = map[action]bool{actClientCreate: true, actClientAuth: true, actSessionCreate: true}
@@ -204,6 +208,9 @@ func (c *Control) permitted(a Actor, act action, object string) error {
 	admin, known := c.clientNow(a.ClientID)
 	if !known {
 		return errDisabled
+	}
+	if operates[act] {
+		return &Error{Kind: KindForbidden, Message: "Only who runs the server may do that, with xlb on its machine."}
 	}
 	if administers[act] && !admin {
 		return &Error{Kind: KindForbidden, Message: "Only the administrator may do that."}

@@ -206,6 +206,8 @@ func EventSentence(action string) string {
 		return "set the client’s limits"
 	case "admin.set-administrator":
 		return "made the client an administrator, or no longer one"
+	case "admin.backup":
+		return "made a backup"
 	case "admin.end-sessions":
 		return "logged all browsers of the client out"
 	case "admin.invite":

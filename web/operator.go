@@ -28,6 +28,7 @@ func (s *Server) ServeOperator(ctx context.Context, l net.Listener) error {
 func (s *Server) OperatorHandler() http.Handler {
 	r := chi.NewRouter()
 	r.Use(s.operatorInfo, s.logAccess, s.recoverPanics, s.deadlines, s.limitBody, s.adminOnly)
+	r.Get(adminPrefix+"backup", s.backup) // and nowhere else
 	handlers.RegisterAPI(humachi.New(r, handlers.APIConfig(s.cfg.Version)), s.control, s.log)
 	r.NotFound(s.notFound(r))
 	r.MethodNotAllowed(s.methodNotAllowed(r))

@@ -15,11 +15,13 @@ import (
 	"github.com/xdire/xlb/internal/egress"
 )
 
-const usage = `usage: xlb [serve | tls | admin | export | apply | version] [flags]
+const usage = `usage: xlb [serve | tls | admin | backup | restore | export | apply | version] [flags]
 
   serve    run the control plane and the data plane (the default)
   tls      make the authority's certificate and key in the data directory
   admin    administer the server that runs on this machine; xlb admin -h says how
+  backup   write all that a server needs to one encrypted file; xlb backup -h says how
+  restore  make a data directory of such a file
   export   write all frontends of a client to a file; xlb export -h says how
   apply    make the frontends of a client like a file; xlb apply -h says how
   version  print the version

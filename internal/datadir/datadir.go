@@ -17,6 +17,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/xdire/xlb/internal/backup"
 	"github.com/xdire/xlb/pki"
 	"github.com/xdire/xlb/store"
 )
@@ -26,11 +27,11 @@ func Store(dir string) string { return filepath.Join(dir, "store") }
 
 // Authority is where the authority's certificate is kept, for people to trust, and its key.
 func Authority(dir string) (cert, key string) {
-	return filepath.Join(dir, "cacert.pem"), filepath.Join(dir, "cakey.pem")
+	return filepath.Join(dir, backup.AuthorityName), filepath.Join(dir, backup.AuthorityKeyName)
 }
 
 // MasterKey is where the key is kept that seals secrets in the store.
-func MasterKey(dir string) string { return filepath.Join(dir, "master.key") }
+func MasterKey(dir string) string { return filepath.Join(dir, backup.MasterKeyName) }
 
 // Socket is where `xlb admin` finds the server.
 func Socket(dir string) string { return filepath.Join(dir, "admin.sock") }
@@ -66,6 +67,9 @@ const restoreWhole = "restore the whole data directory from a backup, or begin w
 func Prepare(dir string) error {
 	if err := private(dir); err != nil {
 		return err
+	}
+	if !missing(unfinished(dir)) {
+		return fmt.Errorf("a restore into %s was cut short; empty the directory and restore again", dir)
 	}
 	if missing(filepath.Join(Store(dir), "MANIFEST")) && !missing(MasterKey(dir)) {
 		return fmt.Errorf("%s is missing beside %s; %s", Store(dir), MasterKey(dir), restoreWhole)
