@@ -20,6 +20,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -71,6 +72,9 @@ func run(args []string) error {
 	if errors.Is(err, flag.ErrHelp) {
 		return nil
 	}
+	if name == "check" {
+		return command.Check(cfg, err, time.Now(), os.Stdout)
+	}
 	if err != nil {
 		return err
 	}
@@ -88,7 +92,7 @@ func run(args []string) error {
 		fmt.Println("xlb", version, runtime.Version())
 		return nil
 	}
-	return fmt.Errorf("unknown command %q; use serve, tls, admin, backup, restore, export, apply or version", name)
+	return fmt.Errorf("unknown command %q; use serve, tls, check, admin, backup, restore, export, apply or version", name)
 }
 
 // terminal is a file when a person looks at it: nobody wants a bar in a log.
@@ -208,7 +212,7 @@ func newControl(ctx context.Context, cfg config.Config, budget files.Budget, log
 	if err != nil {
 		return nil, err
 	}
-	masterKey, err := datadir.Secret(datadir.MasterKey(cfg.DataDir), 32)
+	masterKey, err := datadir.LoadMasterKey(cfg.DataDir)
 	if err != nil {
 		return nil, err
 	}

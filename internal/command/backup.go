@@ -201,7 +201,12 @@ func (c *counter) end() {
 	}
 }
 
-func size(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/1e6) }
+func size(n int64) string {
+	if n < 1e6 {
+		return fmt.Sprintf("%.0f kB", float64(n)/1e3)
+	}
+	return fmt.Sprintf("%.1f MB", float64(n)/1e6)
+}
 
 // sealed are the flags that backup and restore have in common.
 type sealed struct {

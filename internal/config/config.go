@@ -15,11 +15,12 @@ import (
 	"github.com/xdire/xlb/internal/egress"
 )
 
-const usage = `usage: xlb [serve | tls | admin | backup | restore | export | apply | version] [flags]
+const usage = `usage: xlb [serve | tls | admin | check | backup | restore | export | apply | version] [flags]
 
   serve    run the control plane and the data plane (the default)
   tls      make the authority's certificate and key in the data directory
   admin    administer the server that runs on this machine; xlb admin -h says how
+  check    look whether serve could start with these flags, and say all that is wrong
   backup   write all that a server needs to one encrypted file; xlb backup -h says how
   restore  make a data directory of such a file
   export   write all frontends of a client to a file; xlb export -h says how
@@ -87,13 +88,11 @@ func Parse(args []string) (Config, error) {
 		fmt.Fprint(flags.Output(), usage)
 		flags.PrintDefaults()
 	}
-	if err := fromEnvironment(flags); err != nil {
-		return cfg, err
-	}
+	environment := fromEnvironment(flags)
 	if err := flags.Parse(args); err != nil {
-		return cfg, err
+		return cfg, errors.Join(environment, err)
 	}
-	if err := cfg.check(flags.Args()); err != nil {
+	if err := errors.Join(environment, cfg.check(flags.Args())); err != nil {
 		return cfg, err
 	}
 	for _, bound := range []*int{&cfg.SignupRate, &cfg.SignupTotalRate, &cfg.AuthRate, &cfg.MaxClients, &cfg.DestRate, &cfg.AuditDays} {
@@ -104,20 +103,23 @@ func Parse(args []string) (Config, error) {
 	return cfg, nil
 }
 
+// check says everything that is wrong at once: who mends one thing should not find the next at the next start.
 func (c Config) check(rest []string) error {
-	switch {
-	case len(rest) > 0:
-		return fmt.Errorf("unexpected argument %q", rest[0])
-	case c.Signup != "" && c.Signup != "open" && c.Signup != "invite" && c.Signup != "closed":
-		return fmt.Errorf("-signup: use open, invite or closed")
-	case c.LogFormat != "text" && c.LogFormat != "json":
-		return fmt.Errorf("-log-format: use text or json")
-	case c.MetricsDetail != "frontend" && c.MetricsDetail != "client" && c.MetricsDetail != "total":
-		return fmt.Errorf("-metrics-detail: use frontend, client or total")
-	case min(c.SignupRate, c.SignupTotalRate, c.AuthRate, c.MaxClients, c.DestRate, c.AuditDays) < 0 || c.DrainTimeout < 0:
-		return fmt.Errorf("-signup-rate, -signup-total-rate, -max-clients, -auth-rate, -dest-rate, -audit-days and -drain-timeout: use 0 or more")
+	var wrong []error
+	add := func(bad bool, format string, args ...any) {
+		if bad {
+			wrong = append(wrong, fmt.Errorf(format, args...))
+		}
 	}
-	return nil
+	for _, one := range rest {
+		add(true, "unexpected argument %q", one)
+	}
+	add(c.Signup != "" && c.Signup != "open" && c.Signup != "invite" && c.Signup != "closed", "-signup: use open, invite or closed")
+	add(c.LogFormat != "text" && c.LogFormat != "json", "-log-format: use text or json")
+	add(c.MetricsDetail != "frontend" && c.MetricsDetail != "client" && c.MetricsDetail != "total", "-metrics-detail: use frontend, client or total")
+	add(min(c.SignupRate, c.SignupTotalRate, c.AuthRate, c.MaxClients, c.DestRate, c.AuditDays) < 0 || c.DrainTimeout < 0,
+		"-signup-rate, -signup-total-rate, -max-clients, -auth-rate, -dest-rate, -audit-days and -drain-timeout: use 0 or more")
+	return errors.Join(wrong...)
 }
 
 // fromEnvironment sets flags from XLB_ variables; the command line comes after it and wins.

@@ -97,15 +97,20 @@ func Check(ctx context.Context, dir string, records *store.Store) error {
 // LoadAuthority reads the authority from the data directory, and makes it at the first start.
 func LoadAuthority(dir string, log *slog.Logger) (*pki.Authority, error) {
 	certPath, keyPath := Authority(dir)
-	cert, certErr := os.ReadFile(certPath)
-	key, keyErr := os.ReadFile(keyPath)
-	if errors.Is(certErr, fs.ErrNotExist) && errors.Is(keyErr, fs.ErrNotExist) {
+	if missing(certPath) && missing(keyPath) {
 		log.Info("making the authority", "certificate", certPath)
 		if err := MakeAuthority(dir); err != nil {
 			return nil, err
 		}
-		return LoadAuthority(dir, log)
 	}
+	return readAuthority(dir)
+}
+
+// readAuthority reads an authority that has to be there.
+func readAuthority(dir string) (*pki.Authority, error) {
+	certPath, keyPath := Authority(dir)
+	cert, certErr := os.ReadFile(certPath)
+	key, keyErr := os.ReadFile(keyPath)
 	if errors.Is(certErr, fs.ErrNotExist) && keyErr == nil {
 		return nil, fmt.Errorf("%s is missing beside %s; restore it from the backup, or remove the key when nothing was ever issued with it", certPath, keyPath)
 	}
@@ -191,7 +196,17 @@ func Secret(path string, n int) ([]byte, error) {
 	}
 	secret, err := hex.DecodeString(strings.TrimSpace(string(text)))
 	if err != nil || len(secret) != n {
-		return nil, fmt.Errorf("%s is damaged: it must hold %d hex digits; restore it from the backup", path, 2*n)
+		return nil, errSecret(path, n)
 	}
 	return secret, nil
 }
+
+func errSecret(path string, n int) error {
+	return fmt.Errorf("%s is damaged: it must hold %d hex digits; restore it from the backup", path, 2*n)
+}
+
+// masterKeySize is how long the master key is, in bytes.
+const masterKeySize = 32
+
+// LoadMasterKey reads the key that seals secrets in the store, and makes it when it is missing.
+func LoadMasterKey(dir string) ([]byte, error) { return Secret(MasterKey(dir), masterKeySize) }

@@ -75,8 +75,11 @@ var rules = map[string]rule{
 		others: []string{"github.com/a-h/templ"},
 		never:  map[string]string{"net/http": "props in, HTML out"},
 	},
-	"static":           {others: []string{"github.com/klauspost/compress"}},
-	"internal/command": {ours: []string{"internal/backup", "internal/datadir", "store"}, others: []string{"filippo.io/age"}},
+	"static": {others: []string{"github.com/klauspost/compress"}},
+	"internal/command": {
+		ours:   []string{"internal/backup", "internal/config", "internal/datadir", "internal/egress", "pki", "store"},
+		others: []string{"filippo.io/age", "golang.org/x/sys"},
+	},
 	"internal/backup":  {never: map[string]string{"os": "bytes in, bytes out"}},
 	"internal/config":  {ours: []string{"internal/egress"}},
 	"internal/demo":    {},

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package command
+
+func clockKept() (kept, known bool) { return false, false }
