@@ -45,18 +45,27 @@ func decode[T any](key string, data []byte, rev uint64) (T, error) {
 	return record, nil
 }
 
-// list reads the records under a prefix that come after a key.
+// list reads the records under a prefix that come after a key, without those that cannot be read: one of them must not
+// take the others along. Snapshot tells which they are.
 func list[T any](r Reader, prefix, after string, limit int) ([]T, error) {
+	return listReadable[T](r, prefix, after, limit, func(string) {})
+}
+
+// listReadable is list that tells the keys of the records that it leaves out.
+func listReadable[T any](r Reader, prefix, after string, limit int, unreadable func(key string)) ([]T, error) {
 	var all []T
-	for item, err := range r.Scan(prefix, after, limit) {
+	for item, err := range r.Scan(prefix, after, 0) { // without a limit, as the ones that are left out do not count
 		if err != nil {
 			return nil, err
 		}
 		record, err := decode[T](item.Key, item.Value, item.Revision)
 		if err != nil {
-			return nil, err
+			unreadable(item.Key)
+			continue
 		}
-		all = append(all, record)
+		if all = append(all, record); len(all) == limit {
+			break
+		}
 	}
 	return all, nil
 }

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"fmt"
 	"strings"
 )
 
@@ -18,6 +17,12 @@ type Record struct {
 	Frontend    *Frontend
 	Certificate *Certificate
 	Deleted     Deleted
+
+	// Key is that of the record, in the store.
+	Key string
+	// Unreadable: what was written cannot be decoded. Deleted names it then, because it counts for nothing until it is
+	// written again.
+	Unreadable bool
 
 	// Resync means that records were missed: take a Snapshot and apply that, then go on. Records that
 	// follow may be in the snapshot already; applying them again does no harm.
@@ -50,6 +55,9 @@ type Snapshot struct {
 	Clients      []Client
 	Frontends    []Frontend
 	Certificates []Certificate
+
+	// Unreadable are the keys of records that cannot be decoded, which are left out.
+	Unreadable []string
 }
 
 // Snapshot reads all clients, frontends and certificates as of one revision. WatchRecords from that
@@ -57,13 +65,14 @@ type Snapshot struct {
 func (s *Store) Snapshot(ctx context.Context) (Snapshot, error) {
 	return view(ctx, s, func(r Reader) (snap Snapshot, err error) {
 		snap.Revision = r.Revision()
-		if snap.Clients, err = list[Client](r, under(kindClient), "", 0); err != nil {
+		unreadable := func(key string) { snap.Unreadable = append(snap.Unreadable, key) }
+		if snap.Clients, err = listReadable[Client](r, under(kindClient), "", 0, unreadable); err != nil {
 			return Snapshot{}, err
 		}
-		if snap.Frontends, err = list[Frontend](r, under(kindFrontend), "", 0); err != nil {
+		if snap.Frontends, err = listReadable[Frontend](r, under(kindFrontend), "", 0, unreadable); err != nil {
 			return Snapshot{}, err
 		}
-		if snap.Certificates, err = list[Certificate](r, under(kindCertificate), "", 0); err != nil {
+		if snap.Certificates, err = listReadable[Certificate](r, under(kindCertificate), "", 0, unreadable); err != nil {
 			return Snapshot{}, err
 		}
 		return snap.withoutDeleted(), nil
@@ -101,37 +110,35 @@ func (s *Store) WatchRecords(from uint64) *RecordWatcher {
 // Stop ends the watcher.
 func (w *RecordWatcher) Stop() { w.watcher.Stop() }
 
-// Next waits for the next record. Errors: ctx's, ErrClosed, and ErrUnreadable for a record that cannot
-// be decoded.
+// Next waits for the next record. Errors: ctx's and ErrClosed.
 func (w *RecordWatcher) Next(ctx context.Context) (Record, error) {
 	for {
 		change, err := w.watcher.Next(ctx)
 		if err != nil {
 			return Record{}, err
 		}
-		record, relevant, err := recordOf(change)
-		if err != nil {
-			return Record{}, fmt.Errorf("watch revision %d: %w", change.Revision, err)
-		}
-		if relevant || change.Last {
+		if record, relevant := recordOf(change); relevant || change.Last {
 			return record, nil
 		}
 	}
 }
 
 // recordOf types a change, and tells whether it is of a kind that can be watched.
-func recordOf(change Change) (record Record, relevant bool, err error) {
+func recordOf(change Change) (record Record, relevant bool) {
 	if change.Resync {
-		return Record{Revision: change.Revision, Resync: true}, true, nil
+		return Record{Revision: change.Revision, Resync: true}, true
 	}
 	record.Revision = change.Revision
 	if !change.Last {
 		record.Revision--
 	}
 	kind, ids := kindOf(change.Key)
+	if kind == "" {
+		return record, false
+	}
+	record.Key = change.Key
+	var err error
 	switch {
-	case kind == "":
-		return record, false, nil
 	case change.Deleted:
 		record.Deleted = deletedOf(kind, ids)
 	case kind == KindClient:
@@ -141,7 +148,11 @@ func recordOf(change Change) (record Record, relevant bool, err error) {
 	case kind == KindCertificate:
 		record.Certificate, err = decodeChange[Certificate](change)
 	}
-	return record, true, err
+	if err != nil {
+		record.Unreadable = true
+		record.Deleted = deletedOf(kind, ids)
+	}
+	return record, true
 }
 
 // decodeClient turns a client that is marked as deleted into what it is to a watcher: gone.

@@ -268,19 +268,46 @@ func TestRecordWatcherThatFellBehindIsToldOnce(t *testing.T) {
 	}
 }
 
-func TestRecordThatCannotBeDecodedIsSaid(t *testing.T) {
-	s, b := openStore(t)
-	addClients(t, s, "c")
-	rev := set1(t, b, "client/c", "{")
-	w := s.WatchRecords(rev - 1)
+// A record that cannot be decoded is left out of lists and snapshots, which name it, and is gone to a watcher until it is
+// written again.
+func TestUnreadableRecordCostsItselfAlone(t *testing.T) {
+	engine := openEngine(t, BadgerConfig{})
+	s := found[*Store](t)(New(engine))
+	for i := range 3 {
+		f := Frontend{ClientID: "c", UUID: fmt.Sprintf("f%d", i), AccessKey: fmt.Sprintf("k%d", i), Name: "orders"}
+		if _, err := engine.Update(t.Context(), func(tx Txn) error { return set(tx, key(kindFrontend, "c", f.UUID), f) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := engine.Update(t.Context(), func(tx Txn) error { return set(tx, key(kindClient, "c"), Client{UUID: "c"}) }); err != nil {
+		t.Fatal(err)
+	}
+	before := found[Snapshot](t)(s.Snapshot(t.Context()))
+	w := s.WatchRecords(before.Revision)
 	defer w.Stop()
-	if got, err := w.Next(t.Context()); !errors.Is(err, ErrUnreadable) {
-		t.Errorf("watch: got %+v, %v; want %v", got, err, ErrUnreadable)
+	damaged := key(kindFrontend, "c", "f1")
+	if _, err := engine.Update(t.Context(), func(tx Txn) error { tx.Set(damaged, []byte(`{"name":7}`)); return nil }); err != nil {
+		t.Fatal(err)
 	}
-	if got, err := s.Snapshot(t.Context()); !errors.Is(err, ErrUnreadable) || got.Revision != 0 {
-		t.Errorf("snapshot: got %+v, %v; want %v", got, err, ErrUnreadable)
+	if r := nextRecord(t, w); !r.Unreadable || r.Key != damaged || r.Deleted != (Deleted{Kind: KindFrontend, Client: "c", Frontend: "f1"}) || r.Revision != before.Revision+1 {
+		t.Errorf("the watcher got %+v, want that f1 is gone because it cannot be read", r)
 	}
-	if got, err := s.Client(t.Context(), "c"); !errors.Is(err, ErrUnreadable) || got.UUID != "" {
-		t.Errorf("client: got %+v, %v; want %v", got, err, ErrUnreadable)
+	after := found[Snapshot](t)(s.Snapshot(t.Context()))
+	if len(after.Frontends) != 2 || len(after.Unreadable) != 1 || after.Unreadable[0] != damaged {
+		t.Errorf("the snapshot has %d frontends and names %v, want 2 and %s", len(after.Frontends), after.Unreadable, damaged)
+	}
+	page := found[[]Frontend](t)(s.Frontends(t.Context(), "c", "", 2))
+	if len(page) != 2 || page[1].UUID != "f2" {
+		t.Errorf("a page of two has %v, want f0 and f2", page)
+	}
+	if _, err := s.Frontend(t.Context(), "c", "f1"); !errors.Is(err, ErrUnreadable) {
+		t.Errorf("reading it alone: %v, want ErrUnreadable", err)
+	}
+	mended := Frontend{ClientID: "c", UUID: "f1", AccessKey: "k1"}
+	if _, err := engine.Update(t.Context(), func(tx Txn) error { return set(tx, damaged, mended) }); err != nil {
+		t.Fatal(err)
+	}
+	if r := nextRecord(t, w); r.Unreadable || r.Frontend == nil || r.Key != damaged {
+		t.Errorf("the watcher got %+v, want f1 again", r)
 	}
 }

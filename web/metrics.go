@@ -51,6 +51,7 @@ var (
 	keysReady       = describe("gauge", "keys_ready", "Key pairs made ahead.")
 	storeReady      = describe("gauge", "store_ready", "1 while the store reads and takes writes.")
 	storeRevision   = describe("gauge", "store_revision", "Revision of the store that this server has applied.")
+	storeUnreadable = describe("gauge", "store_unreadable_records", "Records that cannot be read, and count as gone.")
 	storeFree       = describe("gauge", "store_free_bytes", "Room on the disk of the store, where the system tells.")
 )
 
@@ -128,6 +129,7 @@ func (h *metricsHandler) write(ctx context.Context, out *exposition) {
 	out.gauge(keysReady, float64(m.KeysReady), pairs{})
 	out.gauge(storeReady, oneIf(m.StoreReady), pairs{})
 	out.gauge(storeRevision, float64(m.StoreRevision), pairs{})
+	out.gauge(storeUnreadable, float64(m.Unreadable), pairs{})
 	if m.StoreFree >= 0 {
 		out.gauge(storeFree, float64(m.StoreFree), pairs{})
 	}

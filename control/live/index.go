@@ -95,6 +95,7 @@ func (l *Live) load(ctx context.Context) error {
 		return fmt.Errorf("read the store: %w", err)
 	}
 	l.replace(snapshot)
+	l.setUnreadable(ctx, snapshot.Unreadable)
 	l.watcher = l.store.WatchRecords(snapshot.Revision)
 	l.advance(snapshot.Revision)
 	return nil
@@ -154,7 +155,7 @@ func (l *Live) Follow(ctx context.Context) error {
 			}
 			continue
 		}
-		l.apply(change)
+		l.apply(ctx, change)
 		l.advance(change.Revision)
 	}
 }
@@ -166,11 +167,13 @@ func (l *Live) resync(ctx context.Context) error {
 		return fmt.Errorf("read the store again: %w", err)
 	}
 	l.replace(snapshot)
+	l.setUnreadable(ctx, snapshot.Unreadable)
 	l.advance(snapshot.Revision)
 	return nil
 }
 
-func (l *Live) apply(change store.Record) {
+func (l *Live) apply(ctx context.Context, change store.Record) {
+	l.noteUnreadable(ctx, change)
 	switch {
 	case change.Client != nil:
 		l.putClient(*change.Client)

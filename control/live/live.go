@@ -87,6 +87,7 @@ type Live struct {
 	frontendMu sync.Mutex // held while a frontend changes: Follow does that, and names that have new addresses
 
 	revocations atomic.Uint64 // seen so far
+	unreadable  unreadable
 
 	mu      sync.Mutex
 	applied uint64

@@ -21,6 +21,7 @@ type Metrics struct {
 	Clients       int
 	Frontends     []FrontendMetrics // in no order
 	StoreRevision uint64            // applied here
+	Unreadable    int               // records that cannot be decoded
 
 	scratch metricsScratch
 }
@@ -72,6 +73,7 @@ func (l *Live) ReadMetrics(m *Metrics) {
 	l.meter.resumed.read(handshakeBounds, &m.Resumed)
 	m.Clients = l.clients.len()
 	m.StoreRevision = l.Revision()
+	m.Unreadable = l.unreadable.count()
 
 	scratch := &m.scratch
 	l.readCertificates(scratch)
