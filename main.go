@@ -6,6 +6,7 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"flag"
@@ -25,6 +26,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/xdire/xlb/control"
+	"github.com/xdire/xlb/internal/certfile"
 	"github.com/xdire/xlb/internal/command"
 	"github.com/xdire/xlb/internal/config"
 	"github.com/xdire/xlb/internal/datadir"
@@ -133,7 +135,11 @@ func serve(ctx context.Context, cfg config.Config) error {
 	if err != nil {
 		return err
 	}
-	server, err := web.New(web.Config{Control: c, Log: log, DrainTimeout: cfg.DrainTimeout, Version: version, MetricsDetail: web.MetricsDetail(cfg.MetricsDetail), ProxyFrom: cfg.ProxyFrom, OpsHosts: cfg.OpsHosts, Pprof: cfg.OpsPprof,
+	public, err := openPublic(cfg, log)
+	if err != nil {
+		return err
+	}
+	server, err := web.New(web.Config{Control: c, Log: log, PublicCertificate: public.For, DrainTimeout: cfg.DrainTimeout, Version: version, MetricsDetail: web.MetricsDetail(cfg.MetricsDetail), ProxyFrom: cfg.ProxyFrom, OpsHosts: cfg.OpsHosts, Pprof: cfg.OpsPprof,
 		Strangers: budget.Strangers, Clients: budget.Clients})
 	if err != nil {
 		return err
@@ -143,12 +149,32 @@ func serve(ctx context.Context, cfg config.Config) error {
 		log.Warn("xlb admin cannot reach this server", "error", err)
 	}
 	announce(cfg, c, listeners)
-	return runAll(ctx, cfg, log, engine, c, server, listeners)
+	return runAll(ctx, cfg, log, engine, c, server, listeners, public)
+}
+
+// openPublic opens the certificate of -http-cert; nil for none.
+func openPublic(cfg config.Config, log *slog.Logger) (*certfile.Pair, error) {
+	if cfg.HTTPCert == "" {
+		return nil, nil
+	}
+	say := func(leaf *x509.Certificate, err error) {
+		if err != nil {
+			log.Warn("the public certificate stays as it is", "error", err)
+			return
+		}
+		log.Info("public certificate", "names", strings.Join(leaf.DNSNames, ","), "until", leaf.NotAfter.UTC())
+	}
+	pair, err := certfile.Open(certfile.Config{Cert: cfg.HTTPCert, Key: cfg.HTTPKey, Changed: say})
+	if err != nil {
+		return nil, fmt.Errorf("-http-cert: %w", err)
+	}
+	say(pair.Leaf(), nil)
+	return pair, nil
 }
 
 // runAll runs every task until ctx ends or one fails. The store's own tasks outlive the servers, so that
 // what is in flight can still be saved.
-func runAll(ctx context.Context, cfg config.Config, log *slog.Logger, engine *store.Badger, c *control.Control, server *web.Server, ls listeners) error {
+func runAll(ctx context.Context, cfg config.Config, log *slog.Logger, engine *store.Badger, c *control.Control, server *web.Server, ls listeners, public *certfile.Pair) error {
 	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopBackground()
 	tasks, background := errgroup.WithContext(background)
@@ -161,6 +187,7 @@ func runAll(ctx context.Context, cfg config.Config, log *slog.Logger, engine *st
 			return nil
 		})
 	}
+	tasks.Go(func() error { return public.Run(background) })
 	if ls.ops != nil { // answers until the last connection has drained, and says so
 		tasks.Go(func() error { return server.ServeOps(background, ls.ops) })
 	}

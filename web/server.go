@@ -48,6 +48,9 @@ type Config struct {
 	// ProxyFrom are the networks from which connections begin with a PROXY header, which tells who the client is. Nil is
 	// nowhere.
 	ProxyFrom []netip.Prefix
+	// PublicCertificate is what the server presents to who asks for a name that it is good for; nil for other names, which
+	// get the own authority's. Nil is none.
+	PublicCertificate func(*tls.ClientHelloInfo) *tls.Certificate
 	// OpsHosts are the names, in lower case, by which the operations port may be asked, beside addresses and localhost.
 	OpsHosts []string
 	// Pprof serves profiles on the operations port. They show what is in memory, and cost a processor.
@@ -121,13 +124,24 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	return s.serveUntil(ctx, srv, func() error { return srv.ServeTLS(guarded, "", "") })
 }
 
+// certificate is the public one for its names. All others, and addresses, get the own authority's, which programs with
+// ca.pem know.
+func (s *Server) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	if s.cfg.PublicCertificate != nil {
+		if cert := s.cfg.PublicCertificate(hello); cert != nil {
+			return cert, nil
+		}
+	}
+	return s.control.ServerCertificate(hello)
+}
+
 // tlsConfig asks for a certificate and takes none as an answer: one call renews it, and all others look at
 // tokens and cookies. To browsers the authorities are named, so that they ask their users only where a
 // certificate would fit. Others do not need that, and GnuTLS shows no RSA certificate where names come
 // together with the algorithms of TLS 1.3 alone.
 func (s *Server) tlsConfig() *tls.Config {
 	base := &tls.Config{
-		MinVersion: tls.VersionTLS13, GetCertificate: s.control.ServerCertificate, NextProtos: []string{"h2", "http/1.1"},
+		MinVersion: tls.VersionTLS13, GetCertificate: s.certificate, NextProtos: []string{"h2", "http/1.1"},
 		ClientAuth: tls.RequestClientCert,
 	}
 	cfg := base.Clone()

@@ -6,9 +6,11 @@ import (
 	"io"
 	"io/fs"
 	"net"
+	"strings"
 	"syscall"
 	"time"
 
+	"github.com/xdire/xlb/internal/certfile"
 	"github.com/xdire/xlb/internal/config"
 	"github.com/xdire/xlb/internal/datadir"
 	"github.com/xdire/xlb/internal/egress"
@@ -51,6 +53,7 @@ func Check(cfg config.Config, bad error, now time.Time, out io.Writer) error {
 	} else if cfg.EgressFile != "" {
 		c.ok("-egress-file %s", cfg.EgressFile)
 	}
+	c.publicCertificate(cfg, now)
 	found, wrong := datadir.Examine(cfg.DataDir)
 	for _, err := range wrong {
 		c.bad("-data-dir: %v", err)
@@ -100,6 +103,24 @@ func (c *checklist) ports(cfg config.Config) {
 			defer l.Close()
 			c.ok("%s %s is free", one.flag, one.address)
 		}
+	}
+}
+
+// publicCertificate looks at the one that browsers are to trust.
+func (c *checklist) publicCertificate(cfg config.Config, now time.Time) {
+	if cfg.HTTPCert == "" || cfg.HTTPKey == "" {
+		return
+	}
+	pair, err := certfile.Open(certfile.Config{Cert: cfg.HTTPCert, Key: cfg.HTTPKey})
+	if err != nil {
+		c.bad("-http-cert: %v", err)
+		return
+	}
+	names := strings.Join(pair.Leaf().DNSNames, ", ")
+	if until := pair.Leaf().NotAfter; now.After(until) {
+		c.bad("-http-cert for %s expired on %s", names, day(until))
+	} else {
+		c.ok("-http-cert for %s is good until %s", names, day(until))
 	}
 }
 

@@ -36,6 +36,7 @@ Each flag can be set by an environment variable: -http-addr by XLB_HTTP_ADDR, an
 type Config struct {
 	HTTPAddr, LBAddr, OpsAddr string // host:port; OpsAddr is empty for none
 	DataDir                   string
+	HTTPCert, HTTPKey         string   // files; empty: none
 	Hostnames                 []string // the first one is shown
 	Signup                    string   // open, invite, closed, or empty for what fits the addresses
 	SignupRate                int      // per minute and source
@@ -64,6 +65,8 @@ func Parse(args []string) (Config, error) {
 	flags.StringVar(&cfg.LBAddr, "lb-addr", ":9090", "where the data plane listens, TLS 1.3")
 	flags.StringVar(&cfg.OpsAddr, "ops-addr", "", "where health and metrics are served, plain HTTP; keep it private (off when empty)")
 	flags.StringVar(&cfg.DataDir, "data-dir", "./data", "where the authority and the store are kept")
+	flags.StringVar(&cfg.HTTPCert, "http-cert", "", "a certificate that browsers trust, PEM with its chain: the control plane presents it for its names; read again when it changes")
+	flags.StringVar(&cfg.HTTPKey, "http-key", "", "its private key, PEM")
 	flags.StringVar(&cfg.Signup, "signup", "", "who may sign up: open, invite or closed (default: open while the control plane listens on loopback only, closed otherwise)")
 	flags.Func("hostname", "a name or address that clients connect to; repeat it for several", addTo(&cfg.Hostnames))
 	flags.IntVar(&cfg.SignupRate, "signup-rate", 30, "sign-ups per minute and source, 0 = unbounded")
@@ -115,6 +118,7 @@ func (c Config) check(rest []string) error {
 		add(true, "unexpected argument %q", one)
 	}
 	add(c.Signup != "" && c.Signup != "open" && c.Signup != "invite" && c.Signup != "closed", "-signup: use open, invite or closed")
+	add((c.HTTPCert == "") != (c.HTTPKey == ""), "-http-cert and -http-key: use both or neither")
 	add(c.LogFormat != "text" && c.LogFormat != "json", "-log-format: use text or json")
 	add(c.MetricsDetail != "frontend" && c.MetricsDetail != "client" && c.MetricsDetail != "total", "-metrics-detail: use frontend, client or total")
 	add(min(c.SignupRate, c.SignupTotalRate, c.AuthRate, c.MaxClients, c.DestRate, c.AuditDays) < 0 || c.DrainTimeout < 0,
