@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/xdire/xlb/control/live"
@@ -94,6 +95,7 @@ type Control struct {
 	strict      *lb.Dialer // for those who are not on this machine
 	tokens      tokenKeys
 	cookies     [][]byte
+	readAt      atomic.Int64 // when the store was last seen to answer, in nanoseconds since 1970
 	sealer      *sealer
 	crl         revocationList
 	started     time.Time
@@ -163,6 +165,7 @@ func New(ctx context.Context, cfg Config) (*Control, error) {
 		return nil, err
 	}
 	c.live = observed
+	c.readAt.Store(cfg.Now().UnixNano())
 	return c, c.rememberCompromised(ctx)
 }
 
@@ -297,13 +300,15 @@ func (c *Control) sweep(ctx context.Context) error {
 	})
 }
 
-// Ready tells whether the server can do its work: the store answers and its changes are applied. degraded says
-// what it cannot do meanwhile: nothing can be saved.
-func (c *Control) Ready(ctx context.Context) (degraded, err error) {
+// Ready tells what the server cannot do meanwhile: nil for nothing. Connections are served all the while, from memory: when
+// the store cannot be read, as things were so long ago.
+func (c *Control) Ready(ctx context.Context) (degraded error, stale time.Duration) {
+	now := c.cfg.Now()
 	if _, err := c.store.Clients(ctx, "", 1); err != nil {
-		return nil, err
+		return err, now.Sub(time.Unix(0, c.readAt.Load()))
 	}
-	return c.store.Health().Err, nil
+	c.readAt.Store(now.UnixNano())
+	return c.store.Health().Err, 0
 }
 
 // Settle waits until every name in a route has been looked up once, but not for long. Without it the first

@@ -31,9 +31,9 @@ type Metrics struct {
 func (c *Control) ReadMetrics(ctx context.Context, m *Metrics) {
 	c.live.ReadMetrics(&m.Metrics)
 	health := c.store.Health()
-	_, notReady := c.Ready(ctx)
+	degraded, _ := c.Ready(ctx)
 	m.AuthorityExpiry = c.cfg.Authority.Certificate().NotAfter
 	m.KeysReady = c.keys.Ready()
-	m.StoreReady = health.Err == nil && notReady == nil
+	m.StoreReady = health.Err == nil && degraded == nil
 	m.StoreFree = health.Free
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"log/slog"
 	"slices"
 	"time"
@@ -33,7 +34,8 @@ func (c *Control) StartSession(ctx context.Context, clientID, userAgent string) 
 	return id, fromStore(err, "session")
 }
 
-// SessionActor is the client of a session id.
+// SessionActor is the client of a session id. The error is KindUnauthenticated when the session has ended; any other says
+// that it cannot be told.
 func (c *Control) SessionActor(ctx context.Context, id string) (Actor, error) {
 	if len(id) != 64 {
 		return Actor{}, errSessionEnded
@@ -74,6 +76,9 @@ var errSessionEnded = &Error{Kind: KindUnauthenticated, Message: "Your session e
 
 func (c *Control) liveSession(ctx context.Context, hash string) (store.Session, error) {
 	session, err := c.store.Session(ctx, hash)
+	if err != nil && !errors.Is(err, store.ErrNotFound) { // nobody knows: that logs nobody out
+		return store.Session{}, fromStore(err, "session")
+	}
 	if err != nil || !c.cfg.Now().Before(session.ExpiresAt) {
 		return store.Session{}, errSessionEnded
 	}
@@ -83,7 +88,7 @@ func (c *Control) liveSession(ctx context.Context, hash string) (store.Session, 
 	return session, nil
 }
 
-// CheckSession tells whether the session that the actor came with still lives. A stream that goes on after its
+// CheckSession tells whether the session that the actor came with still lives, with the errors of SessionActor. A stream that goes on after its
 // request was let in has to ask. Changes is marked when a session ends.
 func (c *Control) CheckSession(ctx context.Context) error {
 	hash := ActorFrom(ctx).Session

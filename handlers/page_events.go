@@ -96,6 +96,9 @@ func (p *Pages) follow(r *http.Request, q url.Values, view liveView, s *stream, 
 		if err == nil {
 			text, err = p.newer(r, q, view, s)
 		}
+		if control.KindOf(err) == control.KindUnavailable { // the page says that it tries again, and keeps what it shows
+			return
+		}
 		if err != nil {
 			s.write(gone)
 			return
@@ -133,7 +136,7 @@ func (p *Pages) rest(ctx context.Context, pause time.Duration) (alive bool) {
 			return true // follow sees it
 		case <-time.After(checkEvery):
 		}
-		if p.Control.CheckSession(ctx) != nil {
+		if control.KindOf(p.Control.CheckSession(ctx)) == control.KindUnauthenticated {
 			return false
 		}
 	}

@@ -242,10 +242,10 @@ func (s *Server) whoIs(r *http.Request) (control.Actor, error) {
 		return control.Actor{}, nil
 	}
 	a, err := s.control.SessionActor(r.Context(), id)
-	if err != nil {
+	if control.KindOf(err) == control.KindUnauthenticated {
 		return control.Actor{}, nil // the page leads to the log-in, where an error page would lead nowhere
 	}
-	return a, nil
+	return a, err
 }
 
 func (s *Server) allow(r *http.Request, who control.Actor) error {

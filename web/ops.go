@@ -2,6 +2,8 @@ package web
 
 import (
 	"context"
+	"fmt"
+	"math"
 	"net"
 	"net/http"
 	"net/http/pprof"
@@ -76,11 +78,11 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
 	defer cancel()
-	degraded, err := s.control.Ready(ctx)
-	switch {
-	case err != nil:
-		writeText(w, http.StatusServiceUnavailable, "not ready: "+err.Error())
-	case degraded != nil: // connections are served, so they may come
+	degraded, stale := s.control.Ready(ctx)
+	switch { // connections are served, so they may come
+	case stale > 0:
+		writeText(w, http.StatusOK, fmt.Sprintf("degraded: connections are served as things were %.0f s ago: %v", math.Ceil(stale.Seconds()), degraded))
+	case degraded != nil:
 		writeText(w, http.StatusOK, "degraded: "+degraded.Error())
 	default:
 		writeText(w, http.StatusOK, "ready")

@@ -89,12 +89,12 @@ func TestStoreThatFailsComesBack(t *testing.T) {
 	if a := s.call("GET", "/api/v1/client", c.auth, nil); a.status != 503 || !strings.Contains(string(a.body), "opened again") {
 		t.Errorf("a read: %d %s", a.status, a.body)
 	}
-	if status, text := s.ready(); status != 503 || !strings.Contains(text, "store has failed") {
-		t.Errorf("ready: %d %s", status, text)
+	if status, text := s.ready(); status != 200 || !strings.HasPrefix(text, "degraded: connections are served as things were ") || !strings.Contains(text, "store has failed") {
+		t.Errorf("ready: got %d %s, want 200, since connections are served, and why it is degraded", status, text)
 	}
 	echo()
 	undo()
-	eventually(t, "ready again", func() bool { status, _ := s.ready(); return status == 200 })
+	eventually(t, "ready again", func() bool { _, text := s.ready(); return text == "ready\n" })
 	if a := s.call("PATCH", "/api/v1/client/frontend/"+id, c.auth, map[string]any{"name": "after"}); a.status != 200 {
 		t.Errorf("a write: %d %s, want 200", a.status, a.body)
 	}
