@@ -302,13 +302,13 @@ func (c *Control) sweep(ctx context.Context) error {
 
 // Ready tells what the server cannot do meanwhile: nil for nothing. Connections are served all the while, from memory: when
 // the store cannot be read, as things were so long ago.
-func (c *Control) Ready(ctx context.Context) (degraded error, stale time.Duration) {
+func (c *Control) Ready(ctx context.Context) (stale time.Duration, degraded error) {
 	now := c.cfg.Now()
 	if _, err := c.store.Clients(ctx, "", 1); err != nil {
-		return err, now.Sub(time.Unix(0, c.readAt.Load()))
+		return now.Sub(time.Unix(0, c.readAt.Load())), err
 	}
 	c.readAt.Store(now.UnixNano())
-	return c.store.Health().Err, 0
+	return 0, c.store.Health().Err
 }
 
 // Settle waits until every name in a route has been looked up once, but not for long. Without it the first

@@ -31,7 +31,7 @@ type Metrics struct {
 func (c *Control) ReadMetrics(ctx context.Context, m *Metrics) {
 	c.live.ReadMetrics(&m.Metrics)
 	health := c.store.Health()
-	degraded, _ := c.Ready(ctx)
+	_, degraded := c.Ready(ctx)
 	m.AuthorityExpiry = c.cfg.Authority.Certificate().NotAfter
 	m.KeysReady = c.keys.Ready()
 	m.StoreReady = health.Err == nil && degraded == nil

@@ -78,7 +78,7 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
 	defer cancel()
-	degraded, stale := s.control.Ready(ctx)
+	stale, degraded := s.control.Ready(ctx)
 	switch { // connections are served, so they may come
 	case stale > 0:
 		writeText(w, http.StatusOK, fmt.Sprintf("degraded: connections are served as things were %.0f s ago: %v", math.Ceil(stale.Seconds()), degraded))
