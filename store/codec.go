@@ -3,14 +3,21 @@ package store
 import (
 	"encoding/json"
 	"fmt"
+	"reflect"
 )
 
 // set writes a record as JSON. Field names are part of the schema: to rename one is a migration, to
-// add one is not.
+// add one is not. Fields that a later xlb has written and this one does not know stay.
 func set(tx Txn, key string, record any) error {
 	data, err := json.Marshal(record)
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", key, err)
+	}
+	switch old, _, err := tx.Get(key); {
+	case err == nil:
+		data = keepUnknown(old, data, reflect.TypeOf(record))
+	case !isNotFound(err):
+		return err
 	}
 	tx.Set(key, data)
 	return nil
