@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"reflect"
 	"slices"
 	"time"
@@ -160,11 +161,31 @@ func (l *Live) Follow(ctx context.Context) error {
 	}
 }
 
-// resync reads everything again, after following fell behind.
+// resyncPause is how long it rests at first when the store cannot be read; each time after it twice as long, up to
+// resyncPauseMost.
+const (
+	resyncPause     = 50 * time.Millisecond
+	resyncPauseMost = 5 * time.Second
+)
+
+// resync reads everything again, after following fell behind. While the store cannot be read it tries again for ever:
+// connections are served from memory meanwhile, and /readyz says how old that is. A store that was closed is the end.
 func (l *Live) resync(ctx context.Context) error {
-	snapshot, err := l.store.Snapshot(ctx)
-	if err != nil {
-		return fmt.Errorf("read the store again: %w", err)
+	var snapshot store.Snapshot
+	for pause := resyncPause; ; pause = min(2*pause, resyncPauseMost) {
+		var err error
+		if snapshot, err = l.store.Snapshot(ctx); err == nil {
+			break
+		}
+		if errors.Is(err, store.ErrClosed) {
+			return fmt.Errorf("read the store again: %w", err)
+		}
+		l.log.LogAttrs(ctx, slog.LevelWarn, "the store cannot be read again yet", slog.Any("error", err), slog.Duration("pause", pause))
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(pause):
+		}
 	}
 	l.replace(snapshot)
 	l.setUnreadable(ctx, snapshot.Unreadable)

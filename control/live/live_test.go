@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -233,5 +234,58 @@ func TestNewReadsWhatThereIs(t *testing.T) {
 	defer cancel()
 	if err := again.WaitFor(ctx, again.Revision()+1); !errors.Is(err, ErrNotYet) || !strings.Contains(err.Error(), "deadline") {
 		t.Errorf("a revision that does not come: %v", err)
+	}
+}
+
+// stubbornEngine cannot be read while it fails.
+type stubbornEngine struct {
+	store.Engine
+	fails atomic.Bool
+	asked atomic.Int32
+}
+
+func (e *stubbornEngine) View(ctx context.Context, fn func(store.Reader) error) error {
+	if e.fails.Load() {
+		e.asked.Add(1)
+		return store.ErrFailed
+	}
+	return e.Engine.View(ctx, fn)
+}
+
+// Whoever fell behind reads everything again, and tries until the store can be read.
+func TestFollowTriesAgainUntilTheStoreCanBeRead(t *testing.T) {
+	badger, err := store.OpenBadger(filepath.Join(t.TempDir(), "store"), store.BadgerConfig{WatchLog: 4})
+	must(t, err)
+	defer badger.Close()
+	engine := &stubbornEngine{Engine: badger}
+	records, err := store.New(engine)
+	must(t, err)
+	cfg := start(t).cfg
+	cfg.Store = records
+	l, err := New(t.Context(), cfg)
+	must(t, err)
+	defer l.Balancer().Close()
+	var last uint64
+	for i := range 20 { // more than the engine remembers for those who watch
+		last, err = records.CreateClient(t.Context(), store.Client{UUID: fmt.Sprintf("c%d", i), Name: "client"})
+		must(t, err)
+	}
+	engine.fails.Store(true)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- l.Follow(ctx) }()
+	for end := time.Now().Add(5 * time.Second); engine.asked.Load() < 3; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("it has tried %d times, want 3 and on", engine.asked.Load())
+		}
+	}
+	engine.fails.Store(false)
+	must(t, l.WaitFor(t.Context(), last))
+	if l.Clients() != 20 {
+		t.Errorf("it knows %d clients, want 20", l.Clients())
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Errorf("it ended with %v, want nil", err)
 	}
 }
