@@ -149,7 +149,7 @@ func serve(ctx context.Context, cfg config.Config) error {
 		log.Warn("xlb admin cannot reach this server", "error", err)
 	}
 	announce(cfg, c, listeners)
-	return runAll(ctx, cfg, log, engine, c, server, listeners, public)
+	return runAll(ctx, cfg, log, engine.Run, c, server, listeners, public)
 }
 
 // openPublic opens the certificate of -http-cert; nil for none.
@@ -174,11 +174,11 @@ func openPublic(cfg config.Config, log *slog.Logger) (*certfile.Pair, error) {
 
 // runAll runs every task until ctx ends or one fails. The store's own tasks outlive the servers, so that
 // what is in flight can still be saved.
-func runAll(ctx context.Context, cfg config.Config, log *slog.Logger, engine *store.Badger, c *control.Control, server *web.Server, ls listeners, public *certfile.Pair) error {
+func runAll(ctx context.Context, cfg config.Config, log *slog.Logger, upkeep func(context.Context) error, c *control.Control, server *web.Server, ls listeners, public *certfile.Pair) error {
 	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopBackground()
 	tasks, background := errgroup.WithContext(background)
-	tasks.Go(func() error { return engine.Run(background) })
+	tasks.Go(func() error { return upkeep(background) })
 	for _, t := range c.Tasks() {
 		tasks.Go(func() error {
 			if err := t.Run(background); err != nil {
@@ -227,7 +227,7 @@ func runAll(ctx context.Context, cfg config.Config, log *slog.Logger, engine *st
 	return err
 }
 
-func newControl(ctx context.Context, cfg config.Config, budget files.Budget, log *slog.Logger, engine *store.Badger, ls listeners) (*control.Control, error) {
+func newControl(ctx context.Context, cfg config.Config, budget files.Budget, log *slog.Logger, engine store.Engine, ls listeners) (*control.Control, error) {
 	records, err := store.New(engine)
 	if err != nil {
 		return nil, err

@@ -321,6 +321,9 @@ func (t *badgerTxn) Get(key string) ([]byte, uint64, error) {
 	value, rev, err := lookup(t.txn, key)
 	if err == nil || isNotFound(err) {
 		t.pending.read[key] = rev
+		if len(t.pending.read) > MaxReads && t.err == nil {
+			t.err = fmt.Errorf("%w: at most %d keys are read", ErrTooLarge, MaxReads)
+		}
 	}
 	return value, rev, err
 }

@@ -5,10 +5,11 @@ import (
 	"iter"
 )
 
-// What one Update may write. Any engine can hold to these, etcd with its own limits too.
+// What one Update may do. Any engine can hold to these, etcd with its own limits too: it compares and writes 128 keys at most.
 const (
-	MaxKeys  = 100     // distinct keys
-	MaxBytes = 1 << 20 // sum of all keys and values
+	MaxReads = 120     // distinct keys that are read
+	MaxKeys  = 100     // distinct keys that are written
+	MaxBytes = 1 << 20 // sum of all keys and values that are written
 )
 
 // Engine is a key-value store with revisions. Keys are strings, ordered by their bytes and not empty;
@@ -66,7 +67,8 @@ type Item struct {
 // tell whether what was read still holds. It is good until fn returns, and for one goroutine.
 type Txn interface {
 	// Get returns a key's value and the revision that wrote it (0 when this transaction did), or
-	// ErrNotFound. The caller owns value.
+	// ErrNotFound. The caller owns value. Going over MaxReads makes Update fail with ErrTooLarge after fn
+	// returned.
 	Get(key string) (value []byte, rev uint64, err error)
 
 	// Set writes a key. The transaction keeps a copy of value. Going over MaxKeys or MaxBytes makes

@@ -95,6 +95,8 @@ func TestUpdateRefusesTooMuch(t *testing.T) {
 	}{
 		{"100 keys", func(tx Txn) { setMany(tx, MaxKeys, 1) }, nil},
 		{"101 keys", func(tx Txn) { setMany(tx, MaxKeys+1, 1) }, ErrTooLarge},
+		{"120 reads", func(tx Txn) { getMany(tx, MaxReads) }, nil},
+		{"121 reads", func(tx Txn) { getMany(tx, MaxReads+1) }, ErrTooLarge},
 		{"1 MB", func(tx Txn) { tx.Set("k", make([]byte, MaxBytes-1)) }, nil},
 		{"1 MB in 100 keys", func(tx Txn) { setMany(tx, MaxKeys, MaxBytes/MaxKeys-8) }, nil},
 		{"1 MB and a byte", func(tx Txn) { tx.Set("k", make([]byte, MaxBytes)) }, ErrTooLarge},
@@ -373,5 +375,13 @@ func TestUpdateGivesUpWhileItWaits(t *testing.T) {
 	}
 	if _, _, err := get1(t, b, "a"); !errors.Is(err, ErrNotFound) {
 		t.Errorf("a: %v", err)
+	}
+}
+
+// getMany reads keys, whether they are there or not.
+func getMany(tx Txn, n int) {
+	for i := range n {
+		tx.Get(fmt.Sprintf("read/%d", i))
+		tx.Get(fmt.Sprintf("read/%d", i)) // again is the same key
 	}
 }

@@ -28,7 +28,7 @@ var (
 	// ErrRevoked: the certificate was revoked, so none can follow it.
 	ErrRevoked = errors.New("revoked")
 
-	// ErrTooLarge: one Update wrote more than MaxKeys keys or MaxBytes bytes. Nothing was written.
+	// ErrTooLarge: one Update read more than MaxReads keys, or wrote more than MaxKeys keys or MaxBytes bytes. Nothing was written.
 	ErrTooLarge = errors.New("too large for one update")
 
 	// ErrReadOnly: writes are refused, because the disk is almost full or has failed. Reads go on.

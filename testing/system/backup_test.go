@@ -67,6 +67,7 @@ func recordsOf(t *testing.T, dir string) (items map[string]store.Item, revision 
 // A backup is taken while clients change their frontends, and restored into another directory. Each record of it is as the
 // old store has it, unless that was written later; and none is missing. A server goes on from it.
 func TestBackupUnderLoad(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	s := start(t, dataDir(t))
 	c := s.signUp("testuser")
 	frontend := c.frontend(greeter(t, "one"))
@@ -169,6 +170,7 @@ func TestBackupUnderLoad(t *testing.T) {
 // A restore is refused where something is, with another passphrase, and of what is no whole backup; the directory is as
 // it was then.
 func TestRestoreIsRefused(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	s := start(t, dataDir(t))
 	s.signUp("testuser")
 	dir := t.TempDir()

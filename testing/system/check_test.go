@@ -58,6 +58,7 @@ func TestCheckSaysAllThatIsWrong(t *testing.T) {
 
 // What would have to be restored, and a server that runs, are told too.
 func TestCheckOfADirectoryThatCannotBeUsed(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	s := start(t, dataDir(t))
 	check := func(dir string) string {
 		out, code := xlbIs(t, "check", "-data-dir", dir, "-http-addr", freePort(t), "-lb-addr", freePort(t))

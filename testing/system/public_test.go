@@ -54,6 +54,7 @@ func public(t *testing.T, certPath, keyPath, name string) *x509.CertPool {
 // A certificate that browsers trust is presented for its name, and the own authority's for all others; on the data plane
 // there is the own one alone. New files are taken up without a restart.
 func TestPublicCertificate(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	dir := t.TempDir()
 	cert, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
 	browsers := public(t, cert, key, "xlb.example.org")
