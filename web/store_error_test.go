@@ -54,6 +54,8 @@ func TestStoreErrorLogsNobodyOut(t *testing.T) {
 	if a := c.call("GET", "/api/v1/client/frontend", ""); a.status != http.StatusServiceUnavailable {
 		t.Errorf("the API: got %d, want 503", a.status)
 	}
+	own := control.WithActor(t.Context(), control.Actor{ClientID: c.uuid})
+	f.control.EndSession(own, strings.Repeat("0", 64)) // nobody's: it wakes the stream, which would look after 15 s
 	for live.lines.Scan() { // to the end of the stream
 		if strings.HasPrefix(live.lines.Text(), "event: gone") {
 			t.Error("the stream says that the session has ended")
