@@ -56,7 +56,7 @@ func TestStoreErrorLogsNobodyOut(t *testing.T) {
 	}
 	own := control.WithActor(t.Context(), control.Actor{ClientID: c.uuid})
 	f.control.EndSession(own, strings.Repeat("0", 64)) // nobody's: it wakes the stream, which would look after 15 s
-	for live.lines.Scan() { // to the end of the stream
+	for live.lines.Scan() {                            // to the end of the stream
 		if strings.HasPrefix(live.lines.Text(), "event: gone") {
 			t.Error("the stream says that the session has ended")
 		}
