@@ -219,7 +219,8 @@ func TestCloseOnDownClosesWhatWasThere(t *testing.T) {
 		}
 	}()
 	addr := l.Addr().String()
-	check := health.Check{Kind: health.TCP, Interval: 10 * time.Millisecond, Timeout: patience, Fall: 1, Rise: 1}
+	// No check takes longer than Interval: with ten milliseconds a busy machine found the backend down again.
+	check := health.Check{Kind: health.TCP, Interval: 300 * time.Millisecond, Fall: 1, Rise: 1}
 	p := NewPool(PoolConfig{Checker: checker, CloseOnDown: true, Backends: []Backend{{Addr: addr, Check: check}}})
 	r := newRig(t, Config{Admit: to(p)})
 	client := r.dialPlain(t)
