@@ -179,7 +179,7 @@ func orDefault(value, otherwise int) int {
 // newIdentity makes the certificates that both listeners present, or goes on with those of the last start.
 func (c *Control) newIdentity(ctx context.Context) error {
 	cfg := pki.ServerConfig{
-		Authority: c.cfg.Authority, Names: append([]string{"localhost", "127.0.0.1", "::1"}, c.cfg.Hostnames...), Now: c.cfg.Now(),
+		Issuer: pki.Issuer{Authority: c.cfg.Authority}, Names: append([]string{"localhost", "127.0.0.1", "::1"}, c.cfg.Hostnames...), Now: c.cfg.Now(),
 		Save: c.saveIdentity,
 	}
 	switch found, err := c.store.Secret(ctx, secretServer); {

@@ -42,22 +42,38 @@ var (
 
 // Authority is a certificate that may issue others, with its key. It is safe for concurrent use.
 type Authority struct {
-	cert *x509.Certificate
-	key  crypto.Signer
-	id   string
+	cert  *x509.Certificate
+	above []*x509.Certificate // that it hangs on, the root last; none for a root
+	key   crypto.Signer       // nil: it can be trusted, and issues nothing here
+	id    string
 }
 
-// NewAuthority makes a self-signed authority: RSA 3072, CN ca_xlb, good for ten years.
-func NewAuthority(now time.Time) (*Authority, error) {
+// NewAuthority makes the first authority of a server, self-signed: RSA 3072, CN ca_xlb, good for ten years.
+func NewAuthority(now time.Time) (*Authority, error) { return makeAuthority(now, false) }
+
+// NewSuccessor makes another authority for a server that has one. Its name has an OU too, because programs tell
+// authorities apart by their names.
+func NewSuccessor(now time.Time) (*Authority, error) { return makeAuthority(now, true) }
+
+func makeAuthority(now time.Time, successor bool) (*Authority, error) {
 	key, err := GenerateKey(RSA3072)
 	if err != nil {
 		return nil, err
 	}
+	name := pkix.Name{CommonName: authorityName}
+	if successor {
+		spki, err := x509.MarshalPKIXPublicKey(key.Public())
+		if err != nil {
+			return nil, err
+		}
+		name.OrganizationalUnit = []string{idOf(spki)}
+	}
 	template := &x509.Certificate{
-		SerialNumber: newSerial(), Subject: pkix.Name{CommonName: authorityName},
+		SerialNumber: newSerial(), Subject: name,
 		NotBefore: now.Add(-backdate).UTC(), NotAfter: now.Add(authorityLife).UTC(),
-		IsCA: true, BasicConstraintsValid: true, MaxPathLenZero: true,
-		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
+		IsCA: true, BasicConstraintsValid: true,
+		MaxPathLen: 1, // room for one authority below it: the one that it hands over to, see CrossSign
+		KeyUsage:   x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
@@ -96,8 +112,10 @@ func newAuthority(cert *x509.Certificate, key crypto.Signer) *Authority {
 }
 
 // authorityID names an authority by its public key, so a renewed certificate of the same key keeps it.
-func authorityID(cert *x509.Certificate) string {
-	sum := sha256.Sum256(cert.RawSubjectPublicKeyInfo)
+func authorityID(cert *x509.Certificate) string { return idOf(cert.RawSubjectPublicKeyInfo) }
+
+func idOf(spki []byte) string {
+	sum := sha256.Sum256(spki)
 	return hex.EncodeToString(sum[:8])
 }
 
@@ -112,6 +130,26 @@ func (a *Authority) CertificatePEM() []byte { return EncodeCertificate(a.cert) }
 
 // KeyPEM is the private key. Who has it can issue every identity.
 func (a *Authority) KeyPEM() ([]byte, error) { return EncodeKey(a.key) }
+
+// CanSign tells whether its key is here.
+func (a *Authority) CanSign() bool { return a.key != nil }
+
+// Root is what programs trust: the authority itself, or the last of those that it hangs on.
+func (a *Authority) Root() *x509.Certificate {
+	if n := len(a.above); n > 0 {
+		return a.above[n-1]
+	}
+	return a.cert
+}
+
+// Chain is what has to be presented after a certificate that the authority issued, so that who trusts its root can check
+// it (RFC 8446, section 4.4.2). None for a root.
+func (a *Authority) Chain() []*x509.Certificate {
+	if len(a.above) == 0 {
+		return nil
+	}
+	return append([]*x509.Certificate{a.cert}, a.above[:len(a.above)-1]...)
+}
 
 // ClientRequest asks for the identity of a frontend. All fields without a remark must be set.
 type ClientRequest struct {
@@ -217,6 +255,14 @@ func newSerial() *big.Int {
 	b[0] &= 0x7f
 	b[0] |= 0x40 // always 16 bytes, so that all serials look alike
 	return new(big.Int).SetBytes(b)
+}
+
+// encodeChain writes certificates as PEM, one after the other.
+func encodeChain(chain [][]byte) (text []byte) {
+	for _, der := range chain {
+		text = append(text, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})...)
+	}
+	return text
 }
 
 // EncodeCertificate writes a certificate as PEM.

@@ -27,8 +27,8 @@ func TestAuthorityIsAsPromised(t *testing.T) {
 	if life := cert.NotAfter.Sub(cert.NotBefore); life != authorityLife+backdate {
 		t.Errorf("lives %v, want %v", life, authorityLife+backdate)
 	}
-	if !cert.IsCA || !cert.MaxPathLenZero || cert.KeyUsage != x509.KeyUsageCertSign|x509.KeyUsageCRLSign || len(cert.SubjectKeyId) == 0 {
-		t.Errorf("CA %v, path %v, usage %v, SKI %x", cert.IsCA, cert.MaxPathLenZero, cert.KeyUsage, cert.SubjectKeyId)
+	if !cert.IsCA || cert.MaxPathLen != 1 || cert.KeyUsage != x509.KeyUsageCertSign|x509.KeyUsageCRLSign || len(cert.SubjectKeyId) == 0 {
+		t.Errorf("CA %v, path %v, usage %v, SKI %x", cert.IsCA, cert.MaxPathLen, cert.KeyUsage, cert.SubjectKeyId)
 	}
 }
 
@@ -106,7 +106,7 @@ func TestAuthorityOutsideItsDatesIssuesNothing(t *testing.T) {
 		if cert, err := a.IssueClient(request(t, now)); !errors.Is(err, ErrAuthorityDates) {
 			t.Errorf("%s: issued %v, %v", name, cert != nil, err)
 		}
-		if _, err := NewServerIdentity(ServerConfig{Authority: a, Names: []string{"localhost"}, Now: now}); !errors.Is(err, ErrAuthorityDates) {
+		if _, err := NewServerIdentity(ServerConfig{Issuer: Issuer{Authority: a}, Names: []string{"localhost"}, Now: now}); !errors.Is(err, ErrAuthorityDates) {
 			t.Errorf("%s: a server's identity: %v", name, err)
 		}
 	}

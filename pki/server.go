@@ -1,9 +1,11 @@
 package pki
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,11 +18,11 @@ import (
 
 // ServerConfig is what NewServerIdentity needs. Fields without a remark must be set.
 type ServerConfig struct {
-	Authority *Authority
+	Issuer Issuer
 	// Names are DNS names and IP addresses; doubles are left out.
 	Names []string
 	Now   time.Time
-	// Saved is what Save was given last. It is used when it is of this authority, for these names and not
+	// Saved is what Save was given last. It is used when it is of this issuer and its chain, for these names and not
 	// due to be renewed: a client that is behind with its clock has seen it become valid. Nil: none.
 	Saved []byte
 	// Save keeps the certificates and their private keys for the next start; it has to keep them secret.
@@ -32,18 +34,19 @@ type ServerConfig struct {
 // because that signature costs a hundredth of RSA's, and RSA 3072 for clients that cannot check it; the
 // second is made when the first such client comes. It is safe for concurrent use.
 type ServerIdentity struct {
-	authority *Authority
-	names     []string
-	save      func([]byte)
+	names []string
+	save  func([]byte)
 
+	issuer   atomic.Pointer[Issuer]
 	fast     atomic.Pointer[tls.Certificate]
 	fallback atomic.Pointer[tls.Certificate]
-	making   sync.Mutex // one fallback at a time
+	making   sync.Mutex // held while certificates are made
 }
 
 // NewServerIdentity goes on with the certificates that were saved, or issues the first one.
 func NewServerIdentity(cfg ServerConfig) (*ServerIdentity, error) {
-	s := &ServerIdentity{authority: cfg.Authority, save: cfg.Save}
+	s := &ServerIdentity{save: cfg.Save}
+	s.issuer.Store(&cfg.Issuer)
 	for _, name := range cfg.Names {
 		if ip, err := netip.ParseAddr(name); err == nil {
 			name = ip.String() // as it will be read from the certificate
@@ -92,8 +95,30 @@ func (s *ServerIdentity) makeFallback(now time.Time) (*tls.Certificate, error) {
 	return cert, s.keep()
 }
 
+// SetIssuer goes on with certificates of another authority or with another chain; nothing happens when both are what
+// they were. Connections that exist are not touched.
+func (s *ServerIdentity) SetIssuer(issuer Issuer, now time.Time) error {
+	if s.issuer.Load().equal(issuer) {
+		return nil
+	}
+	s.making.Lock()
+	before := s.issuer.Swap(&issuer)
+	s.making.Unlock()
+	if err := s.Renew(now); err != nil {
+		s.issuer.Store(before)
+		return err
+	}
+	return nil
+}
+
+func (i *Issuer) equal(other Issuer) bool {
+	return i.ID() == other.ID() && slices.EqualFunc(i.Chain, other.Chain, (*x509.Certificate).Equal)
+}
+
 // Renew issues new certificates. Connections that exist are not touched.
 func (s *ServerIdentity) Renew(now time.Time) error {
+	s.making.Lock()
+	defer s.making.Unlock()
 	fast, err := s.issue(ECDSAP256, now)
 	if err != nil {
 		return err
@@ -110,7 +135,7 @@ func (s *ServerIdentity) Renew(now time.Time) error {
 	return s.keep()
 }
 
-// savedServer is how certificates are kept: PEM, each with its key.
+// savedServer is how certificates are kept: PEM, each with its chain and its key.
 type savedServer struct {
 	Fast     savedPair  `json:"fast"`
 	Fallback *savedPair `json:"fallback,omitempty"`
@@ -148,7 +173,7 @@ func (s *ServerIdentity) keep() error {
 
 func pairOf(cert *tls.Certificate) (savedPair, error) {
 	key, err := EncodeKey(cert.PrivateKey.(crypto.Signer))
-	return savedPair{EncodeCertificate(cert.Leaf), key}, err
+	return savedPair{encodeChain(cert.Certificate), key}, err
 }
 
 // restore takes what was saved, if it is good for this authority and these names.
@@ -170,7 +195,8 @@ func (s *ServerIdentity) restore(text []byte) bool {
 
 func (s *ServerIdentity) parse(p savedPair) *tls.Certificate {
 	cert, err := tls.X509KeyPair(p.Certificate, p.Key)
-	if err != nil || cert.Leaf.CheckSignatureFrom(s.authority.cert) != nil {
+	issuer := s.issuer.Load()
+	if err != nil || cert.Leaf.CheckSignatureFrom(issuer.cert) != nil || !slices.EqualFunc(cert.Certificate, issuer.chainOf(cert.Leaf), bytes.Equal) {
 		return nil
 	}
 	names := append([]string(nil), cert.Leaf.DNSNames...)
@@ -191,11 +217,21 @@ func (s *ServerIdentity) issue(kind KeyType, now time.Time) (*tls.Certificate, e
 	if err != nil {
 		return nil, err
 	}
-	leaf, err := s.authority.IssueServer(ServerRequest{Names: s.names, PublicKey: key.Public(), Now: now})
+	issuer := s.issuer.Load()
+	leaf, err := issuer.IssueServer(ServerRequest{Names: s.names, PublicKey: key.Public(), Now: now})
 	if err != nil {
 		return nil, fmt.Errorf("issue the server's certificate: %w", err)
 	}
-	return &tls.Certificate{Certificate: [][]byte{leaf.Raw}, PrivateKey: key, Leaf: leaf}, nil
+	return &tls.Certificate{Certificate: issuer.chainOf(leaf), PrivateKey: key, Leaf: leaf}, nil
+}
+
+// chainOf is what is presented with a certificate, itself first.
+func (i *Issuer) chainOf(leaf *x509.Certificate) [][]byte {
+	all := [][]byte{leaf.Raw}
+	for _, cert := range i.Chain {
+		all = append(all, cert.Raw)
+	}
+	return all
 }
 
 // due tells whether less than a third of the certificate's life is left.

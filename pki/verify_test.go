@@ -67,7 +67,7 @@ func TestTwoAuthoritiesOfOneName(t *testing.T) {
 	}
 }
 
-func TestSetRootsForgets(t *testing.T) {
+func TestSetIssuersForgets(t *testing.T) {
 	now := time.Now()
 	a, b := around(t, now), around(t, now)
 	v := NewVerifier(a.Certificate())
@@ -75,22 +75,22 @@ func TestSetRootsForgets(t *testing.T) {
 	if _, err := v.Verify(chain, now); err != nil {
 		t.Fatal(err)
 	}
-	v.SetRoots(b.Certificate())
+	v.SetIssuers([]*x509.Certificate{b.Certificate()}, nil)
 	if _, err := v.Verify(chain, now); !errors.Is(err, ErrOtherAuthority) {
 		t.Errorf("an authority that is no longer trusted: %v", err)
 	}
-	v.SetRoots()
+	v.SetIssuers(nil, nil)
 	if _, err := v.Verify(chain, now); !errors.Is(err, ErrOtherAuthority) {
 		t.Errorf("no authority at all: %v", err)
 	}
-	v.SetRoots(b.Certificate(), a.Certificate())
+	v.SetIssuers([]*x509.Certificate{b.Certificate(), a.Certificate()}, nil)
 	if _, err := v.Verify(chain, now); err != nil {
 		t.Errorf("trusted again: %v", err)
 	}
 }
 
 // The caller's slice stays the caller's: a change in it is no change of trust.
-func TestSetRootsKeepsNoHoldOfTheSlice(t *testing.T) {
+func TestSetIssuersKeepsNoHoldOfTheSlice(t *testing.T) {
 	now := time.Now()
 	a, b := around(t, now), around(t, now)
 	roots := []*x509.Certificate{a.Certificate()}
@@ -106,11 +106,11 @@ func TestCheckUnderOldRootsIsNotRemembered(t *testing.T) {
 	now := time.Now()
 	a, b := around(t, now), around(t, now)
 	v := NewVerifier(a.Certificate())
-	old := v.roots
-	v.SetRoots(b.Certificate())
-	v.remember([32]byte{1}, a.ID(), old)
-	v.SetRoots()
-	v.remember([32]byte{1}, a.ID(), old)
+	old := v.issuers
+	v.SetIssuers([]*x509.Certificate{b.Certificate()}, nil)
+	v.remember([32]byte{1}, verdict{authority: a.ID()}, old)
+	v.SetIssuers(nil, nil)
+	v.remember([32]byte{1}, verdict{authority: a.ID()}, old)
 	if len(v.verified) != 0 {
 		t.Error("it was remembered")
 	}
@@ -119,7 +119,7 @@ func TestCheckUnderOldRootsIsNotRemembered(t *testing.T) {
 func TestVerifierIsBounded(t *testing.T) {
 	v := NewVerifier()
 	for i := range maxRemembered + 100 {
-		v.remember([32]byte{byte(i), byte(i >> 8), byte(i >> 16)}, "x", v.roots)
+		v.remember([32]byte{byte(i), byte(i >> 8), byte(i >> 16)}, verdict{authority: "x"}, v.issuers)
 	}
 	if len(v.verified) != maxRemembered {
 		t.Errorf("remembers %d, want %d", len(v.verified), maxRemembered)
@@ -141,10 +141,28 @@ func TestVerifierInParallel(t *testing.T) {
 				if _, err := v.Verify(foreign, now); err == nil {
 					t.Error("took a foreign one")
 				}
-				v.SetRoots(a.Certificate())
+				v.SetIssuers([]*x509.Certificate{a.Certificate()}, nil)
 				v.Pool()
 			}
 		})
 	}
 	group.Wait()
+}
+
+// Who comes with a certificate of a retired authority is told so, and whose it is stays known.
+func TestRetiredAuthority(t *testing.T) {
+	now := time.Now()
+	a, b := around(t, now), around(t, now)
+	v := NewVerifier(a.Certificate())
+	chain := []*x509.Certificate{issue(t, a, now)}
+	v.SetIssuers([]*x509.Certificate{b.Certificate()}, []*x509.Certificate{a.Certificate()})
+	for range 2 { // checked, and remembered
+		if id, err := v.Verify(chain, now); !errors.Is(err, ErrRetired) || id != a.ID() {
+			t.Errorf("got %q and %v, want %q and %v", id, err, a.ID(), ErrRetired)
+		}
+	}
+	v.SetIssuers([]*x509.Certificate{b.Certificate(), a.Certificate()}, nil)
+	if id, err := v.Verify(chain, now); err != nil || id != a.ID() {
+		t.Errorf("trusted again: got %q and %v", id, err)
+	}
 }

@@ -53,7 +53,7 @@ func start(t *testing.T) *rig {
 	must(t, err)
 	authority, err := pki.NewAuthority(time.Now())
 	must(t, err)
-	identity, err := pki.NewServerIdentity(pki.ServerConfig{Authority: authority, Names: []string{"localhost"}, Now: time.Now(), Save: func([]byte) {}})
+	identity, err := pki.NewServerIdentity(pki.ServerConfig{Issuer: pki.Issuer{Authority: authority}, Names: []string{"localhost"}, Now: time.Now(), Save: func([]byte) {}})
 	must(t, err)
 	r := &rig{T: t, store: records, authority: authority}
 	_, err = records.CreateClient(t.Context(), store.Client{UUID: clientID, Name: "tenant", KeyHash: []byte("hash")})
