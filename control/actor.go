@@ -124,10 +124,17 @@ const (
 	actAdminMake    action = "admin.set-administrator"
 	actAdminEnd     action = "admin.end-sessions"
 	actBackup       action = "admin.backup"
+
+	actAuthorityAdd    action = "admin.add-authority"
+	actAuthorityUse    action = "admin.use-authority"
+	actAuthorityRetire action = "admin.retire-authority"
+	actAuthorityTrust  action = "admin.trust-authority"
+	actAuthorityRemove action = "admin.remove-authority"
 )
 
 // administers lists what only the administrator may do.
-var administers = map[action]bool{actAdminRead: true, actAdminDisable: true, actAdminDelete: true, actAdminReset: true, actAdminInvite: true, actAdminLimits: true, actAdminMake: true, actAdminEnd: true, actBackup: true}
+var administers = map[action]bool{actAdminRead: true, actAdminDisable: true, actAdminDelete: true, actAdminReset: true, actAdminInvite: true, actAdminLimits: true, actAdminMake: true, actAdminEnd: true, actBackup: true,
+	actAuthorityAdd: true, actAuthorityUse: true, actAuthorityRetire: true, actAuthorityTrust: true, actAuthorityRemove: true}
 
 // operates lists what no log-in may do, an administrator's neither: only who runs the server, through its socket.
 var operates = map[action]bool{actBackup: true}

@@ -237,7 +237,7 @@ func (c *Control) ServerState(ctx context.Context) (ServerState, error) {
 	if err != nil {
 		return ServerState{}, err
 	}
-	cert := c.cfg.Authority.Certificate()
+	cert := c.issuer().Certificate()
 	health := c.store.Health()
 	s := ServerState{
 		StartedAt: c.started, Authority: cert.Subject.CommonName, AuthorityExpiry: cert.NotAfter, Clients: len(clients), Invites: len(invites),

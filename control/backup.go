@@ -17,12 +17,13 @@ func (c *Control) Backup(ctx context.Context, version string, w io.Writer) (err 
 	if err != nil {
 		return err
 	}
-	key, err := c.cfg.Authority.KeyPEM()
+	authority := c.issuer()
+	key, err := authority.KeyPEM()
 	if err != nil {
 		return err
 	}
 	files := []backup.File{
-		{Name: backup.AuthorityName, Data: c.cfg.Authority.CertificatePEM()},
+		{Name: backup.AuthorityName, Data: c.AuthorityPEM()},
 		{Name: backup.AuthorityKeyName, Data: key},
 		{Name: backup.MasterKeyName, Data: []byte(hex.EncodeToString(c.cfg.MasterKey) + "\n")},
 	}

@@ -26,6 +26,7 @@ type Certificate struct {
 	NotBefore   time.Time
 	NotAfter    time.Time
 	IssuedAt    time.Time
+	Retired     bool // its authority is trusted no more
 	Revoked     bool
 	RevokedAt   time.Time // zero while it is good
 	Reason      string    // of the revocation, as given
@@ -37,7 +38,8 @@ const (
 	CertificateActive  = "active"
 	CertificateExpired = "expired"
 	CertificateRevoked = "revoked"
-	CertificateGone    = "gone" // its frontend does not exist any more
+	CertificateGone    = "gone"    // its frontend does not exist any more
+	CertificateRetired = "retired" // its authority is trusted no more
 )
 
 // State is what the certificate is worth at a moment, where its frontend exists or not.
@@ -49,15 +51,20 @@ func (c Certificate) State(exists bool, now time.Time) string {
 		return CertificateGone
 	case !now.Before(c.NotAfter):
 		return CertificateExpired
+	case c.Retired:
+		return CertificateRetired
 	}
 	return CertificateActive
 }
 
-func certificateOf(r store.Certificate) Certificate {
+func (c *Control) certificateOf(r store.Certificate) Certificate {
 	cert := Certificate{
 		Serial: r.Serial, Authority: r.Authority, Fingerprint: r.Fingerprint, FrontendID: r.FrontendID,
 		Name: r.Name, KeyType: r.KeyType, NotBefore: r.NotBefore, NotAfter: r.NotAfter, IssuedAt: r.IssuedAt, Revoked: r.RevokedAt != nil,
 		Reason: r.RevokedReason, Renews: r.Renews,
+	}
+	if m, known := c.set().Get(r.Authority); !known || !m.State.Trusted() {
+		cert.Retired = true
 	}
 	if cert.Revoked {
 		cert.RevokedAt = *r.RevokedAt
@@ -68,7 +75,7 @@ func certificateOf(r store.Certificate) Certificate {
 // Issued is a certificate with its private key, which is nowhere else.
 type Issued struct {
 	Certificate
-	CertificatePEM []byte
+	CertificatePEM []byte // with those of the authorities between it and a root
 	KeyPEM         []byte // RSA as PKCS#1 unless PKCS#8 was asked for, others as PKCS#8
 	AuthorityPEM   []byte
 }
@@ -223,7 +230,8 @@ func (c *Control) issue(ctx context.Context, f store.Frontend, r IssueRequest, o
 		return Issued{}, err
 	}
 	now := c.cfg.Now()
-	cert, err := c.cfg.Authority.IssueClient(pki.ClientRequest{
+	authority := c.issuer()
+	cert, err := authority.IssueClient(pki.ClientRequest{
 		ClientID: f.ClientID, FrontendID: f.UUID, AccessKey: f.AccessKey, PublicKey: public, Lifetime: r.Lifetime, Now: now,
 	})
 	if errors.Is(err, pki.ErrAuthorityDates) {
@@ -233,7 +241,7 @@ func (c *Control) issue(ctx context.Context, f store.Frontend, r IssueRequest, o
 		return Issued{}, fmt.Errorf("issue a certificate: %w", err)
 	}
 	record := store.Certificate{
-		Serial: pki.FormatSerial(cert.SerialNumber), Authority: c.cfg.Authority.ID(), Fingerprint: pki.Fingerprint(cert),
+		Serial: pki.FormatSerial(cert.SerialNumber), Authority: authority.ID(), Fingerprint: pki.Fingerprint(cert),
 		ClientID: f.ClientID, FrontendID: f.UUID, Name: r.Name, KeyType: keyType,
 		SPKI: pki.KeyID(public), NotBefore: cert.NotBefore, NotAfter: cert.NotAfter, IssuedAt: now.UTC(),
 	}
@@ -253,7 +261,7 @@ func (c *Control) issue(ctx context.Context, f store.Frontend, r IssueRequest, o
 		return Issued{}, fromStore(err, "frontend")
 	}
 	issued := Issued{
-		Certificate: certificateOf(record), CertificatePEM: pki.EncodeCertificate(cert), KeyPEM: keyPEM, AuthorityPEM: c.AuthorityPEM(),
+		Certificate: c.certificateOf(record), CertificatePEM: authority.WithChain(cert), KeyPEM: keyPEM, AuthorityPEM: c.AuthorityPEM(),
 	}
 	return issued, c.waitFor(ctx, rev)
 }
@@ -352,7 +360,7 @@ func (c *Control) Certificates(ctx context.Context, frontendID, after string, li
 	records, err := c.store.Certificates(ctx, a.ClientID, frontendID, after, limit)
 	all := make([]Certificate, 0, len(records))
 	for _, r := range records {
-		all = append(all, certificateOf(r))
+		all = append(all, c.certificateOf(r))
 	}
 	return all, fromStore(err, "frontend")
 }

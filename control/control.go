@@ -24,8 +24,11 @@ import (
 
 // Config is what [New] needs. Fields without a remark must be set.
 type Config struct {
-	Store     *store.Store
+	Store *store.Store
+	// Authority issues the certificates of a store that has no authority yet. Nil: the store has one.
 	Authority *pki.Authority
+	// KeepAuthorities is called at the start, which fails with it, and when the authorities change. Nil: nothing.
+	KeepAuthorities func(pki.Set) error
 	// MasterKey seals the secrets that the store keeps: 32 bytes.
 	MasterKey []byte
 	// Log receives one line for each operation and each connection. Nil discards.
@@ -88,6 +91,7 @@ type Control struct {
 	store       *store.Store
 	live        *live.Live
 	verifier    *pki.Verifier
+	authorities atomic.Pointer[pki.Set]
 	keys        *pki.KeyPool
 	identity    *pki.ServerIdentity
 	egress      *egress.Policy
@@ -97,7 +101,7 @@ type Control struct {
 	cookies     [][]byte
 	readAt      atomic.Int64 // when the store was last seen to answer, in nanoseconds since 1970
 	sealer      *sealer
-	crl         revocationList
+	crls        revocationLists
 	started     time.Time
 	inHand      inHand
 	keyUses     chan keyUse
@@ -126,7 +130,7 @@ func New(ctx context.Context, cfg Config) (*Control, error) {
 	cfg.Limits = cfg.Limits.WithDefaults()
 	c := &Control{
 		cfg: cfg, log: cfg.Log, store: cfg.Store, started: cfg.Now(),
-		verifier:     pki.NewVerifier(cfg.Authority.Certificate()),
+		verifier:     pki.NewVerifier(),
 		keys:         pki.NewKeyPool(pki.KeyPoolConfig{Type: pki.RSA3072, Busy: cfg.Busy}),
 		signups:      newPerMinute(orDefault(cfg.SignupRate, 30)),
 		signupsInAll: newPerMinute(orDefault(cfg.SignupTotalRate, 120)),
@@ -153,11 +157,14 @@ func New(ctx context.Context, cfg Config) (*Control, error) {
 	if err := c.loadSecrets(ctx); err != nil {
 		return nil, err
 	}
+	if err := c.loadAuthorities(ctx); err != nil {
+		return nil, err
+	}
 	if err := c.newIdentity(ctx); err != nil {
 		return nil, err
 	}
 	observed, err := live.New(ctx, live.Config{
-		Store: cfg.Store, Verifier: c.verifier, Authority: cfg.Authority.ID(), GetCertificate: c.identity.GetCertificate,
+		Store: cfg.Store, Verifier: c.verifier, Authorities: c.followAuthorities, GetCertificate: c.identity.GetCertificate,
 		RouteCertificate: c.routeCertificate, Options: DefaultOptions(), Limits: cfg.Limits, Dialer: c.dialer,
 		Resolver: cfg.Resolver, NamesInterval: cfg.NamesInterval, ExpirySoon: ExpirySoon, Log: cfg.Log, Now: cfg.Now, MaxHandshakes: cfg.MaxHandshakes, MaxConnections: cfg.MaxConnections, ProxyFrom: cfg.ProxyFrom,
 	})
@@ -179,7 +186,7 @@ func orDefault(value, otherwise int) int {
 // newIdentity makes the certificates that both listeners present, or goes on with those of the last start.
 func (c *Control) newIdentity(ctx context.Context) error {
 	cfg := pki.ServerConfig{
-		Issuer: pki.Issuer{Authority: c.cfg.Authority}, Names: append([]string{"localhost", "127.0.0.1", "::1"}, c.cfg.Hostnames...), Now: c.cfg.Now(),
+		Issuer: func(now time.Time) pki.Issuer { return c.set().Server(now) }, Names: append([]string{"localhost", "127.0.0.1", "::1"}, c.cfg.Hostnames...), Now: c.cfg.Now(),
 		Save: c.saveIdentity,
 	}
 	switch found, err := c.store.Secret(ctx, secretServer); {
@@ -218,9 +225,6 @@ func (c *Control) ServerCertificate(hello *tls.ClientHelloInfo) (*tls.Certificat
 
 // ClientAuthorities are those whose certificates are taken, as a hint for programs. They may change.
 func (c *Control) ClientAuthorities() *x509.CertPool { return c.verifier.Pool() }
-
-// AuthorityPEM is the authority's certificate, for clients to trust.
-func (c *Control) AuthorityPEM() []byte { return c.cfg.Authority.CertificatePEM() }
 
 // Tasks lists what has to run while the server does.
 func (c *Control) Tasks() []Task {

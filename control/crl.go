@@ -19,7 +19,25 @@ const (
 	crlPause = time.Second
 )
 
-// revocationList is the last list that was signed.
+// revocationLists are those of all authorities. The zero value is none.
+type revocationLists struct {
+	mu   sync.Mutex
+	byID map[string]*revocationList
+}
+
+func (r *revocationLists) of(id string) *revocationList {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.byID == nil {
+		r.byID = map[string]*revocationList{}
+	}
+	if r.byID[id] == nil {
+		r.byID[id] = &revocationList{}
+	}
+	return r.byID[id]
+}
+
+// revocationList is the last list that an authority has signed.
 type revocationList struct {
 	mu       sync.Mutex
 	der      []byte
@@ -29,12 +47,16 @@ type revocationList struct {
 
 var reasonCodes = map[string]int{keyCompromise: 1, "superseded": 4, "cessation-of-operation": 5}
 
-// CRL is the list of revoked certificates that have not expired (RFC 5280), DER. It is signed anew when one
-// was revoked, and each hour, but at most once a second: who asks in between waits, so that a list always has what was
+// CRL is the list of revoked certificates of an authority that have not expired (RFC 5280), DER; an empty id is the
+// authority that issues. It is signed anew when one was revoked, and each hour, but at most once a second: who asks in between waits, so that a list always has what was
 // revoked before it was asked for.
-func (c *Control) CRL(ctx context.Context) ([]byte, error) {
+func (c *Control) CRL(ctx context.Context, authority string) ([]byte, error) {
+	signer, err := c.signerOf(authority)
+	if err != nil {
+		return nil, err
+	}
 	for {
-		der, wait, err := c.currentCRL()
+		der, wait, err := c.currentCRL(signer)
 		if wait <= 0 {
 			return der, err
 		}
@@ -46,39 +68,55 @@ func (c *Control) CRL(ctx context.Context) ([]byte, error) {
 	}
 }
 
+// signerOf is an authority whose key is here.
+func (c *Control) signerOf(id string) (*pki.Authority, error) {
+	if id == "" {
+		return c.issuer(), nil
+	}
+	m, known := c.set().Get(id)
+	if !known {
+		return nil, notFound("authority")
+	}
+	if !m.CanSign() {
+		return nil, &Error{Kind: KindUnavailable, Message: "The key of this authority is not here, so nothing can be signed with it."}
+	}
+	return m.Authority, nil
+}
+
 // currentCRL returns the list, or how long to wait until one may be signed.
-func (c *Control) currentCRL() (der []byte, wait time.Duration, err error) {
+func (c *Control) currentCRL(signer *pki.Authority) (der []byte, wait time.Duration, err error) {
 	now := c.cfg.Now()
 	revoked := c.live.Revocations()
-	c.crl.mu.Lock()
-	defer c.crl.mu.Unlock()
-	age := now.Sub(c.crl.signedAt)
+	list := c.crls.of(signer.ID())
+	list.mu.Lock()
+	defer list.mu.Unlock()
+	age := now.Sub(list.signedAt)
 	switch {
-	case c.crl.der == nil:
-	case c.crl.revoked == revoked && age < crlFresh:
-		return c.crl.der, 0, nil
+	case list.der == nil:
+	case list.revoked == revoked && age < crlFresh:
+		return list.der, 0, nil
 	case age >= 0 && age < crlPause:
 		return nil, crlPause - age, nil
 	}
-	der, err = c.signCRL(now)
+	der, err = c.signCRL(signer, now)
 	if err != nil {
 		return nil, 0, err
 	}
-	c.crl.der = der
-	c.crl.signedAt = now
-	c.crl.revoked = revoked
+	list.der = der
+	list.signedAt = now
+	list.revoked = revoked
 	return der, 0, nil
 }
 
-func (c *Control) signCRL(now time.Time) ([]byte, error) {
+func (c *Control) signCRL(signer *pki.Authority, now time.Time) ([]byte, error) {
 	var entries []pki.RevokedSerial
 	c.live.EachCertificate(func(key live.CertificateKey, cert *live.Certificate) {
-		if cert.Revoked && key.Authority == c.cfg.Authority.ID() && now.Before(cert.NotAfter) {
+		if cert.Revoked && key.Authority == signer.ID() && now.Before(cert.NotAfter) {
 			entries = append(entries, pki.RevokedSerial{Serial: key.Serial, At: cert.RevokedAt, Reason: reasonCodes[cert.Reason]})
 		}
 	})
 	slices.SortFunc(entries, func(a, b pki.RevokedSerial) int {
 		return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Serial, b.Serial))
 	})
-	return c.cfg.Authority.RevocationList(entries, now.UnixMilli(), now)
+	return signer.RevocationList(entries, now.UnixMilli(), now)
 }

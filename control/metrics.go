@@ -32,7 +32,7 @@ func (c *Control) ReadMetrics(ctx context.Context, m *Metrics) {
 	c.live.ReadMetrics(&m.Metrics)
 	health := c.store.Health()
 	_, degraded := c.Ready(ctx)
-	m.AuthorityExpiry = c.cfg.Authority.Certificate().NotAfter
+	m.AuthorityExpiry = c.issuer().Certificate().NotAfter
 	m.KeysReady = c.keys.Ready()
 	m.StoreReady = health.Err == nil && degraded == nil
 	m.StoreFree = health.Free

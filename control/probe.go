@@ -101,22 +101,23 @@ func (c *Control) TestFrontend(ctx context.Context, frontendID, send string) (Te
 	if wait := c.tests.take(a.ClientID, c.cfg.Now()); wait > 0 {
 		return TestResult{}, tooMany("A test can run once a second.", wait)
 	}
-	certificate, err := c.testCertificate(f)
+	authority := c.issuer()
+	certificate, err := c.testCertificate(authority, f)
 	if err != nil {
 		return TestResult{}, err
 	}
-	probe := c.live.StartProbe(f.ClientID, f.UUID, testName, certificate.Leaf)
+	probe := c.live.StartProbe(f.ClientID, f.UUID, testName, authority.ID(), certificate.Leaf)
 	defer probe.End()
 	t := &test{control: c, payload: payload, certificate: certificate, began: time.Now()}
 	return t.run(ctx, probe), nil
 }
 
-func (c *Control) testCertificate(f store.Frontend) (tls.Certificate, error) {
+func (c *Control) testCertificate(authority *pki.Authority, f store.Frontend) (tls.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return tls.Certificate{}, fmt.Errorf("make a key: %w", err)
 	}
-	leaf, err := c.cfg.Authority.IssueClient(pki.ClientRequest{
+	leaf, err := authority.IssueClient(pki.ClientRequest{
 		ClientID: f.ClientID, FrontendID: f.UUID, AccessKey: f.AccessKey, PublicKey: key.Public(), Lifetime: testLifetime, Now: c.cfg.Now(),
 	})
 	if err != nil {
@@ -171,7 +172,7 @@ func (t *test) connect(ctx context.Context) error {
 		return err
 	}
 	roots := x509.NewCertPool()
-	roots.AddCert(t.control.cfg.Authority.Certificate())
+	roots.AppendCertsFromPEM(t.control.AuthorityPEM())
 	conn := tls.Client(raw, &tls.Config{
 		MinVersion: tls.VersionTLS13, RootCAs: roots, ServerName: t.serverName(), Certificates: []tls.Certificate{t.certificate},
 	})

@@ -113,6 +113,8 @@ func (c *Control) holder(leaf *x509.Certificate) (*live.Holder, error) {
 		return nil, refuse("The certificate has expired. Issue a new one with a token.")
 	case live.ReasonNotYet:
 		return nil, refuse("The certificate is not valid yet. Check the clock of the server.")
+	case live.ReasonRetired:
+		return nil, refuse("The certificate's authority was retired. Issue a new one with a token.")
 	case live.ReasonRevoked:
 		return nil, refuse("The certificate was revoked.")
 	case live.ReasonDisabled:

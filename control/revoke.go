@@ -52,7 +52,7 @@ func (c *Control) Certificate(ctx context.Context, frontendID, serial string) (C
 		return Certificate{}, err
 	}
 	record, err := c.certificateRecord(ctx, a, frontendID, serial)
-	return certificateOf(record), err
+	return c.certificateOf(record), err
 }
 
 func (c *Control) certificateRecord(ctx context.Context, a Actor, frontendID, serial string) (store.Certificate, error) {
@@ -64,7 +64,7 @@ func (c *Control) certificateRecord(ctx context.Context, a Actor, frontendID, se
 	if err != nil {
 		return store.Certificate{}, notFound("certificate")
 	}
-	record, err := c.store.Certificate(ctx, c.cfg.Authority.ID(), serial)
+	record, err := c.bySerial(ctx, serial)
 	if err != nil {
 		return store.Certificate{}, fromStore(err, "certificate")
 	}
@@ -72,6 +72,17 @@ func (c *Control) certificateRecord(ctx context.Context, a Actor, frontendID, se
 		return store.Certificate{}, notFound("certificate")
 	}
 	return record, nil
+}
+
+// bySerial finds the record of a certificate, whichever authority has issued it: serials are random, so no two have one.
+func (c *Control) bySerial(ctx context.Context, serial string) (record store.Certificate, err error) {
+	for _, m := range c.set() {
+		record, err = c.store.Certificate(ctx, m.ID(), serial)
+		if !errors.Is(err, store.ErrNotFound) {
+			return record, err
+		}
+	}
+	return record, err
 }
 
 // RevokeCertificate ends a certificate of a frontend of the actor. When it returns, handshakes and

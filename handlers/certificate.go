@@ -46,6 +46,7 @@ type certificateBody struct {
 	NotBefore   timestamp  `json:"notBefore"`
 	NotAfter    timestamp  `json:"notAfter"`
 	IssuedAt    timestamp  `json:"issuedAt"`
+	Retired     bool       `json:"authorityRetired" doc:"Its authority is trusted no more, so nothing comes of it"`
 	Revoked     bool       `json:"revoked"`
 	RevokedAt   *timestamp `json:"revokedAt" doc:"null while it is good"`
 	Reason      string     `json:"reason" doc:"Why it was revoked, empty while it is good"`
@@ -200,7 +201,7 @@ func revokedOutputOf(done control.Revoked, err error) (*revokedOutput, error) {
 func certificateBodyOf(c control.Certificate) certificateBody {
 	body := certificateBody{
 		Serial: c.Serial, FrontendID: c.FrontendID, Fingerprint: c.Fingerprint, Name: c.Name, KeyType: c.KeyType,
-		NotBefore: timestampOf(c.NotBefore), NotAfter: timestampOf(c.NotAfter), IssuedAt: timestampOf(c.IssuedAt), Revoked: c.Revoked,
+		NotBefore: timestampOf(c.NotBefore), NotAfter: timestampOf(c.NotAfter), IssuedAt: timestampOf(c.IssuedAt), Retired: c.Retired, Revoked: c.Revoked,
 		Reason: c.Reason, Renews: c.Renews,
 	}
 	if c.Revoked {

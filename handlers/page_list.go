@@ -143,11 +143,13 @@ var certificateStates = []state[views.Certificate]{
 		return c.State == "active" && time.Until(c.NotAfter) < control.ExpirySoon
 	}},
 	{"expired", views.StateExpired, func(c views.Certificate) bool { return c.State == "expired" }},
-	{"revoked", views.StateRevoked, func(c views.Certificate) bool { return c.State == "revoked" || c.State == "gone" }},
+	{"revoked", views.StateRevoked, func(c views.Certificate) bool {
+		return c.State == "revoked" || c.State == "gone" || c.State == "retired"
+	}},
 }
 
 // standing orders the states of certificates: what is in force first, as it is what ends.
-var standing = map[string]int{"active": 0, "expired": 1, "revoked": 2, "gone": 3}
+var standing = map[string]int{"active": 0, "expired": 1, "revoked": 2, "retired": 2, "gone": 3}
 
 var certificateOrders = map[string]func(a, b views.Certificate) int{
 	"end": func(a, b views.Certificate) int {

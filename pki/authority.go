@@ -1,6 +1,7 @@
 package pki
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/rand"
 	"crypto/sha256"
@@ -86,25 +87,51 @@ func makeAuthority(now time.Time, successor bool) (*Authority, error) {
 	return newAuthority(cert, key), nil
 }
 
-// ParseAuthority reads an authority from its certificate and key, both PEM. It checks that they belong
-// together and that the certificate may issue others, not its dates.
+// ParseAuthority reads an authority from its certificate and key, both PEM. After the certificate of one that is no root come
+// those that it hangs on, the root last; what else follows is not looked at. It checks that all belong together and that the
+// certificate may issue others, not its dates.
 func ParseAuthority(certPEM, keyPEM []byte) (*Authority, error) {
-	cert, err := parseCertificate(certPEM)
-	if err != nil {
+	if _, err := ParseCertificate(certPEM); err != nil {
 		return nil, fmt.Errorf("authority certificate: %w", err)
 	}
 	key, err := parseKey(keyPEM)
 	if err != nil {
 		return nil, fmt.Errorf("authority key: %w", err)
 	}
+	return AuthorityOf(certPEM, key)
+}
+
+// AuthorityOf does the same for a key that another device or service has. Nil: the authority can be trusted, and issues
+// nothing here.
+func AuthorityOf(certPEM []byte, key crypto.Signer) (*Authority, error) {
+	chain, err := parseChain(certPEM)
+	if err != nil {
+		return nil, fmt.Errorf("authority certificate: %w", err)
+	}
+	cert := chain[0]
 	public, comparable := cert.PublicKey.(interface{ Equal(crypto.PublicKey) bool })
 	switch {
-	case !comparable || !public.Equal(key.Public()):
+	case key != nil && (!comparable || !public.Equal(key.Public())):
 		return nil, errors.New("the authority's key and certificate do not belong together")
 	case !cert.IsCA || cert.KeyUsage&x509.KeyUsageCertSign == 0:
 		return nil, errors.New("the authority's certificate may not issue others")
 	}
-	return newAuthority(cert, key), nil
+	a := newAuthority(cert, key)
+	for below := cert; !isRoot(below); below = a.Root() {
+		if chain = chain[1:]; len(chain) == 0 {
+			return nil, fmt.Errorf("authority certificate: that of %q, which it hangs on, has to follow it", below.Issuer)
+		}
+		if err := below.CheckSignatureFrom(chain[0]); err != nil {
+			return nil, fmt.Errorf("authority certificate: what follows is not that of %q, which it hangs on: %w", below.Issuer, err)
+		}
+		a.above = append(a.above, chain[0])
+	}
+	return a, nil
+}
+
+// isRoot tells whether a certificate is signed with its own key.
+func isRoot(cert *x509.Certificate) bool {
+	return bytes.Equal(cert.RawIssuer, cert.RawSubject) && cert.CheckSignatureFrom(cert) == nil
 }
 
 func newAuthority(cert *x509.Certificate, key crypto.Signer) *Authority {
@@ -113,6 +140,16 @@ func newAuthority(cert *x509.Certificate, key crypto.Signer) *Authority {
 
 // authorityID names an authority by its public key, so a renewed certificate of the same key keeps it.
 func authorityID(cert *x509.Certificate) string { return idOf(cert.RawSubjectPublicKeyInfo) }
+
+// AuthorityIDOf is the ID of the authority that has a private key, PEM.
+func AuthorityIDOf(keyPEM []byte) (string, error) {
+	key, err := parseKey(keyPEM)
+	if err != nil {
+		return "", err
+	}
+	spki, err := x509.MarshalPKIXPublicKey(key.Public())
+	return idOf(spki), err
+}
 
 func idOf(spki []byte) string {
 	sum := sha256.Sum256(spki)
@@ -127,6 +164,15 @@ func (a *Authority) Certificate() *x509.Certificate { return a.cert }
 
 // CertificatePEM is the authority's own certificate.
 func (a *Authority) CertificatePEM() []byte { return EncodeCertificate(a.cert) }
+
+// ChainPEM is the authority's own certificate and those that it hangs on, the root last.
+func (a *Authority) ChainPEM() []byte {
+	text := EncodeCertificate(a.cert)
+	for _, cert := range a.above {
+		text = append(text, EncodeCertificate(cert)...)
+	}
+	return text
+}
 
 // KeyPEM is the private key. Who has it can issue every identity.
 func (a *Authority) KeyPEM() ([]byte, error) { return EncodeKey(a.key) }
@@ -257,6 +303,15 @@ func newSerial() *big.Int {
 	return new(big.Int).SetBytes(b)
 }
 
+// WithChain is a certificate that the authority issued and what has to be presented with it, as PEM.
+func (a *Authority) WithChain(cert *x509.Certificate) []byte {
+	text := EncodeCertificate(cert)
+	for _, one := range a.Chain() {
+		text = append(text, EncodeCertificate(one)...)
+	}
+	return text
+}
+
 // encodeChain writes certificates as PEM, one after the other.
 func encodeChain(chain [][]byte) (text []byte) {
 	for _, der := range chain {
@@ -270,10 +325,30 @@ func EncodeCertificate(cert *x509.Certificate) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw})
 }
 
-func parseCertificate(text []byte) (*x509.Certificate, error) {
-	block, _ := pem.Decode(text)
-	if block == nil || block.Type != "CERTIFICATE" {
+// ParseCertificate reads the first certificate in PEM.
+func ParseCertificate(text []byte) (*x509.Certificate, error) {
+	all, err := parseChain(text)
+	if err != nil {
+		return nil, err
+	}
+	return all[0], nil
+}
+
+// parseChain reads certificates in PEM, at least one.
+func parseChain(text []byte) (all []*x509.Certificate, err error) {
+	for {
+		var block *pem.Block
+		if block, text = pem.Decode(text); block == nil || block.Type != "CERTIFICATE" {
+			break
+		}
+		cert, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, cert)
+	}
+	if len(all) == 0 {
 		return nil, errors.New("no PEM certificate found")
 	}
-	return x509.ParseCertificate(block.Bytes)
+	return all, nil
 }

@@ -106,7 +106,7 @@ func TestAuthorityOutsideItsDatesIssuesNothing(t *testing.T) {
 		if cert, err := a.IssueClient(request(t, now)); !errors.Is(err, ErrAuthorityDates) {
 			t.Errorf("%s: issued %v, %v", name, cert != nil, err)
 		}
-		if _, err := NewServerIdentity(ServerConfig{Issuer: Issuer{Authority: a}, Names: []string{"localhost"}, Now: now}); !errors.Is(err, ErrAuthorityDates) {
+		if _, err := NewServerIdentity(ServerConfig{Issuer: issuedBy(a), Names: []string{"localhost"}, Now: now}); !errors.Is(err, ErrAuthorityDates) {
 			t.Errorf("%s: a server's identity: %v", name, err)
 		}
 	}

@@ -82,7 +82,7 @@ func TestServersAreCheckedWithEitherAuthority(t *testing.T) {
 		if issuer.ID() != both[test.issuer].ID() {
 			t.Errorf("%s: issued by the other authority, want that of index %d", name, test.issuer)
 		}
-		s := must[*ServerIdentity](t)(NewServerIdentity(ServerConfig{Issuer: issuer, Names: []string{"localhost"}, Now: now}))
+		s := must[*ServerIdentity](t)(NewServerIdentity(ServerConfig{Issuer: always(issuer), Names: []string{"localhost"}, Now: now}))
 		presented := must[*tls.Certificate](t)(s.GetCertificate(modernHello))
 		for i, trusted := range both {
 			err := checkChain(t, presented.Certificate, trusted)
@@ -148,14 +148,15 @@ func TestServerIdentityTakesAnotherIssuer(t *testing.T) {
 	now := time.Now()
 	first, second := around(t, now), fastAuthority(t, now.Add(-time.Hour), now.Add(48*time.Hour), named("second"))
 	var saved []byte
-	cfg := ServerConfig{Issuer: Issuer{Authority: first}, Names: []string{"localhost"}, Now: now, Save: func(b []byte) { saved = b }}
+	set := Set{{Authority: first, State: Current}}
+	cfg := ServerConfig{Issuer: func(now time.Time) Issuer { return set.Server(now) }, Names: []string{"localhost"}, Now: now, Save: func(b []byte) { saved = b }}
 	s := must[*ServerIdentity](t)(NewServerIdentity(cfg))
 	before, rsaBefore := present(t, s, modernHello), present(t, s, rsaHello)
-	if err := s.SetIssuer(Issuer{Authority: first}, now); err != nil || !present(t, s, modernHello).Equal(before) {
+	if err := s.Refresh(now); err != nil || !present(t, s, modernHello).Equal(before) {
 		t.Errorf("the same issuer again: %v", err)
 	}
-	cfg.Issuer = rolled(t, now, first, second).Server(now)
-	if err := s.SetIssuer(cfg.Issuer, now); err != nil {
+	set = rolled(t, now, first, second)
+	if err := s.Refresh(now); err != nil {
 		t.Fatal(err)
 	}
 	for _, hello := range []*tls.ClientHelloInfo{modernHello, rsaHello} {

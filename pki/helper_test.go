@@ -88,3 +88,8 @@ func openssl(t *testing.T, files map[string][]byte, args ...string) (string, err
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }
+
+// issuedBy is the configuration of a server that has one authority.
+func issuedBy(a *Authority) func(time.Time) Issuer { return always(Issuer{Authority: a}) }
+
+func always(i Issuer) func(time.Time) Issuer { return func(time.Time) Issuer { return i } }

@@ -18,7 +18,8 @@ import (
 
 // ServerConfig is what NewServerIdentity needs. Fields without a remark must be set.
 type ServerConfig struct {
-	Issuer Issuer
+	// Issuer is who issues them at a moment. It may change; Refresh takes that up.
+	Issuer func(now time.Time) Issuer
 	// Names are DNS names and IP addresses; doubles are left out.
 	Names []string
 	Now   time.Time
@@ -34,8 +35,9 @@ type ServerConfig struct {
 // because that signature costs a hundredth of RSA's, and RSA 3072 for clients that cannot check it; the
 // second is made when the first such client comes. It is safe for concurrent use.
 type ServerIdentity struct {
-	names []string
-	save  func([]byte)
+	names  []string
+	choose func(now time.Time) Issuer
+	save   func([]byte)
 
 	issuer   atomic.Pointer[Issuer]
 	fast     atomic.Pointer[tls.Certificate]
@@ -45,8 +47,9 @@ type ServerIdentity struct {
 
 // NewServerIdentity goes on with the certificates that were saved, or issues the first one.
 func NewServerIdentity(cfg ServerConfig) (*ServerIdentity, error) {
-	s := &ServerIdentity{save: cfg.Save}
-	s.issuer.Store(&cfg.Issuer)
+	s := &ServerIdentity{choose: cfg.Issuer, save: cfg.Save}
+	issuer := cfg.Issuer(cfg.Now)
+	s.issuer.Store(&issuer)
 	for _, name := range cfg.Names {
 		if ip, err := netip.ParseAddr(name); err == nil {
 			name = ip.String() // as it will be read from the certificate
@@ -87,7 +90,7 @@ func (s *ServerIdentity) makeFallback(now time.Time) (*tls.Certificate, error) {
 	if fallback := s.fallback.Load(); fallback != nil {
 		return fallback, nil
 	}
-	cert, err := s.issue(RSA3072, now)
+	cert, err := s.issue(s.issuer.Load(), RSA3072, now)
 	if err != nil {
 		return nil, err
 	}
@@ -95,20 +98,13 @@ func (s *ServerIdentity) makeFallback(now time.Time) (*tls.Certificate, error) {
 	return cert, s.keep()
 }
 
-// SetIssuer goes on with certificates of another authority or with another chain; nothing happens when both are what
-// they were. Connections that exist are not touched.
-func (s *ServerIdentity) SetIssuer(issuer Issuer, now time.Time) error {
-	if s.issuer.Load().equal(issuer) {
+// Refresh issues new certificates when they are due, or another authority or chain is to be presented. Connections that
+// exist are not touched.
+func (s *ServerIdentity) Refresh(now time.Time) error {
+	if !s.due(now) && s.issuer.Load().equal(s.choose(now)) {
 		return nil
 	}
-	s.making.Lock()
-	before := s.issuer.Swap(&issuer)
-	s.making.Unlock()
-	if err := s.Renew(now); err != nil {
-		s.issuer.Store(before)
-		return err
-	}
-	return nil
+	return s.Renew(now)
 }
 
 func (i *Issuer) equal(other Issuer) bool {
@@ -119,18 +115,19 @@ func (i *Issuer) equal(other Issuer) bool {
 func (s *ServerIdentity) Renew(now time.Time) error {
 	s.making.Lock()
 	defer s.making.Unlock()
-	fast, err := s.issue(ECDSAP256, now)
+	issuer := s.choose(now)
+	fast, err := s.issue(&issuer, ECDSAP256, now)
 	if err != nil {
 		return err
 	}
+	var fallback *tls.Certificate
+	if s.fallback.Load() != nil {
+		if fallback, err = s.issue(&issuer, RSA3072, now); err != nil {
+			return err
+		}
+	}
+	s.issuer.Store(&issuer)
 	s.fast.Store(fast)
-	if s.fallback.Load() == nil {
-		return s.keep()
-	}
-	fallback, err := s.issue(RSA3072, now)
-	if err != nil {
-		return err
-	}
 	s.fallback.Store(fallback)
 	return s.keep()
 }
@@ -212,12 +209,11 @@ func (s *ServerIdentity) parse(p savedPair) *tls.Certificate {
 	return &cert
 }
 
-func (s *ServerIdentity) issue(kind KeyType, now time.Time) (*tls.Certificate, error) {
+func (s *ServerIdentity) issue(issuer *Issuer, kind KeyType, now time.Time) (*tls.Certificate, error) {
 	key, err := GenerateKey(kind)
 	if err != nil {
 		return nil, err
 	}
-	issuer := s.issuer.Load()
 	leaf, err := issuer.IssueServer(ServerRequest{Names: s.names, PublicKey: key.Public(), Now: now})
 	if err != nil {
 		return nil, fmt.Errorf("issue the server's certificate: %w", err)
@@ -243,14 +239,12 @@ func (s *ServerIdentity) due(now time.Time) bool {
 // renewCheck is how often Run looks at the clock; short, because a suspended machine wakes up late.
 const renewCheck = time.Minute
 
-// Run renews the certificates before they expire, until ctx ends. When the authority itself has ended it
+// Run renews the certificates before they expire, or their authority does, until ctx ends. When the authority itself has ended it
 // leaves them as they are: that is no reason to stop serving.
 func (s *ServerIdentity) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
-		if now := time.Now(); s.due(now) {
-			if err := s.Renew(now); err != nil && !errors.Is(err, ErrAuthorityDates) {
-				return err
-			}
+		if err := s.Refresh(time.Now()); err != nil && !errors.Is(err, ErrAuthorityDates) {
+			return err
 		}
 		wait(ctx, nil, renewCheck)
 	}

@@ -29,7 +29,7 @@ func present(t *testing.T, s *ServerIdentity, hello *tls.ClientHelloInfo) *x509.
 func TestServerIdentityNamesAndChain(t *testing.T) {
 	now := time.Now()
 	a := around(t, now)
-	s := must[*ServerIdentity](t)(NewServerIdentity(ServerConfig{Issuer: Issuer{Authority: a}, Names: []string{"localhost", "127.0.0.1", "::1", "", "localhost", "xlb.example.com"}, Now: now}))
+	s := must[*ServerIdentity](t)(NewServerIdentity(ServerConfig{Issuer: issuedBy(a), Names: []string{"localhost", "127.0.0.1", "::1", "", "localhost", "xlb.example.com"}, Now: now}))
 	roots := x509.NewCertPool()
 	roots.AddCert(a.Certificate())
 	for _, hello := range []*tls.ClientHelloInfo{modernHello, rsaHello} {
@@ -43,14 +43,14 @@ func TestServerIdentityNamesAndChain(t *testing.T) {
 			}
 		}
 	}
-	if _, err := NewServerIdentity(ServerConfig{Issuer: Issuer{Authority: a}, Names: nil, Now: now}); err == nil {
+	if _, err := NewServerIdentity(ServerConfig{Issuer: issuedBy(a), Names: nil, Now: now}); err == nil {
 		t.Error("an identity without a name")
 	}
 }
 
 func TestServerIdentityHasAKeyForEveryClient(t *testing.T) {
 	now := time.Now()
-	s := must[*ServerIdentity](t)(NewServerIdentity(ServerConfig{Issuer: Issuer{Authority: around(t, now)}, Names: []string{"localhost"}, Now: now}))
+	s := must[*ServerIdentity](t)(NewServerIdentity(ServerConfig{Issuer: issuedBy(around(t, now)), Names: []string{"localhost"}, Now: now}))
 	if _, is := present(t, s, modernHello).PublicKey.(*ecdsa.PublicKey); !is || s.fallback.Load() != nil {
 		t.Error("a modern client must get ECDSA, and cost no RSA key")
 	}
@@ -109,7 +109,7 @@ func echo(t *testing.T, conn *tls.Conn) {
 func TestServerIdentityIsRenewedWhileServing(t *testing.T) {
 	now := time.Now()
 	a := around(t, now)
-	s := must[*ServerIdentity](t)(NewServerIdentity(ServerConfig{Issuer: Issuer{Authority: a}, Names: []string{"127.0.0.1"}, Now: now}))
+	s := must[*ServerIdentity](t)(NewServerIdentity(ServerConfig{Issuer: issuedBy(a), Names: []string{"127.0.0.1"}, Now: now}))
 	roots := x509.NewCertPool()
 	roots.AddCert(a.Certificate())
 	addr := serve(t, s)
@@ -134,7 +134,7 @@ func TestServerIdentityIsRenewedWhileServing(t *testing.T) {
 func TestOpensslClientsAreServed(t *testing.T) {
 	now := time.Now()
 	a := around(t, now)
-	s := must[*ServerIdentity](t)(NewServerIdentity(ServerConfig{Issuer: Issuer{Authority: a}, Names: []string{"127.0.0.1"}, Now: now}))
+	s := must[*ServerIdentity](t)(NewServerIdentity(ServerConfig{Issuer: issuedBy(a), Names: []string{"127.0.0.1"}, Now: now}))
 	addr := serve(t, s)
 	for offer, want := range map[string]string{"RSA-PSS+SHA256": "RSA-PSS", "ECDSA+SHA256:RSA-PSS+SHA256": "ECDSA"} {
 		out, err := openssl(t, map[string][]byte{"ca.pem": a.CertificatePEM()}, "s_client", "-brief", "-connect", addr, "-CAfile", "ca.pem",
@@ -156,7 +156,7 @@ func run(t *testing.T, s *ServerIdentity) (stop func() error) {
 func TestServerIdentityRenewsItself(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		now := time.Now()
-		s := must[*ServerIdentity](t)(NewServerIdentity(ServerConfig{Issuer: Issuer{Authority: around(t, now)}, Names: []string{"localhost"}, Now: now}))
+		s := must[*ServerIdentity](t)(NewServerIdentity(ServerConfig{Issuer: issuedBy(around(t, now)), Names: []string{"localhost"}, Now: now}))
 		first := present(t, s, modernHello)
 		stop := run(t, s)
 		time.Sleep(59 * 24 * time.Hour)
@@ -179,7 +179,7 @@ func TestServerIdentityOutlivesItsAuthority(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		now := time.Now()
 		a := fastAuthority(t, now.Add(-time.Hour), now.Add(2*time.Hour))
-		s := must[*ServerIdentity](t)(NewServerIdentity(ServerConfig{Issuer: Issuer{Authority: a}, Names: []string{"localhost"}, Now: now}))
+		s := must[*ServerIdentity](t)(NewServerIdentity(ServerConfig{Issuer: issuedBy(a), Names: []string{"localhost"}, Now: now}))
 		stop := run(t, s)
 		time.Sleep(5 * time.Hour)
 		if leaf := present(t, s, modernHello); leaf.NotAfter.After(a.Certificate().NotAfter) || !leaf.NotBefore.Before(leaf.NotAfter) {
@@ -197,7 +197,7 @@ func TestServerIdentityIsKept(t *testing.T) {
 	now := time.Now()
 	a := around(t, now)
 	var saved []byte
-	cfg := ServerConfig{Issuer: Issuer{Authority: a}, Names: []string{"localhost", "0:0:0:0:0:0:0:1", "xlb.test"}, Now: now, Save: func(b []byte) { saved = b }}
+	cfg := ServerConfig{Issuer: issuedBy(a), Names: []string{"localhost", "0:0:0:0:0:0:0:1", "xlb.test"}, Now: now, Save: func(b []byte) { saved = b }}
 	first := must[*ServerIdentity](t)(NewServerIdentity(cfg))
 	fast, fallback := present(t, first, modernHello), present(t, first, rsaHello)
 	cfg.Saved = saved
@@ -207,8 +207,8 @@ func TestServerIdentityIsKept(t *testing.T) {
 		t.Error("the certificates are new")
 	}
 	for name, change := range map[string]func(*ServerConfig){
-		"another authority": func(c *ServerConfig) { c.Issuer.Authority = around(t, now) },
-		"another chain":     func(c *ServerConfig) { c.Issuer.Chain = []*x509.Certificate{a.Certificate()} },
+		"another authority": func(c *ServerConfig) { c.Issuer = issuedBy(around(t, now)) },
+		"another chain":     func(c *ServerConfig) { c.Issuer = always(Issuer{a, []*x509.Certificate{a.Certificate()}, nil}) },
 		"one name more":     func(c *ServerConfig) { c.Names = append(c.Names, "other.test") },
 		"one name less":     func(c *ServerConfig) { c.Names = c.Names[:2] },
 		"due":               func(c *ServerConfig) { c.Now = now.Add(61 * 24 * time.Hour) },
@@ -217,7 +217,7 @@ func TestServerIdentityIsKept(t *testing.T) {
 		other := cfg
 		change(&other)
 		one := must[*ServerIdentity](t)(NewServerIdentity(other))
-		if leaf := present(t, one, modernHello); leaf.Equal(fast) || leaf.CheckSignatureFrom(other.Issuer.Certificate()) != nil {
+		if leaf := present(t, one, modernHello); leaf.Equal(fast) || leaf.CheckSignatureFrom(other.Issuer(now).Certificate()) != nil {
 			t.Errorf("%s: the old certificate goes on", name)
 		}
 	}

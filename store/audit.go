@@ -45,7 +45,7 @@ const (
 
 // AuditChange is what became of one record: the fields that are different, before and after.
 type AuditChange struct {
-	Kind   string                     `json:"kind"` // client, frontend, certificate, invite
+	Kind   string                     `json:"kind"` // client, frontend, certificate, invite, session, authorities
 	ID     string                     `json:"id"`
 	Before map[string]json.RawMessage `json:"before,omitempty"`
 	After  map[string]json.RawMessage `json:"after,omitempty"`

@@ -18,7 +18,7 @@ type auditedTxn struct {
 }
 
 // auditedKinds are the records whose changes are written down. What else a transaction touches follows from these.
-var auditedKinds = []string{kindClient, kindFrontend, kindCertificate, kindInvite, kindSession}
+var auditedKinds = []string{kindClient, kindFrontend, kindCertificate, kindInvite, kindSession, kindAuthorities}
 
 // Set implements Txn.
 func (a *auditedTxn) Set(key string, value []byte) {
@@ -74,7 +74,7 @@ func (a *auditedTxn) changes() ([]AuditChange, error) {
 
 // auditID is how people name a record: what follows its client, without the authority of a certificate.
 func auditID(parts []string) string {
-	if parts[0] == kindClient || parts[0] == kindInvite {
+	if parts[0] == kindClient || parts[0] == kindInvite || parts[0] == kindAuthorities {
 		return parts[1]
 	}
 	if parts[0] == kindSession {

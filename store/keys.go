@@ -17,6 +17,7 @@ import (
 //	auditanchor/CLIENT                                 the newest of those that are kept no longer
 //	answered/CLIENT/NAMEHASH                           Answered
 //	answeredcount/CLIENT                               how many of them there are
+//	authorities/server                                 Authorities
 //	meta/schema                                        the schema version
 //	meta/first                                         the id of the first administrator
 //	client/CLIENT                                      Client
@@ -36,6 +37,7 @@ import (
 //	sweep/(client|frontend)/CLIENT[/FRONTEND]          nothing: what is deleted but not yet removed
 const (
 	kindMeta          = "meta"
+	kindAuthorities   = "authorities"
 	kindClient        = "client"
 	kindFrontend      = "frontend"
 	kindAccessKey     = "accesskeyid"

@@ -2,11 +2,12 @@ package store
 
 import (
 	"context"
+	"errors"
 	"strings"
 )
 
-// Record is one change of the records that the data plane lives on: clients, frontends, certificates.
-// At most one of Client, Frontend, Certificate and Deleted is set. With none of them set and no Resync
+// Record is one change of the records that the data plane lives on: clients, frontends, certificates, authorities.
+// At most one of Client, Frontend, Certificate, Authorities and Deleted is set. With none of them set and no Resync
 // it only says how far things have come: the revision changed other records.
 type Record struct {
 	// Revision: everything up to it is known once this record is applied. So it is the revision of
@@ -16,6 +17,7 @@ type Record struct {
 	Client      *Client
 	Frontend    *Frontend
 	Certificate *Certificate
+	Authorities *Authorities
 	Deleted     Deleted
 
 	// Key is that of the record, in the store.
@@ -37,12 +39,13 @@ const (
 	KindClient      Kind = kindClient
 	KindFrontend    Kind = kindFrontend
 	KindCertificate Kind = kindCertificate
+	KindAuthorities Kind = kindAuthorities
 )
 
 // Deleted names a record that is gone. In the zero value Kind is empty.
 type Deleted struct {
 	Kind      Kind
-	Client    string // the client's id, in every kind
+	Client    string // the client's id, but not of authorities
 	Frontend  string // of a frontend
 	Authority string // of a certificate
 	Serial    string // of a certificate
@@ -55,6 +58,7 @@ type Snapshot struct {
 	Clients      []Client
 	Frontends    []Frontend
 	Certificates []Certificate
+	Authorities  Authorities // none before the first
 
 	// Unreadable are the keys of records that cannot be decoded, which are left out.
 	Unreadable []string
@@ -73,6 +77,13 @@ func (s *Store) Snapshot(ctx context.Context) (Snapshot, error) {
 			return Snapshot{}, err
 		}
 		if snap.Certificates, err = listReadable[Certificate](r, under(kindCertificate), "", 0, unreadable); err != nil {
+			return Snapshot{}, err
+		}
+		snap.Authorities, err = get[Authorities](r, authoritiesKey)
+		switch {
+		case errors.Is(err, ErrUnreadable):
+			unreadable(authoritiesKey)
+		case err != nil && !isNotFound(err):
 			return Snapshot{}, err
 		}
 		return snap.withoutDeleted(), nil
@@ -147,6 +158,8 @@ func recordOf(change Change) (record Record, relevant bool) {
 		record.Frontend, err = decodeChange[Frontend](change)
 	case kind == KindCertificate:
 		record.Certificate, err = decodeChange[Certificate](change)
+	case kind == KindAuthorities:
+		record.Authorities, err = decodeChange[Authorities](change)
 	}
 	if err != nil {
 		record.Unreadable = true
@@ -185,14 +198,18 @@ func kindOf(key string) (Kind, []string) {
 	switch {
 	case kind == KindClient && len(ids) == 1,
 		kind == KindFrontend && len(ids) == 2,
-		kind == KindCertificate && len(ids) == 3:
+		kind == KindCertificate && len(ids) == 3,
+		kind == KindAuthorities && len(ids) == 1:
 		return kind, ids
 	}
 	return "", nil
 }
 
 func deletedOf(kind Kind, ids []string) Deleted {
-	gone := Deleted{Kind: kind, Client: ids[0]}
+	gone := Deleted{Kind: kind}
+	if kind != KindAuthorities {
+		gone.Client = ids[0]
+	}
 	switch kind {
 	case KindFrontend:
 		gone.Frontend = ids[1]

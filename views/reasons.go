@@ -277,6 +277,8 @@ func explainIdentity(f Facts) (headline, sentence string) {
 		return "Refused: certificate expired" + after(" on ", f.Detail), "Issue a new one."
 	case "not-yet":
 		return "Refused: certificate not valid " + or(after("before ", f.Detail), "yet"), "Check the clock of the machine that connects."
+	case "authority-retired":
+		return "Refused: the certificate’s authority was retired", "Issue a new one for this program, and give it the new ca.pem."
 	case "revoked":
 		return "Refused: certificate revoked", "Issue a new one for this program."
 	case "off":

@@ -26,7 +26,7 @@ func markOf(state string) mark {
 		return mark{"m-dia", "down", "bad"}
 	case "waiting":
 		return mark{"m-ring", "live", ""}
-	case "off", "revoked", "gone":
+	case "off", "revoked", "gone", "retired":
 		return mark{"m-dash", "", ""}
 	}
 	return mark{"m-ring", "", ""}

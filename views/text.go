@@ -448,6 +448,8 @@ func stateWord(state string) string {
 		return "Revoked"
 	case "gone":
 		return "Frontend deleted"
+	case "retired":
+		return "Authority retired"
 	}
 	return "Unknown"
 }

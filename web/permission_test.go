@@ -20,6 +20,7 @@ var permissions = map[string][2]string{
 	"POST /api/v1/renew":                                             {"certificate"},
 	"GET /api/v1/ca.pem":                                             {"open"},
 	"GET /api/v1/crl":                                                {"open"},
+	"GET /api/v1/crl/{id}":                                           {"open"},
 	"GET /api/v1/openapi.json":                                       {"open"},
 	"GET /.well-known/jwks.json":                                     {"open"},
 	"GET /api/v1/client":                                             {"read"},
@@ -77,6 +78,10 @@ var permissions = map[string][2]string{
 	"GET /api/v1/admin/invites":                                      {"admin"},
 	"POST /api/v1/admin/invites":                                     {"admin"},
 	"DELETE /api/v1/admin/invites/{id}":                              {"admin"},
+	"GET /api/v1/admin/authorities":                                  {"admin"},
+	"POST /api/v1/admin/authorities":                                 {"admin"},
+	"PATCH /api/v1/admin/authorities/{id}":                           {"admin", `{"state":"retired"}`},
+	"DELETE /api/v1/admin/authorities/{id}":                          {"admin"},
 }
 
 // what somebody gets: in, unknown (the object is not theirs), refused, or asked who they are.
@@ -86,6 +91,14 @@ const (
 	turnedOff = "refused"
 	askedWho  = "asked who it is"
 )
+
+// someID is an id of the form that a route takes, of nothing.
+func someID(route string) string {
+	if strings.Contains(route, "/authorities/") || strings.Contains(route, "/crl/") {
+		return strings.Repeat("0", 16)
+	}
+	return strings.Repeat("0", 64)
+}
 
 func outcomeOf(status int) string {
 	switch {
@@ -185,7 +198,7 @@ func TestWhoMayDoWhat(t *testing.T) {
 				if strings.Contains(route, "{serial}") {
 					_, serial = c.identity(id, "x")
 				}
-				path := strings.NewReplacer("{uuid}", id, "{serial}", serial, "{number}", "1", "{id}", strings.Repeat("0", 64)).Replace(route)
+				path := strings.NewReplacer("{uuid}", id, "{serial}", serial, "{number}", "1", "{id}", someID(route)).Replace(route)
 				query := ""
 				switch operation {
 				case "DELETE /api/v1/client/frontend/{uuid}/certificates":
@@ -257,7 +270,7 @@ func TestWhoMaySeeWhichPage(t *testing.T) {
 			if isAdmin {
 				about = f.signUp("target").uuid
 			}
-			path := strings.NewReplacer("{uuid}", about, "{serial}", serial, "{number}", "1", "{id}", strings.Repeat("0", 64)).Replace(page.Pattern)
+			path := strings.NewReplacer("{uuid}", about, "{serial}", serial, "{number}", "1", "{id}", someID(page.Pattern)).Replace(page.Pattern)
 			headers := []string{"Content-Type", "application/x-www-form-urlencoded", "Sec-Fetch-Site", "same-origin"}
 			switch actor {
 			case "another client":

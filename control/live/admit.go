@@ -112,6 +112,8 @@ func verifyReason(err error) lb.Reason {
 		return lb.ReasonExpired
 	case errors.Is(err, pki.ErrNotYetValid):
 		return ReasonNotYet
+	case errors.Is(err, pki.ErrRetired):
+		return ReasonRetired
 	}
 	return ReasonOtherCA
 }
@@ -135,11 +137,11 @@ func (l *Live) owner(leaf *x509.Certificate) (clientID, frontendID, serial strin
 		return "", "", ""
 	}
 	serial = pki.FormatSerial(leaf.SerialNumber)
-	_, err := l.verifier.Verify([]*x509.Certificate{leaf}, leaf.NotBefore)
-	if err != nil {
+	authority, err := l.verifier.Verify([]*x509.Certificate{leaf}, leaf.NotBefore)
+	if err != nil && !errors.Is(err, pki.ErrRetired) {
 		return "", "", serial
 	}
-	if cert, known := l.certificates.get(CertificateKey{l.cfg.Authority, serial}); known {
+	if cert, known := l.certificates.get(CertificateKey{authority, serial}); known {
 		return cert.ClientID, cert.FrontendID, serial
 	}
 	return "", "", serial

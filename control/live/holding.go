@@ -77,7 +77,7 @@ func (h *holdings) setCertificate(key CertificateKey, c *Certificate) {
 	h.with(c.ClientID, func(one *holding) {
 		one.certificates[key] = c
 		one.forget(key, c.FrontendID)
-		if !c.Revoked {
+		if !c.Revoked && !c.Retired {
 			one.note(key, c)
 		}
 	})

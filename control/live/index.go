@@ -84,7 +84,8 @@ type Certificate struct {
 	Revoked                    bool
 	RevokedAt                  time.Time
 	Reason                     string
-	Closed                     int // connections that its revocation has closed here, or given a time to end
+	Retired                    bool // its authority is trusted no more
+	Closed                     int  // connections that its revocation has closed here, or given a time to end
 
 	keys []string // under which the balancer knows its connections
 }
@@ -109,6 +110,7 @@ func (l *Live) replace(s store.Snapshot) {
 	clients := map[string]bool{}
 	frontends := map[string]bool{}
 	certificates := map[CertificateKey]bool{}
+	l.setAuthorities(s.Authorities)
 	for _, r := range s.Clients {
 		clients[r.UUID] = true
 		l.putClient(r)
@@ -202,6 +204,8 @@ func (l *Live) apply(ctx context.Context, change store.Record) {
 		l.putFrontend(*change.Frontend)
 	case change.Certificate != nil:
 		l.putCertificate(*change.Certificate)
+	case change.Authorities != nil:
+		l.setAuthorities(*change.Authorities)
 	case change.Deleted.Client != "" && change.Deleted.Kind == store.KindClient:
 		l.removeClient(change.Deleted.Client)
 	case change.Deleted.Kind == store.KindFrontend:
@@ -320,7 +324,10 @@ func (l *Live) removeFrontend(id string) {
 }
 
 func (l *Live) putCertificate(r store.Certificate) {
-	state := &Certificate{ClientID: r.ClientID, FrontendID: r.FrontendID, Name: r.Name, SPKI: r.SPKI, NotAfter: r.NotAfter, Revoked: r.RevokedAt != nil, Reason: r.RevokedReason}
+	state := &Certificate{
+		ClientID: r.ClientID, FrontendID: r.FrontendID, Name: r.Name, SPKI: r.SPKI, NotAfter: r.NotAfter, Revoked: r.RevokedAt != nil, Reason: r.RevokedReason,
+		Retired: !l.trusts(r.Authority),
+	}
 	state.keys = []string{clientKey(r.ClientID), frontendKey(r.FrontendID), serialKey(r.Authority, r.Serial)}
 	if state.Revoked {
 		state.RevokedAt = *r.RevokedAt

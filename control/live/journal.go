@@ -334,7 +334,7 @@ func (l *Live) named(clientID string, found []Attempt) []Attempt {
 
 // certificateName is the name of a certificate of a client; empty when it has none, or there is no such certificate.
 func (l *Live) certificateName(clientID, serial string) string {
-	if cert, known := l.certificates.get(CertificateKey{l.cfg.Authority, serial}); known && cert.ClientID == clientID {
+	if cert, known := l.bySerial(serial); known && cert.ClientID == clientID {
 		return cert.Name
 	}
 	return ""

@@ -23,8 +23,9 @@ type Config struct {
 	Store *store.Store
 	// Verifier tells which authority has issued a certificate.
 	Verifier *pki.Verifier
-	// Authority is the id of the one that issues now.
-	Authority string
+	// Authorities makes the Verifier go by what the store says of the authorities, and returns them. Nil when nobody can read
+	// that, at a start excepted: then what was before goes on.
+	Authorities func(store.Authorities) pki.Set
 	// GetCertificate presents the data plane's own certificate.
 	GetCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 	// RouteCertificate is what the settings of a frontend say that routes are shown; nil for nothing.
@@ -67,7 +68,7 @@ type Live struct {
 	apiKeys  table[string, apiKeyHolder] // by id
 	journal  *journal
 	endings  *endings
-	probes   table[CertificateKey, *Probe]
+	probes   table[string, *Probe] // by serial
 	probing  atomic.Int32
 	lines    lines.Bound[refusalKind] // of the log
 	meter    serverMeter
@@ -76,6 +77,7 @@ type Live struct {
 	clients      table[string, *Client]
 	frontends    table[string, *frontend] // by uuid
 	byAccessKey  table[string, *frontend]
+	authorities  atomic.Pointer[map[string]bool] // whether one is trusted, by id
 	certificates table[CertificateKey, *Certificate]
 	byKey        table[string, []CertificateKey] // by the hash of the public key
 

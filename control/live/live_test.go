@@ -53,13 +53,13 @@ func start(t *testing.T) *rig {
 	must(t, err)
 	authority, err := pki.NewAuthority(time.Now())
 	must(t, err)
-	identity, err := pki.NewServerIdentity(pki.ServerConfig{Issuer: pki.Issuer{Authority: authority}, Names: []string{"localhost"}, Now: time.Now(), Save: func([]byte) {}})
+	identity, err := pki.NewServerIdentity(pki.ServerConfig{Issuer: func(time.Time) pki.Issuer { return pki.Issuer{Authority: authority} }, Names: []string{"localhost"}, Now: time.Now(), Save: func([]byte) {}})
 	must(t, err)
 	r := &rig{T: t, store: records, authority: authority}
 	_, err = records.CreateClient(t.Context(), store.Client{UUID: clientID, Name: "tenant", KeyHash: []byte("hash")})
 	must(t, err)
 	r.Live, err = New(t.Context(), Config{
-		Store: records, Verifier: pki.NewVerifier(authority.Certificate()), Authority: authority.ID(), GetCertificate: identity.GetCertificate,
+		Store: records, Verifier: pki.NewVerifier(authority.Certificate()), Authorities: func(store.Authorities) pki.Set { return pki.Set{{Authority: authority, State: pki.Current}} }, GetCertificate: identity.GetCertificate,
 		RouteCertificate: func(store.RouteTLS) *tls.Certificate { return nil }, Limits: Limits{}.WithDefaults(), Dialer: &lb.Dialer{},
 		Options:  store.Options{IdleTimeoutSec: 60, HalfCloseTimeoutSec: 60, QueueLimit: 10, DrainTimeoutSec: 60, PanicPercent: 50},
 		Resolver: net.DefaultResolver, Log: slog.New(slog.DiscardHandler), Now: time.Now,

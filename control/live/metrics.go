@@ -156,7 +156,7 @@ func (l *Live) readCertificates(scratch *metricsScratch) {
 	all := scratch.certificates
 	clear(all)
 	l.certificates.each(func(_ CertificateKey, cert *Certificate) {
-		if cert.Revoked || !now.Before(cert.NotAfter) {
+		if cert.Revoked || cert.Retired || !now.Before(cert.NotAfter) {
 			return
 		}
 		m := all[cert.FrontendID]

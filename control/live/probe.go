@@ -24,13 +24,13 @@ type ProbeEvent struct {
 	lb.Event
 }
 
-// StartProbe lets a certificate of a client's frontend in until End.
-func (l *Live) StartProbe(clientID, frontendID, name string, leaf *x509.Certificate) *Probe {
+// StartProbe lets a certificate of a client's frontend, issued by one of our authorities, in until End.
+func (l *Live) StartProbe(clientID, frontendID, name, authority string, leaf *x509.Certificate) *Probe {
 	// One connection has at most one event for each route that is tried, and five others; more are not kept.
 	events := make(chan ProbeEvent, 64)
-	p := &Probe{live: l, key: CertificateKey{l.cfg.Authority, pki.FormatSerial(leaf.SerialNumber)}, Events: events, events: events}
+	p := &Probe{live: l, key: CertificateKey{authority, pki.FormatSerial(leaf.SerialNumber)}, Events: events, events: events}
 	l.probing.Add(1)
-	l.probes.set(p.key, p)
+	l.probes.set(p.key.Serial, p)
 	l.certificates.set(p.key, &Certificate{
 		ClientID: clientID, FrontendID: frontendID, Name: name, NotAfter: leaf.NotAfter,
 		keys: []string{clientKey(clientID), frontendKey(frontendID), serialKey(p.key.Authority, p.key.Serial)},
@@ -43,7 +43,7 @@ func (p *Probe) End() {
 	l := p.live
 	l.certificates.remove(p.key)
 	l.drop(serialKey(p.key.Authority, p.key.Serial), lb.ReasonClientEOF) // whoever made the connection has closed it
-	l.probes.remove(p.key)
+	l.probes.remove(p.key.Serial)
 	l.probing.Add(-1)
 }
 
@@ -52,16 +52,16 @@ func (l *Live) tellProbe(b *Holder, e *lb.Event) {
 	if l.probing.Load() == 0 {
 		return
 	}
-	key := CertificateKey{Authority: l.cfg.Authority}
+	serial := ""
 	switch {
 	case b != nil:
-		key = b.Certificate
+		serial = b.Certificate.Serial
 	case e.Leaf != nil:
-		key.Serial = pki.FormatSerial(e.Leaf.SerialNumber)
+		serial = pki.FormatSerial(e.Leaf.SerialNumber)
 	default:
 		return
 	}
-	if p, known := l.probes.get(key); known {
+	if p, known := l.probes.get(serial); known {
 		select {
 		case p.events <- ProbeEvent{time.Now(), *e}:
 		default:

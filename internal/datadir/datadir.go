@@ -3,6 +3,7 @@
 package datadir
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -84,26 +85,70 @@ func Check(ctx context.Context, dir string, records *store.Store) error {
 	if err != nil || !used {
 		return err
 	}
-	cert, key := Authority(dir)
-	if missing(cert) && missing(key) {
-		return fmt.Errorf("%s and %s are missing, and the store has clients: a new authority would end every certificate; %s", cert, key, restoreWhole)
-	}
 	if missing(MasterKey(dir)) {
 		return fmt.Errorf("%s is missing, and the store has secrets that are sealed with it; %s", MasterKey(dir), restoreWhole)
 	}
 	return nil
 }
 
-// LoadAuthority reads the authority from the data directory, and makes it at the first start.
-func LoadAuthority(dir string, log *slog.Logger) (*pki.Authority, error) {
+// FirstAuthority is the authority for a store that has none: the one in the data directory, which is made at the first start.
+// Nil: the store has its own.
+func FirstAuthority(ctx context.Context, dir string, records *store.Store, log *slog.Logger) (*pki.Authority, error) {
+	_, err := records.Authorities(ctx)
+	if !errors.Is(err, store.ErrNotFound) {
+		return nil, err
+	}
+	used, err := records.Used(ctx)
+	if err != nil {
+		return nil, err
+	}
 	certPath, keyPath := Authority(dir)
 	if missing(certPath) && missing(keyPath) {
+		if used {
+			return nil, fmt.Errorf("%s and %s are missing, and the store has clients: a new authority would end every certificate; %s", certPath, keyPath, restoreWhole)
+		}
 		log.Info("making the authority", "certificate", certPath)
-		if err := MakeAuthority(dir); err != nil {
+		if err := makeAuthority(dir); err != nil {
 			return nil, err
 		}
 	}
 	return readAuthority(dir)
+}
+
+// KeepAuthority returns what writes the files of the authority as the store has it: the certificates for people to trust, and the key of
+// the one that issues, which xlb itself reads no more. The key of an authority that the store does not know stays, as an error.
+func KeepAuthority(dir string) func(pki.Set) error {
+	return func(set pki.Set) error { return keepAuthority(dir, set) }
+}
+
+func keepAuthority(dir string, set pki.Set) error {
+	certPath, keyPath := Authority(dir)
+	found, err := os.ReadFile(keyPath)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if id, err := pki.AuthorityIDOf(found); err == nil {
+		if _, known := set.Get(id); !known {
+			return fmt.Errorf("%s is the key of the authority %s, which the store does not know: move it out of %s, or %s", keyPath, id, dir, restoreWhole)
+		}
+	}
+	key, err := set.Current().KeyPEM()
+	if err != nil {
+		return err
+	}
+	return errors.Join(rewrite(keyPath, key, 0o600), rewrite(certPath, set.TrustPEM(), 0o644))
+}
+
+// rewrite makes a file have some content: whole or not at all.
+func rewrite(path string, data []byte, mode fs.FileMode) error {
+	if found, err := os.ReadFile(path); err == nil && bytes.Equal(found, data) {
+		return nil
+	}
+	temporary, err := writeTemporary(path, data, mode)
+	if err != nil {
+		return err
+	}
+	return os.Rename(temporary, path)
 }
 
 // readAuthority reads an authority that has to be there.
@@ -140,8 +185,16 @@ func private(dir string) error {
 	return nil
 }
 
-// MakeAuthority writes a new authority, never over an existing one: that would end every identity.
+// MakeAuthority writes a new authority for a server that was never started.
 func MakeAuthority(dir string) error {
+	if !missing(filepath.Join(Store(dir), "MANIFEST")) {
+		return fmt.Errorf("%s has an authority already; start xlb, which writes its files again", Store(dir))
+	}
+	return makeAuthority(dir)
+}
+
+// makeAuthority never writes over an existing one: that would end every identity.
+func makeAuthority(dir string) error {
 	certPath, keyPath := Authority(dir)
 	for _, path := range []string{certPath, keyPath} {
 		if _, err := os.Lstat(path); err == nil {
@@ -168,16 +221,25 @@ func MakeAuthority(dir string) error {
 
 // writeNew writes a file that must not exist: whole or not at all, and on the disk when it returns.
 func writeNew(path string, data []byte, mode fs.FileMode) error {
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.tmp")
+	temporary, err := writeTemporary(path, data, mode)
 	if err != nil {
 		return err
 	}
-	defer os.Remove(f.Name())
+	defer os.Remove(temporary)
+	return os.Link(temporary, path) // unlike a rename, it never replaces
+}
+
+// writeTemporary writes a file beside the one that it is for, and returns its name.
+func writeTemporary(path string, data []byte, mode fs.FileMode) (string, error) {
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.tmp")
+	if err != nil {
+		return "", err
+	}
 	_, err = f.Write(data)
 	if err := errors.Join(err, f.Chmod(mode), f.Sync(), f.Close()); err != nil {
-		return err
+		return "", errors.Join(err, os.Remove(f.Name()))
 	}
-	return os.Link(f.Name(), path) // unlike a rename, it never replaces
+	return f.Name(), nil
 }
 
 // SetupCode is where the code is kept that lets the first client in.

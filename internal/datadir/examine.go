@@ -46,11 +46,8 @@ func Examine(dir string) (found Found, wrong []error) {
 		}
 	}
 	if revision > 1 { // the first change is its form; the others come when all of this is there
-		certPath, keyPath := Authority(dir)
-		for _, path := range []string{certPath, keyPath, MasterKey(dir)} {
-			if missing(path) {
-				wrong = append(wrong, fmt.Errorf("%s is missing beside a store that is used; %s", path, restoreWhole))
-			}
+		if path := MasterKey(dir); missing(path) {
+			wrong = append(wrong, fmt.Errorf("%s is missing beside a store that is used; %s", path, restoreWhole))
 		}
 	}
 	return found, wrong

@@ -41,10 +41,8 @@ func TestLostPartsAreNotMadeAnew(t *testing.T) {
 		remove []string
 		says   string
 	}{
-		"both files of the authority": {[]string{"cacert.pem", "cakey.pem"}, "end every certificate"},
-		"the authority's certificate": {[]string{"cacert.pem"}, "cacert.pem is missing"},
-		"the store":                   {[]string{"store"}, "is missing beside"},
-		"the master key":              {[]string{"master.key"}, "master.key is missing"},
+		"the store":      {[]string{"store"}, "is missing beside"},
+		"the master key": {[]string{"master.key"}, "master.key is missing"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "data")
@@ -66,23 +64,64 @@ func TestLostPartsAreNotMadeAnew(t *testing.T) {
 			}
 		})
 	}
-	for name, content := range map[string]string{"empty": "", "cut": "-----BEGIN CERTIFICATE-----\nMIIB"} {
-		t.Run("certificate "+name, func(t *testing.T) {
+}
+
+// The files of the authority are written again from the store, which has it since the first start.
+func TestFilesOfTheAuthorityAreWrittenAgain(t *testing.T) {
+	full := used(t)
+	wanted := map[string]string{}
+	for _, name := range []string{"cacert.pem", "cakey.pem"} {
+		text, err := os.ReadFile(filepath.Join(full, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		wanted[name] = string(text)
+	}
+	for name, spoil := range map[string]func(path string) error{
+		"missing": os.Remove,
+		"cut":     func(path string) error { return os.WriteFile(path, []byte("-----BEGIN CERT"), 0o600) },
+	} {
+		t.Run(name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "data")
 			if err := copyData(dir, full); err != nil {
 				t.Fatal(err)
 			}
-			path := filepath.Join(dir, "cacert.pem")
-			if err := os.Chmod(path, 0o600); err != nil {
-				t.Fatal(err)
+			for part := range wanted {
+				path := filepath.Join(dir, part)
+				if err := errors.Join(os.Chmod(path, 0o600), spoil(path)); err != nil {
+					t.Fatal(err)
+				}
 			}
-			if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			if out := wontStart(t, dir); !strings.Contains(out, "cacert.pem") || !strings.Contains(out, "restore both files from the backup") {
-				t.Errorf("it says %s", out)
+			start(t, dir).stop()
+			for part, want := range wanted {
+				if got, err := os.ReadFile(filepath.Join(dir, part)); err != nil || string(got) != want {
+					t.Errorf("%s: got %s, %v", part, got, err)
+				}
 			}
 		})
+	}
+}
+
+// A key that the store knows nothing of is not written over.
+func TestKeyOfAnotherAuthorityIsKept(t *testing.T) {
+	dir := used(t)
+	other := dataDir(t)
+	if out, err := runIn(t, other, binaries.xlb, "tls", "-data-dir", other); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	key, err := os.ReadFile(filepath.Join(other, "cakey.pem"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "cakey.pem")
+	if err := os.WriteFile(path, key, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out := wontStart(t, dir); !strings.Contains(out, "cakey.pem is the key of the authority") {
+		t.Errorf("it says %s", out)
+	}
+	if got, err := os.ReadFile(path); err != nil || string(got) != string(key) {
+		t.Errorf("it was written over: %v", err)
 	}
 }
 
