@@ -39,6 +39,12 @@ const adminUsage = `Administer the server that runs on this machine, through the
   invites                     those that can still be used
   revoke-invite ID            take one back
   audit                       what was done with this command, newest first
+  authority                   the authorities, and how many good certificates hang on each
+  authority add               make the one that is to issue next; it is trusted from now on
+  authority use ID            let it issue; the one that did is trusted until it is retired
+  authority retire ID         trust it no more; with anyway though certificates of it are good
+  authority trust ID          trust one again that was retired
+  authority remove ID         throw one away, and its key
 `
 
 // admin is the commands, over the server's socket.
@@ -111,6 +117,7 @@ func (a *admin) commands() []adminCommand {
 			return a.change(ctx, "DELETE", "/admin/invites/"+url.PathEscape(args[0]), "")
 		}},
 		{"audit", 0, 0, a.audit},
+		{"authority", 0, 3, a.authority},
 	}
 }
 
