@@ -39,10 +39,7 @@ func TestBundleWorksWithEveryLibrary(t *testing.T) {
 	c := s.signUp("peers")
 	id := c.frontend(web(t, "one"))
 	for _, keyType := range []string{"rsa-3072", "ecdsa-p256", "ed25519"} {
-		dir := c.bundleOf(id, keyType)
-		if out, err := runIn(t, dir, "openssl", "pkcs12", "-export", "-in", "cert.pem", "-inkey", "key.pem", "-out", "bundle.p12", "-passout", "pass:changeit"); err != nil {
-			t.Fatalf("%v\n%s", err, out)
-		}
+		dir := c.peerBundle(id, keyType)
 		for _, p := range peers {
 			if !p.everywhere && os.Getenv("XLB_ALL_PEERS") == "" {
 				continue
@@ -84,6 +81,16 @@ func (c *tenant) bundleOf(frontend, keyType string) string {
 		c.s.t.Fatalf("bundle: %d %s", a.status, a.body)
 	}
 	return c.s.unpack(a)
+}
+
+// peerBundle is a bundle as all peers want it.
+func (c *tenant) peerBundle(frontend, keyType string) string {
+	c.s.t.Helper()
+	dir := c.bundleOf(frontend, keyType)
+	if out, err := runIn(c.s.t, dir, "openssl", "pkcs12", "-export", "-in", "cert.pem", "-inkey", "key.pem", "-out", "bundle.p12", "-passout", "pass:changeit"); err != nil {
+		c.s.t.Fatalf("%v\n%s", err, out)
+	}
+	return dir
 }
 
 // unpack writes the files of a bundle into a folder.
