@@ -120,6 +120,16 @@ func Done(code string) string {
 		return "All its browsers are logged out."
 	case "client-deleted":
 		return "The client and everything it had are deleted."
+	case "authority-add":
+		return "The next authority is there. It is in ca.pem, and issues when you let it."
+	case "authority-use":
+		return "It issues now. The one before it stays trusted."
+	case "authority-retire":
+		return "It is retired. Its certificates are refused, and their connections are closed."
+	case "authority-trust":
+		return "It is trusted again."
+	case "authority-remove":
+		return "It is removed, and its key with it."
 	case "invite-gone":
 		return "The invite is taken back."
 	case "off":

@@ -173,6 +173,10 @@ func pages() map[string]templ.Component {
 		"revoke before, empty": RevokeBefore(RevokeBeforeProps{}),
 		"account":              Account(AccountProps{Page: p, Admin: true, CreatedAt: noon, Limits: []Limit{{"Frontends", 7, 50}, {nasty, 95, 100}, {"Routes", 3, 0}}}),
 		"account, empty":       Account(AccountProps{}),
+		"authorities": Authorities(AuthoritiesProps{Page: p, Error: nasty, List: []Authority{
+			{ID: nasty, State: "current", NotAfter: noon, Servers: true}, {ID: "b", State: "next", NotAfter: noon},
+			{ID: "c", State: "retiring", NotAfter: noon, LastExpiry: noon, Certificates: 2, Stranded: true}, {ID: "d", State: "retired", NotAfter: noon},
+		}}),
 		"admin": Admin(AdminProps{Page: p, Server: Server{StartedAt: noon, AuthorityExpiry: noon, Version: nasty, Authority: nasty, Clients: 3, MaxConnections: 9, Shed: 1, ChecksLate: time.Minute, StoreError: nasty, StoreFree: 1},
 			Chips: []Chip{{Name: nasty, URL: "/admin?q=1"}}, Query: nasty, Sorts: make([]Chip, len(AdminSorts)), New: nasty,
 			Rows: []AdminClient{{ID: "c", Name: nasty, Admin: true, Disabled: true, CreatedAt: noon, Most: Holdings{1, 2, 3}}}, Invites: []Invite{{"i", noon, noon}}}),
