@@ -60,7 +60,7 @@ func authorityText(a Authority) string {
 
 func authorityHolds(a Authority) string {
 	if a.Certificates == 0 {
-		return "No good certificate is of it."
+		return "None that it signed is still good."
 	}
 	return plural(a.Certificates, "good certificate") + " of it, the last until " + date(a.LastExpiry) + "."
 }
