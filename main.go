@@ -235,7 +235,11 @@ func newControl(ctx context.Context, cfg config.Config, budget files.Budget, log
 	if err := datadir.Check(ctx, cfg.DataDir, records); err != nil {
 		return nil, err
 	}
-	authority, err := datadir.FirstAuthority(ctx, cfg.DataDir, records, log)
+	outside, err := datadir.Outside(cfg.CADir, cfg.CAKeyPassFile)
+	if err != nil {
+		return nil, fmt.Errorf("-ca-dir: %w", err)
+	}
+	authority, err := datadir.FirstAuthority(ctx, cfg.DataDir, records, outside, log)
 	if err != nil {
 		return nil, err
 	}
@@ -252,8 +256,8 @@ func newControl(ctx context.Context, cfg config.Config, budget files.Budget, log
 	}
 	return control.New(ctx, control.Config{
 		Store: records, Authority: authority, MasterKey: masterKey, Log: log,
-		KeepAuthorities: datadir.KeepAuthority(cfg.DataDir),
-		Local:           local, Signup: cfg.Signup, SetupCode: setupCode,
+		Outside: outside, KeepAuthorities: datadir.KeepAuthority(cfg.DataDir),
+		Local: local, Signup: cfg.Signup, SetupCode: setupCode,
 		SetupDone: func() { os.Remove(setupPath) },
 		Hostnames: hostnames(cfg), DataPort: port(ls.lb.Addr()), Own: ls.addresses,
 		DataAddr: func() netip.AddrPort { return ls.lb.Addr().(*net.TCPAddr).AddrPort() },

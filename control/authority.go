@@ -43,6 +43,11 @@ func (c *Control) loadAuthorities(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if c.cfg.Outside != nil {
+		if all, err = c.introduceOutside(ctx, all); err != nil {
+			return fmt.Errorf("the authority from outside: %w", err)
+		}
+	}
 	set, err := c.setOf(all)
 	if err != nil {
 		return err
@@ -52,18 +57,52 @@ func (c *Control) loadAuthorities(ctx context.Context) error {
 			return fmt.Errorf("the authority in the data directory (%s) is none of those in the store; restore the files and the store from one backup", own.ID())
 		}
 	}
+	if current := set.Current(); !current.CanSign() {
+		return fmt.Errorf("the authority %s issues, and its key is not here; start with -ca-dir on it", current.ID())
+	}
 	return c.useAuthorities(set)
 }
 
+// introduceOutside lets the store know the authority from outside. The first time, it becomes the next one; later, its
+// certificate may have been renewed.
+func (c *Control) introduceOutside(ctx context.Context, all store.Authorities) (store.Authorities, error) {
+	outside := c.cfg.Outside
+	if err := outside.Try(c.serverNames(), c.cfg.Now()); err != nil {
+		return all, err
+	}
+	if r, known := all.ByID[outside.ID()]; known && r.Certificate == string(outside.ChainPEM()) {
+		return all, nil
+	}
+	all, _, err := c.store.ChangeAuthorities(ctx, func(all *store.Authorities) error {
+		set, err := c.setOf(*all) // with the certificate of today
+		if err != nil {
+			return err
+		}
+		if _, known := set.Get(outside.ID()); !known {
+			if set, err = c.introduce(set, pki.Member{Authority: outside, Outside: true}); err != nil {
+				return err
+			}
+			c.log.Info("there is another authority", "id", outside.ID(), "to let it issue", "xlb admin authority use "+outside.ID())
+		}
+		return c.record(all, set)
+	})
+	return all, err
+}
+
 func (c *Control) firstAuthority(ctx context.Context) (store.Authorities, error) {
-	if c.cfg.Authority == nil {
+	first := pki.Member{Authority: c.cfg.Authority, State: pki.Current}
+	if first.Authority == nil {
+		first.Authority = c.cfg.Outside
+		first.Outside = true
+	}
+	if first.Authority == nil {
 		return store.Authorities{}, errors.New("no authority is given, and the store has none")
 	}
 	all, _, err := c.store.ChangeAuthorities(ctx, func(all *store.Authorities) error {
 		if len(all.ByID) > 0 { // another process was first
 			return nil
 		}
-		return c.record(all, pki.Set{{Authority: c.cfg.Authority, State: pki.Current}})
+		return c.record(all, pki.Set{first})
 	})
 	return all, err
 }
@@ -80,6 +119,8 @@ func (c *Control) record(into *store.Authorities, set pki.Set) error {
 		one, known := before[m.ID()]
 		if !known {
 			one.AddedAt = now
+		}
+		if !known && !m.Outside {
 			key, err := m.KeyPEM()
 			if err != nil {
 				return err
@@ -120,12 +161,8 @@ func (c *Control) setOf(all store.Authorities) (pki.Set, error) {
 }
 
 func (c *Control) memberOf(id string, r store.Authority) (m pki.Member, err error) {
-	key, err := c.sealer.open(sealedAs(id), r.Key)
-	if err != nil {
-		return m, err
-	}
-	m = pki.Member{State: pki.State(r.State), Crossed: map[string]*x509.Certificate{}}
-	if m.Authority, err = pki.ParseAuthority([]byte(r.Certificate), key); err != nil {
+	m = pki.Member{State: pki.State(r.State), Outside: len(r.Key) == 0, Crossed: map[string]*x509.Certificate{}}
+	if m.Authority, err = c.authorityOf(id, r); err != nil {
 		return m, err
 	}
 	for by, text := range r.Crossed {
@@ -134,6 +171,21 @@ func (c *Control) memberOf(id string, r store.Authority) (m pki.Member, err erro
 		}
 	}
 	return m, nil
+}
+
+// authorityOf is an authority with its key, if that is here.
+func (c *Control) authorityOf(id string, r store.Authority) (*pki.Authority, error) {
+	if len(r.Key) > 0 {
+		key, err := c.sealer.open(sealedAs(id), r.Key)
+		if err != nil {
+			return nil, err
+		}
+		return pki.ParseAuthority([]byte(r.Certificate), key)
+	}
+	if outside := c.cfg.Outside; outside != nil && outside.ID() == id {
+		return outside, nil
+	}
+	return pki.AuthorityOf([]byte(r.Certificate), nil)
 }
 
 // useAuthorities goes by a set from now on.
@@ -250,14 +302,19 @@ func (c *Control) AddAuthority(ctx context.Context) (_ Authority, err error) {
 	}
 	ctx = c.audited(ctx, a, actAuthorityAdd, fresh.ID())
 	return c.changeAuthorities(ctx, fresh.ID(), func(set pki.Set) (pki.Set, error) {
-		if len(set) >= MaxAuthorities {
-			return nil, &Error{Kind: KindLimit, Message: fmt.Sprintf("There are %d authorities already. Remove one that is not needed first.", MaxAuthorities)}
-		}
-		if len(set.In(pki.Next)) > 0 {
-			return nil, &Error{Kind: KindConflict, Message: "There is a next authority already. Use it, or remove it first."}
-		}
-		return set.Introduce(fresh, c.cfg.Now())
+		return c.introduce(set, pki.Member{Authority: fresh})
 	})
+}
+
+// introduce adds the next authority.
+func (c *Control) introduce(set pki.Set, fresh pki.Member) (pki.Set, error) {
+	if len(set) >= MaxAuthorities {
+		return nil, &Error{Kind: KindLimit, Message: fmt.Sprintf("There are %d authorities already. Remove one that is not needed first.", MaxAuthorities)}
+	}
+	if len(set.In(pki.Next)) > 0 {
+		return nil, conflict("There is a next authority already. Use it, or remove it first.")
+	}
+	return set.Introduce(fresh, c.cfg.Now())
 }
 
 // AuthorityChange is what becomes of an authority.
@@ -305,6 +362,8 @@ func (c *Control) useAuthority(set pki.Set, i int, anyway bool) (pki.Set, error)
 	switch {
 	case !set[i].State.Trusted():
 		return nil, conflict("It is retired. Trust it again first, and let programs fetch ca.pem.")
+	case !set[i].CanSign():
+		return nil, conflict("Its key is not here. Start the server with -ca-dir on it.")
 	case !now.Before(cert.NotAfter) || now.Before(cert.NotBefore):
 		return nil, conflict("It has expired or is not valid yet.")
 	}
@@ -316,7 +375,7 @@ func (c *Control) useAuthority(set pki.Set, i int, anyway bool) (pki.Set, error)
 	}
 	after[i].State = pki.Current
 	if stranded := after.Server(now).Stranded; len(stranded) > 0 && !anyway {
-		return nil, conflict("Programs that trust only the authority %s could not check the server. Let them fetch ca.pem first, then say anyway.", stranded[0])
+		return nil, conflict("Programs that trust only the authority %s could not check the server. Retire it first, or let them fetch ca.pem and say anyway.", stranded[0])
 	}
 	return after, nil
 }

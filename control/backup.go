@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/xdire/xlb/internal/backup"
+	"github.com/xdire/xlb/pki"
 	"github.com/xdire/xlb/store"
 )
 
@@ -17,15 +18,16 @@ func (c *Control) Backup(ctx context.Context, version string, w io.Writer) (err 
 	if err != nil {
 		return err
 	}
-	authority := c.issuer()
-	key, err := authority.KeyPEM()
-	if err != nil {
-		return err
-	}
 	files := []backup.File{
 		{Name: backup.AuthorityName, Data: c.AuthorityPEM()},
-		{Name: backup.AuthorityKeyName, Data: key},
 		{Name: backup.MasterKeyName, Data: []byte(hex.EncodeToString(c.cfg.MasterKey) + "\n")},
+	}
+	if current := c.set().In(pki.Current)[0]; !current.Outside { // its owner keeps the key of another
+		key, err := current.KeyPEM()
+		if err != nil {
+			return err
+		}
+		files = append(files, backup.File{Name: backup.AuthorityKeyName, Data: key})
 	}
 	var done store.Dumped
 	err = backup.Write(w, backup.Head{Version: version, At: c.cfg.Now().UTC()}, files, func(w io.Writer) (err error) {

@@ -27,6 +27,9 @@ type Config struct {
 	Store *store.Store
 	// Authority issues the certificates of a store that has no authority yet. Nil: the store has one.
 	Authority *pki.Authority
+	// Outside is an authority of which the store does not keep the key. It issues in a store that has no authority yet, and
+	// is the next one in others. Nil: none.
+	Outside *pki.Authority
 	// KeepAuthorities is called at the start, which fails with it, and when the authorities change. Nil: nothing.
 	KeepAuthorities func(pki.Set) error
 	// MasterKey seals the secrets that the store keeps: 32 bytes.
@@ -186,7 +189,7 @@ func orDefault(value, otherwise int) int {
 // newIdentity makes the certificates that both listeners present, or goes on with those of the last start.
 func (c *Control) newIdentity(ctx context.Context) error {
 	cfg := pki.ServerConfig{
-		Issuer: func(now time.Time) pki.Issuer { return c.set().Server(now) }, Names: append([]string{"localhost", "127.0.0.1", "::1"}, c.cfg.Hostnames...), Now: c.cfg.Now(),
+		Issuer: func(now time.Time) pki.Issuer { return c.set().Server(now) }, Names: c.serverNames(), Now: c.cfg.Now(),
 		Save: c.saveIdentity,
 	}
 	switch found, err := c.store.Secret(ctx, secretServer); {
@@ -200,6 +203,11 @@ func (c *Control) newIdentity(ctx context.Context) error {
 	identity, err := pki.NewServerIdentity(cfg)
 	c.identity = identity
 	return err
+}
+
+// serverNames are the names and addresses that the listeners' certificates are for.
+func (c *Control) serverNames() []string {
+	return append([]string{"localhost", "127.0.0.1", "::1"}, c.cfg.Hostnames...)
 }
 
 // saveTime bounds the write of new certificates: a handshake may wait for it.

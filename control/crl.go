@@ -3,6 +3,7 @@ package control
 import (
 	"cmp"
 	"context"
+	"crypto/x509"
 	"slices"
 	"sync"
 	"time"
@@ -70,15 +71,16 @@ func (c *Control) CRL(ctx context.Context, authority string) ([]byte, error) {
 
 // signerOf is an authority whose key is here.
 func (c *Control) signerOf(id string) (*pki.Authority, error) {
+	set := c.set()
 	if id == "" {
-		return c.issuer(), nil
+		id = set.Current().ID()
 	}
-	m, known := c.set().Get(id)
+	m, known := set.Get(id)
 	if !known {
 		return nil, notFound("authority")
 	}
-	if !m.CanSign() {
-		return nil, &Error{Kind: KindUnavailable, Message: "The key of this authority is not here, so nothing can be signed with it."}
+	if !m.CanSign() || m.Certificate().KeyUsage&x509.KeyUsageCRLSign == 0 {
+		return nil, &Error{Kind: KindUnavailable, Message: "This authority cannot sign lists: its key is not here, or its certificate does not permit that."}
 	}
 	return m.Authority, nil
 }

@@ -73,7 +73,7 @@ func makeAuthority(now time.Time, successor bool) (*Authority, error) {
 		SerialNumber: newSerial(), Subject: name,
 		NotBefore: now.Add(-backdate).UTC(), NotAfter: now.Add(authorityLife).UTC(),
 		IsCA: true, BasicConstraintsValid: true,
-		MaxPathLen: 1, // room for one authority below it: the one that it hands over to, see CrossSign
+		MaxPathLen: 3, // room for those that it hands over to, see CrossSign: a root, and two below that
 		KeyUsage:   x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
@@ -127,6 +127,34 @@ func AuthorityOf(certPEM []byte, key crypto.Signer) (*Authority, error) {
 		a.above = append(a.above, chain[0])
 	}
 	return a, nil
+}
+
+// Try issues what a server needs and checks it as programs do: an authority of somebody else may be bound to some names or
+// uses, or it may be of a root that ends.
+func (a *Authority) Try(names []string, now time.Time) error {
+	key, err := GenerateKey(ECDSAP256)
+	if err != nil {
+		return err
+	}
+	server, err := a.IssueServer(ServerRequest{Names: names, PublicKey: key.Public(), Now: now})
+	if err != nil {
+		return err
+	}
+	client, err := a.IssueClient(ClientRequest{ClientID: "try", FrontendID: "try", AccessKey: "try", PublicKey: key.Public(), Now: now})
+	if err != nil {
+		return err
+	}
+	roots, between := x509.NewCertPool(), x509.NewCertPool()
+	roots.AddCert(a.Root())
+	for _, cert := range a.Chain() {
+		between.AddCert(cert)
+	}
+	for _, cert := range []*x509.Certificate{server, client} {
+		if _, err := cert.Verify(x509.VerifyOptions{Roots: roots, Intermediates: between, CurrentTime: now, KeyUsages: cert.ExtKeyUsage}); err != nil {
+			return fmt.Errorf("programs would not believe what the authority issues: %w", err)
+		}
+	}
+	return nil
 }
 
 // isRoot tells whether a certificate is signed with its own key.

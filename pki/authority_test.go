@@ -3,10 +3,14 @@ package pki
 import (
 	"bytes"
 	"crypto"
+	"crypto/rand"
 	"crypto/rsa"
+	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"net"
 	"slices"
 	"strings"
@@ -27,7 +31,7 @@ func TestAuthorityIsAsPromised(t *testing.T) {
 	if life := cert.NotAfter.Sub(cert.NotBefore); life != authorityLife+backdate {
 		t.Errorf("lives %v, want %v", life, authorityLife+backdate)
 	}
-	if !cert.IsCA || cert.MaxPathLen != 1 || cert.KeyUsage != x509.KeyUsageCertSign|x509.KeyUsageCRLSign || len(cert.SubjectKeyId) == 0 {
+	if !cert.IsCA || cert.MaxPathLen != 3 || cert.KeyUsage != x509.KeyUsageCertSign|x509.KeyUsageCRLSign || len(cert.SubjectKeyId) == 0 {
 		t.Errorf("CA %v, path %v, usage %v, SKI %x", cert.IsCA, cert.MaxPathLen, cert.KeyUsage, cert.SubjectKeyId)
 	}
 }
@@ -278,4 +282,80 @@ func FuzzParseAuthority(f *testing.F) {
 			t.Error("took what is no authority")
 		}
 	})
+}
+
+// chainOf is an authority below others of a company, n of them.
+func chainOf(t *testing.T, now time.Time, n int, change ...func(*x509.Certificate)) (root, issuing *Authority) {
+	t.Helper()
+	root = fastAuthority(t, now.Add(-time.Hour), now.Add(48*time.Hour), named("company"))
+	issuing = root
+	for i := range n {
+		key := must[crypto.Signer](t)(GenerateKey(ECDSAP256))
+		template := &x509.Certificate{
+			SerialNumber: newSerial(), Subject: pkix.Name{CommonName: fmt.Sprintf("issuing %d", i)}, NotBefore: now.Add(-time.Hour), NotAfter: now.Add(24 * time.Hour),
+			IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
+		}
+		for _, f := range change {
+			f(template)
+		}
+		der := must[[]byte](t)(x509.CreateCertificate(rand.Reader, template, issuing.cert, key.Public(), issuing.key))
+		text := append(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), issuing.ChainPEM()...)
+		issuing = must[*Authority](t)(AuthorityOf(text, key))
+	}
+	return root, issuing
+}
+
+// An authority below a company's root: what it issues goes out with what is between, and the root is what programs trust.
+func TestAuthorityBelowOthers(t *testing.T) {
+	now := time.Now()
+	root, a := chainOf(t, now, 2)
+	if err := a.Try([]string{"localhost", "127.0.0.1"}, now); err != nil {
+		t.Errorf("what it issues: %v", err)
+	}
+	if !a.Root().Equal(root.cert) || len(a.Chain()) != 2 || !a.Chain()[0].Equal(a.cert) {
+		t.Errorf("root %s, chain of %d", a.Root().Subject, len(a.Chain()))
+	}
+	s := must[*ServerIdentity](t)(NewServerIdentity(ServerConfig{Issuer: always(Set{{Authority: a, State: Current}}.Server(now)), Names: []string{"localhost"}, Now: now}))
+	presented := must[*tls.Certificate](t)(s.GetCertificate(modernHello))
+	if err := checkChain(t, presented.Certificate, root); err != nil || len(presented.Certificate) != 3 {
+		t.Errorf("the server presents %d certificates: %v", len(presented.Certificate), err)
+	}
+	chain := must[[]*x509.Certificate](t)(parseChain(a.WithChain(issue(t, a, now))))
+	if id, err := NewVerifier(a.cert).Verify(chain, now); err != nil || id != a.ID() || len(chain) != 3 {
+		t.Errorf("a client's: %d certificates, %q, %v", len(chain), id, err)
+	}
+	sibling := fastAuthority(t, now.Add(-time.Hour), now.Add(time.Hour))
+	if _, err := NewVerifier(a.cert).Verify([]*x509.Certificate{issue(t, sibling, now)}, now); !errors.Is(err, ErrOtherAuthority) {
+		t.Errorf("of another authority: %v", err)
+	}
+	if _, err := NewVerifier(a.cert).Verify([]*x509.Certificate{issue(t, root, now)}, now); !errors.Is(err, ErrOtherAuthority) {
+		t.Errorf("the root itself makes nobody a client: %v", err)
+	}
+}
+
+func TestAuthorityBelowOthersIsChecked(t *testing.T) {
+	now := time.Now()
+	_, a := chainOf(t, now, 2)
+	stranger := fastAuthority(t, now.Add(-time.Hour), now.Add(time.Hour), named("stranger"))
+	for name, text := range map[string][]byte{
+		"alone":         a.CertificatePEM(),
+		"another above": append(a.CertificatePEM(), stranger.CertificatePEM()...),
+		"no root":       append(a.CertificatePEM(), EncodeCertificate(a.above[0])...),
+	} {
+		if _, err := AuthorityOf(text, a.key); err == nil || !strings.Contains(err.Error(), "which it hangs on") {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+	for name, change := range map[string]func(*x509.Certificate){
+		"only names of the company": func(c *x509.Certificate) {
+			c.PermittedDNSDomains = []string{"example.com"}
+			c.PermittedDNSDomainsCritical = true
+		},
+		"only servers": func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} },
+	} {
+		_, bound := chainOf(t, now, 1, change)
+		if err := bound.Try([]string{"localhost"}, now); err == nil || !strings.Contains(err.Error(), "would not believe") {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
 }

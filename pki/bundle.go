@@ -7,9 +7,7 @@ import (
 	"compress/gzip"
 	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/base64"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -168,15 +166,15 @@ func (b Bundle) pkcs12(encoder *pkcs12.Encoder) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	block, _ := pem.Decode(b.CA)
-	if block == nil {
-		return nil, errors.New("pki: the authority is not PEM")
-	}
-	ca, err := x509.ParseCertificate(block.Bytes)
+	chain, err := parseChain(b.Certificate)
 	if err != nil {
 		return nil, err
 	}
-	return encoder.Encode(pair.PrivateKey, pair.Leaf, []*x509.Certificate{ca}, b.Password)
+	trusted, err := parseChain(b.CA)
+	if err != nil {
+		return nil, err
+	}
+	return encoder.Encode(pair.PrivateKey, pair.Leaf, append(chain[1:], trusted...), b.Password)
 }
 
 // kubernetes names the secret as the objects of a cluster are named: lower-case letters, digits and dashes (RFC 1123).

@@ -14,26 +14,40 @@ import (
 // the first ones that XLB made and many intermediates of companies.
 var ErrPathLength = errors.New("the authority's certificate permits no authority below it")
 
-// CrossSign makes a certificate for another authority, so that programs which trust only this one can check what the
-// other has issued. It has the name and the key of the other, and ends with the first of the two.
+// CrossSign makes a certificate for the root of another authority, so that programs which trust only this one can check what
+// the other has issued. It has the name and the key of that root, is good for servers alone, and ends with the first of the
+// two. It certifies the root, and not the authority below it, because OpenSSL looks at one way up only: with two certificates
+// of one authority in a chain, one of them leads nowhere.
 func (a *Authority) CrossSign(other *Authority, now time.Time) (*x509.Certificate, error) {
+	root := other.Root()
 	switch {
-	case a.cert.BasicConstraintsValid && a.cert.MaxPathLen == 0:
+	case !permitted(append([]*x509.Certificate{root}, append(a.Chain(), a.Root())...), len(other.above)):
 		return nil, ErrPathLength
-	case !now.Before(a.cert.NotAfter) || !now.Before(other.cert.NotAfter):
+	case !now.Before(a.cert.NotAfter) || !now.Before(root.NotAfter):
 		return nil, ErrAuthorityDates
 	}
 	template := &x509.Certificate{
-		SerialNumber: newSerial(), RawSubject: other.cert.RawSubject, SubjectKeyId: other.cert.SubjectKeyId,
-		NotBefore: latest(a.cert.NotBefore, other.cert.NotBefore), NotAfter: earliest(a.cert.NotAfter, other.cert.NotAfter),
-		IsCA: true, BasicConstraintsValid: true, MaxPathLenZero: true,
-		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
+		SerialNumber: newSerial(), RawSubject: root.RawSubject, SubjectKeyId: root.SubjectKeyId,
+		NotBefore: latest(a.cert.NotBefore, root.NotBefore), NotAfter: earliest(a.cert.NotAfter, root.NotAfter),
+		IsCA: true, BasicConstraintsValid: true, MaxPathLen: -1,
+		KeyUsage: x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, other.cert.PublicKey, a.key)
+	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, root.PublicKey, a.key)
 	if err != nil {
 		return nil, fmt.Errorf("sign the other authority: %w", err)
 	}
 	return x509.ParseCertificate(der)
+}
+
+// permitted tells whether authorities, each certified by the one after it, permit that many below them: below is how many
+// there are under the first (RFC 5280, section 4.2.1.9).
+func permitted(chain []*x509.Certificate, below int) bool {
+	for i, cert := range chain {
+		if cert.BasicConstraintsValid && cert.MaxPathLen >= 0 && cert.MaxPathLen < below+i {
+			return false
+		}
+	}
+	return true
 }
 
 func latest(a, b time.Time) time.Time {
@@ -68,7 +82,9 @@ func (s State) Trusted() bool { return s != Retired }
 type Member struct {
 	*Authority
 	State State
-	// Crossed has the authority's key certified by others of the set, by their ids.
+	// Outside: its owner keeps the key, which belongs into no file and no backup of ours.
+	Outside bool
+	// Crossed has the root of the authority certified by others of the set, by their ids.
 	Crossed map[string]*x509.Certificate
 }
 
@@ -146,25 +162,33 @@ func (s Set) Server(now time.Time) Issuer {
 	return best
 }
 
+// issuer is a member with a way up to another one: to the youngest that it has one to. A third one is stranded, because GnuTLS
+// does not find an authority that is trusted in the middle of a chain.
 func (s Set) issuer(m Member, now time.Time) Issuer {
 	one := Issuer{Authority: m.Authority, Chain: m.Chain()}
-	for _, other := range s.In(Current, Retiring) {
-		if other.ID() == m.ID() || !now.Before(other.cert.NotAfter) || other.Root().Equal(m.Root()) {
+	others := s.In(Current, Retiring)
+	slices.SortStableFunc(others, func(a, b Member) int { return b.Root().NotBefore.Compare(a.Root().NotBefore) })
+	crossed := false
+	for _, other := range others {
+		if other.ID() == m.ID() || !now.Before(other.Root().NotAfter) || other.Root().Equal(m.Root()) {
 			continue
 		}
 		cross := m.Crossed[other.ID()]
-		if cross == nil {
+		if cross == nil || crossed {
 			one.Stranded = append(one.Stranded, other.ID())
 			continue
 		}
 		one.Chain = append(append(one.Chain, cross), other.Chain()...)
+		crossed = true
 	}
 	return one
 }
 
 // Introduce adds an authority to a set as the next one. It and the others certify each other as far as they can.
-func (s Set) Introduce(a *Authority, now time.Time) (Set, error) {
-	fresh := Member{Authority: a, State: Next, Crossed: map[string]*x509.Certificate{}}
+func (s Set) Introduce(fresh Member, now time.Time) (Set, error) {
+	a := fresh.Authority
+	fresh.State = Next
+	fresh.Crossed = map[string]*x509.Certificate{}
 	var all Set
 	for _, m := range s {
 		if m.State.Trusted() {

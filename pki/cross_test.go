@@ -28,7 +28,7 @@ func named(ou string) func(*x509.Certificate) {
 // rolled is a set in which the second authority has taken over from the first.
 func rolled(t *testing.T, now time.Time, first, second *Authority) Set {
 	t.Helper()
-	set := must[Set](t)(Set{{Authority: first, State: Current}}.Introduce(second, now))
+	set := must[Set](t)(Set{{Authority: first, State: Current}}.Introduce(Member{Authority: second}, now))
 	set[0].State = Retiring
 	set[1].State = Current
 	return set
@@ -49,8 +49,8 @@ func TestCrossSign(t *testing.T) {
 	if !cross.NotBefore.Equal(young.cert.NotBefore) || !cross.NotAfter.Equal(old.cert.NotAfter) {
 		t.Errorf("good from %v until %v", cross.NotBefore, cross.NotAfter)
 	}
-	if !bytes.Equal(cross.SubjectKeyId, young.cert.SubjectKeyId) || !bytes.Equal(cross.RawSubject, young.cert.RawSubject) || !cross.MaxPathLenZero {
-		t.Error("it is not the other authority, permitted to issue directly")
+	if !bytes.Equal(cross.SubjectKeyId, young.cert.SubjectKeyId) || !bytes.Equal(cross.RawSubject, young.cert.RawSubject) || cross.ExtKeyUsage[0] != x509.ExtKeyUsageServerAuth {
+		t.Error("it is not the other authority, for servers alone")
 	}
 	if _, err := fastAuthority(t, now.Add(-time.Hour), now.Add(time.Hour), permits(0)).CrossSign(young, now); !errors.Is(err, ErrPathLength) {
 		t.Errorf("an authority that permits none below it: got %v, want %v", err, ErrPathLength)
@@ -119,9 +119,9 @@ func checkChain(t *testing.T, chain [][]byte, trusted *Authority) error {
 		t.Errorf("Go says %v, OpenSSL %v", err, byOpenSSL)
 	}
 	if _, missing := exec.LookPath("certtool"); missing == nil {
-		byGnuTLS := exec.CommandContext(t.Context(), "certtool", "--verify", "--load-ca-certificate", path("ca.pem"), "--infile", path("chain.pem")).Run()
+		out, byGnuTLS := exec.CommandContext(t.Context(), "certtool", "--verify", "--load-ca-certificate", path("ca.pem"), "--infile", path("chain.pem")).CombinedOutput()
 		if (err == nil) != (byGnuTLS == nil) {
-			t.Errorf("Go says %v, GnuTLS %v", err, byGnuTLS)
+			t.Errorf("Go says %v, GnuTLS %v: %s", err, byGnuTLS, out)
 		}
 	}
 	return err
@@ -170,4 +170,40 @@ func TestServerIdentityTakesAnotherIssuer(t *testing.T) {
 	if cert := must[*tls.Certificate](t)(again.GetCertificate(modernHello)); !cert.Leaf.Equal(present(t, s, modernHello)) || len(cert.Certificate) != 2 {
 		t.Error("another certificate after a restart")
 	}
+}
+
+// From its own authority a server goes over to one below a company's root, which permits none below it. There is one way up in what it presents, so that OpenSSL and GnuTLS find it.
+func TestChainOfThreeAuthorities(t *testing.T) {
+	now := time.Now()
+	own := fastAuthority(t, now.Add(-3*time.Hour), now.Add(24*time.Hour), permits(3))
+	root, company := chainOf(t, now, 1, permits(0))
+	third := fastAuthority(t, now.Add(-time.Minute), now.Add(24*time.Hour), permits(3), named("third"))
+	set := rolled(t, now, own, company)
+	all := map[string]*Authority{"own": own, "company": root}
+	check := func(step string, certificates int) {
+		t.Helper()
+		issuer := set.Server(now)
+		s := must[*ServerIdentity](t)(NewServerIdentity(ServerConfig{Issuer: always(issuer), Names: []string{"localhost"}, Now: now}))
+		presented := must[*tls.Certificate](t)(s.GetCertificate(modernHello))
+		for name, trusted := range all {
+			if err := checkChain(t, presented.Certificate, trusted); err != nil {
+				t.Errorf("%s, who trusts %s: %v", step, name, err)
+			}
+		}
+		if len(issuer.Stranded) > 0 || len(presented.Certificate) != certificates {
+			t.Errorf("%s: stranded %v, presents %d certificates, want %d", step, issuer.Stranded, len(presented.Certificate), certificates)
+		}
+	}
+	check("company", 3)
+	set = must[Set](t)(set.Introduce(Member{Authority: third}, now))
+	check("introduced", 3)
+	set[1].State = Retiring
+	set[2].State = Current
+	if issuer := set.Server(now); len(issuer.Stranded) != 1 {
+		t.Errorf("with three of them stranded are %v, want one", issuer.Stranded)
+	}
+	delete(all, "company")
+	set[1].State = Retired
+	all["third"] = third
+	check("company retired", 2)
 }

@@ -61,7 +61,14 @@ func Check(cfg config.Config, bad error, now time.Time, out io.Writer) error {
 	if len(wrong) == 0 {
 		c.ok("-data-dir %s", cfg.DataDir)
 	}
-	c.authority(found.Authority, now)
+	authority := found.Authority
+	if outside, err := datadir.Outside(cfg.CADir, cfg.CAKeyPassFile); err != nil {
+		c.bad("-ca-dir: %v", err)
+	} else if outside != nil {
+		c.ok("-ca-dir %s", cfg.CADir)
+		authority = outside
+	}
+	c.authority(authority, now)
 	c.clock(found, now)
 	if c.wrong > 0 {
 		fmt.Fprintf(out, "%d wrong\n", c.wrong)

@@ -36,6 +36,8 @@ Each flag can be set by an environment variable: -http-addr by XLB_HTTP_ADDR, an
 type Config struct {
 	HTTPAddr, LBAddr, OpsAddr string // host:port; OpsAddr is empty for none
 	DataDir                   string
+	CADir                     string   // of an authority that the store does not keep; empty: none
+	CAKeyPassFile             string   // what opens its key; empty: the key is not encrypted, or a credential of systemd opens it
 	HTTPCert, HTTPKey         string   // files; empty: none
 	Hostnames                 []string // the first one is shown
 	Signup                    string   // open, invite, closed, or empty for what fits the addresses
@@ -65,6 +67,8 @@ func Parse(args []string) (Config, error) {
 	flags.StringVar(&cfg.LBAddr, "lb-addr", ":9090", "where the data plane listens, TLS 1.3")
 	flags.StringVar(&cfg.OpsAddr, "ops-addr", "", "where health and metrics are served, plain HTTP; keep it private (off when empty)")
 	flags.StringVar(&cfg.DataDir, "data-dir", "./data", "where the authority and the store are kept")
+	flags.StringVar(&cfg.CADir, "ca-dir", "", "where an authority of your own is: cacert.pem with those that it hangs on, the root last, and cakey.pem (default: xlb makes its own)")
+	flags.StringVar(&cfg.CAKeyPassFile, "ca-key-pass-file", "", "a file with the passphrase of that key (default: the credential ca-key-pass of systemd, if there is one)")
 	flags.StringVar(&cfg.HTTPCert, "http-cert", "", "a certificate that browsers trust, PEM with its chain: the control plane presents it for its names; read again when it changes")
 	flags.StringVar(&cfg.HTTPKey, "http-key", "", "its private key, PEM")
 	flags.StringVar(&cfg.Signup, "signup", "", "who may sign up: open, invite or closed (default: open while the control plane listens on loopback only, closed otherwise)")
@@ -119,6 +123,7 @@ func (c Config) check(rest []string) error {
 	}
 	add(c.Signup != "" && c.Signup != "open" && c.Signup != "invite" && c.Signup != "closed", "-signup: use open, invite or closed")
 	add((c.HTTPCert == "") != (c.HTTPKey == ""), "-http-cert and -http-key: use both or neither")
+	add(c.CAKeyPassFile != "" && c.CADir == "", "-ca-key-pass-file: it is for the key in -ca-dir")
 	add(c.LogFormat != "text" && c.LogFormat != "json", "-log-format: use text or json")
 	add(c.MetricsDetail != "frontend" && c.MetricsDetail != "client" && c.MetricsDetail != "total", "-metrics-detail: use frontend, client or total")
 	add(min(c.SignupRate, c.SignupTotalRate, c.AuthRate, c.MaxClients, c.DestRate, c.AuditDays) < 0 || c.DrainTimeout < 0,

@@ -91,9 +91,9 @@ func Check(ctx context.Context, dir string, records *store.Store) error {
 	return nil
 }
 
-// FirstAuthority is the authority for a store that has none: the one in the data directory, which is made at the first start.
-// Nil: the store has its own.
-func FirstAuthority(ctx context.Context, dir string, records *store.Store, log *slog.Logger) (*pki.Authority, error) {
+// FirstAuthority is the authority for a store that has none: the one in the data directory, which is made at the first start
+// unless there is one outside. Nil: the store has its own, or that one is the first.
+func FirstAuthority(ctx context.Context, dir string, records *store.Store, outside *pki.Authority, log *slog.Logger) (*pki.Authority, error) {
 	_, err := records.Authorities(ctx)
 	if !errors.Is(err, store.ErrNotFound) {
 		return nil, err
@@ -106,6 +106,9 @@ func FirstAuthority(ctx context.Context, dir string, records *store.Store, log *
 	if missing(certPath) && missing(keyPath) {
 		if used {
 			return nil, fmt.Errorf("%s and %s are missing, and the store has clients: a new authority would end every certificate; %s", certPath, keyPath, restoreWhole)
+		}
+		if outside != nil {
+			return nil, nil
 		}
 		log.Info("making the authority", "certificate", certPath)
 		if err := makeAuthority(dir); err != nil {
@@ -132,11 +135,19 @@ func keepAuthority(dir string, set pki.Set) error {
 			return fmt.Errorf("%s is the key of the authority %s, which the store does not know: move it out of %s, or %s", keyPath, id, dir, restoreWhole)
 		}
 	}
-	key, err := set.Current().KeyPEM()
+	certs := rewrite(certPath, set.TrustPEM(), 0o644)
+	current := set.In(pki.Current)[0]
+	if current.Outside { // its key is with its owner, and the one that was here is in the store
+		if err := os.Remove(keyPath); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return certs
+	}
+	key, err := current.KeyPEM()
 	if err != nil {
 		return err
 	}
-	return errors.Join(rewrite(keyPath, key, 0o600), rewrite(certPath, set.TrustPEM(), 0o644))
+	return errors.Join(rewrite(keyPath, key, 0o600), certs)
 }
 
 // rewrite makes a file have some content: whole or not at all.

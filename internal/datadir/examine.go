@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -71,13 +72,17 @@ func writable(dir string) error {
 	return errors.Join(f.Close(), os.Remove(f.Name()))
 }
 
-// examineAuthority reads the authority; nil when there is none yet.
+// examineAuthority reads the authority; nil when there is none yet, and where a start writes its files again from the store.
 func examineAuthority(dir string) (*pki.Authority, error) {
 	certPath, keyPath := Authority(dir)
 	if missing(certPath) && missing(keyPath) {
 		return nil, nil
 	}
-	return readAuthority(dir)
+	authority, err := readAuthority(dir)
+	if err != nil && !missing(filepath.Join(Store(dir), "MANIFEST")) {
+		return nil, nil
+	}
+	return authority, err
 }
 
 // examineSecret reads a secret that the start makes when it is missing.

@@ -46,6 +46,9 @@ func Restore(ctx context.Context, dir string, r io.Reader) (done Restored, err e
 	}
 	// The store moves first: without it a server says what is missing.
 	for _, name := range []string{filepath.Base(Store(dir)), backup.MasterKeyName, backup.AuthorityKeyName, backup.AuthorityName} {
+		if name == backup.AuthorityKeyName && missing(filepath.Join(work, name)) {
+			continue // its owner keeps it
+		}
 		if err := os.Rename(filepath.Join(work, name), filepath.Join(dir, name)); err != nil {
 			return Restored{}, errors.Join(err, clear(dir))
 		}
@@ -88,24 +91,27 @@ func fill(ctx context.Context, dir string, records io.Reader) (done store.Dumped
 	return done, err
 }
 
-// putFiles writes the files beside the store. All of them have to be there and belong together.
+// putFiles writes the files beside the store. All of them have to be there and belong together, but for the key of an
+// authority that its owner keeps.
 func putFiles(dir string, files []backup.File) error {
 	found := map[string][]byte{}
 	for _, f := range files {
 		found[f.Name] = f.Data
 	}
-	for _, name := range []string{backup.AuthorityName, backup.AuthorityKeyName, backup.MasterKeyName} {
+	for _, name := range []string{backup.AuthorityName, backup.MasterKeyName} {
 		if found[name] == nil {
 			return fmt.Errorf("%w: %s is missing", backup.ErrDamaged, name)
 		}
 	}
-	if _, err := pki.ParseAuthority(found[backup.AuthorityName], found[backup.AuthorityKeyName]); err != nil {
-		return fmt.Errorf("%w: the authority: %w", backup.ErrDamaged, err)
+	if key := found[backup.AuthorityKeyName]; key != nil {
+		if _, err := pki.ParseAuthority(found[backup.AuthorityName], key); err != nil {
+			return fmt.Errorf("%w: the authority: %w", backup.ErrDamaged, err)
+		}
+		if err := writeNew(filepath.Join(dir, backup.AuthorityKeyName), key, 0o600); err != nil {
+			return err
+		}
 	}
 	if err := writeNew(filepath.Join(dir, backup.AuthorityName), found[backup.AuthorityName], 0o644); err != nil {
-		return err
-	}
-	if err := writeNew(filepath.Join(dir, backup.AuthorityKeyName), found[backup.AuthorityKeyName], 0o600); err != nil {
 		return err
 	}
 	return writeNew(filepath.Join(dir, backup.MasterKeyName), found[backup.MasterKeyName], 0o600)

@@ -52,7 +52,7 @@ var rules = map[string]rule{
 	},
 	"pki": {
 		ours:   []string{"internal/turns"},
-		others: []string{"software.sslmate.com/src/go-pkcs12"},
+		others: []string{"github.com/youmark/pkcs8", "software.sslmate.com/src/go-pkcs12"},
 		never:  map[string]string{"os": "bytes in, bytes out", "net": "bytes in, bytes out"},
 	},
 	"store": {

@@ -13,11 +13,12 @@ import (
 )
 
 // wontStart runs XLB over a directory, and returns what it says when it ends, as it must.
-func wontStart(t *testing.T, dir string) string {
+func wontStart(t *testing.T, dir string, args ...string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, binaries.xlb, "-data-dir", dir, "-http-addr", freePort(t), "-lb-addr", freePort(t)).CombinedOutput()
+	args = append([]string{"-data-dir", dir, "-http-addr", freePort(t), "-lb-addr", freePort(t)}, args...)
+	out, err := exec.CommandContext(ctx, binaries.xlb, args...).CombinedOutput()
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) || ctx.Err() != nil {
 		t.Fatalf("it starts: %v\n%s", err, out)
