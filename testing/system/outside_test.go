@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"filippo.io/age"
 )
 
 const caPassphrase = "open sesame, please"
@@ -73,10 +75,18 @@ func TestAuthorityOfACompany(t *testing.T) {
 	}
 
 	t.Run("backup", func(t *testing.T) {
+		identity, err := age.GenerateX25519Identity()
+		if err != nil {
+			t.Fatal(err)
+		}
+		key := filepath.Join(t.TempDir(), "key.txt")
+		if err := os.WriteFile(key, []byte(identity.String()+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
 		file := filepath.Join(t.TempDir(), "xlb.age")
-		must(t, "backup", "-data-dir", s.dir, "-o", file, "-passphrase-file", pass)
+		must(t, "backup", "-data-dir", s.dir, "-o", file, "-recipient", identity.Recipient().String())
 		restored := dataDir(t)
-		must(t, "restore", "-data-dir", restored, "-i", file, "-passphrase-file", pass)
+		must(t, "restore", "-data-dir", restored, "-i", file, "-identity", key)
 		if _, err := os.Stat(filepath.Join(restored, "cakey.pem")); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("the key is in the backup: %v", err)
 		}

@@ -47,6 +47,7 @@ func (s *server) limitFiles() (undo func()) {
 // When the store fails because files have run out, live connections go on, every call says why, and all goes
 // on by itself when there are files again.
 func TestStoreThatFailsComesBack(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	s := start(t, dataDir(t))
 	c := s.signUp("testuser")
 	id := c.frontend(echoes(t))
