@@ -14,7 +14,7 @@ import (
 // has all of them; ends are where each record ends in it.
 func killed(t *testing.T, n int) (dir string) {
 	t.Helper()
-	b := openEngine(t, BadgerConfig{})
+	b := openBadger(t, BadgerConfig{})
 	for i := range n {
 		set1(t, b, fmt.Sprintf("key%02d", i), strings.Repeat("v", 50))
 	}
@@ -53,6 +53,7 @@ func damageAt(t *testing.T, dir string, n int) {
 }
 
 func TestDamagedLogIsNoTornTail(t *testing.T) {
+	badgerOnly(t)
 	const n = 40
 	for name, damage := range map[string]func(t *testing.T, dir string){
 		"in the middle":      func(t *testing.T, dir string) { damageAt(t, dir, 7) },
@@ -93,6 +94,7 @@ func TestDamagedLogIsNoTornTail(t *testing.T) {
 }
 
 func TestKilledStoreHasAll(t *testing.T) {
+	badgerOnly(t)
 	dir := killed(t, 40)
 	b := reopen(t, dir, BadgerConfig{})
 	for i := range 40 {
@@ -104,7 +106,8 @@ func TestKilledStoreHasAll(t *testing.T) {
 
 // The write that was going on when the process was killed was not answered: it may be torn.
 func TestTornTailOpens(t *testing.T) {
-	b := openEngine(t, BadgerConfig{})
+	badgerOnly(t)
+	b := openBadger(t, BadgerConfig{})
 	set1(t, b, "key00", "1")
 	before, err := os.ReadFile(filepath.Join(b.dir, answeredFile))
 	if err != nil {
@@ -131,6 +134,7 @@ func TestTornTailOpens(t *testing.T) {
 // A counter that is not readable, as after a power cut, or that an earlier version did not have, hides nothing
 // else and stops nothing.
 func TestBrokenCounterIsMadeAnew(t *testing.T) {
+	badgerOnly(t)
 	for name, content := range map[string]string{"none": "", "cut": "abc", "garbage": strings.Repeat("x", answeredSize)} {
 		dir := killed(t, 3)
 		if err := os.WriteFile(filepath.Join(dir, answeredFile), []byte(content), 0o600); err != nil {

@@ -55,6 +55,7 @@ func childChange(b *Badger, writer int, out *sync.Mutex) {
 
 // A process that is killed leaves no change without its record, and no record without its change.
 func TestKillLeavesNoChangeWithoutItsRecord(t *testing.T) {
+	badgerOnly(t)
 	dir := t.TempDir()
 	acked := map[string]uint64{}
 	for round := range 6 {

@@ -82,7 +82,7 @@ func TestChangesWriteAuditRecords(t *testing.T) {
 }
 
 // chained has n records of a client.
-func chained(t *testing.T, n int) (*Store, *Badger) {
+func chained(t *testing.T, n int) (*Store, testEngine) {
 	t.Helper()
 	s, b := openStore(t)
 	addClients(t, s, "c1")

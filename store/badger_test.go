@@ -31,6 +31,7 @@ func mustFail(t *testing.T, dir string, cfg BadgerConfig, want error, words ...s
 }
 
 func TestSecondOpenIsRefusedWhileTheFirstLasts(t *testing.T) {
+	badgerOnly(t)
 	dir := t.TempDir()
 	b := reopen(t, dir, BadgerConfig{})
 	set1(t, b, "a", "1")
@@ -45,6 +46,7 @@ func TestSecondOpenIsRefusedWhileTheFirstLasts(t *testing.T) {
 }
 
 func TestDirectoryIsForThisUserOnly(t *testing.T) {
+	badgerOnly(t)
 	dir := filepath.Join(t.TempDir(), "new", "store")
 	b := reopen(t, dir, BadgerConfig{})
 	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
@@ -73,6 +75,7 @@ func TestDirectoryIsForThisUserOnly(t *testing.T) {
 }
 
 func TestFileInPlaceOfTheDirectory(t *testing.T) {
+	badgerOnly(t)
 	path := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(path, []byte("x"), 0o600); err != nil {
 		t.Fatal(err)
@@ -107,6 +110,7 @@ func oneFile(t *testing.T, dir, pattern string) string {
 
 // Each of these made Badger end the process, or silently lose records, before the files were checked.
 func TestDamageIsFoundBeforeItGetsWorse(t *testing.T) {
+	badgerOnly(t)
 	cut := func(n int64) func(*testing.T, string) {
 		return func(t *testing.T, path string) {
 			if err := os.Truncate(path, n); err != nil {
@@ -154,6 +158,7 @@ func TestDamageIsFoundBeforeItGetsWorse(t *testing.T) {
 }
 
 func TestStoreOpensWithTheLogFileOfAKilledProcess(t *testing.T) {
+	badgerOnly(t)
 	dir := closedStore(t)
 	if err := breakSeal(dir); err != nil {
 		t.Fatal(err)
@@ -170,6 +175,7 @@ func TestStoreOpensWithTheLogFileOfAKilledProcess(t *testing.T) {
 
 // A table gets its size first and its bytes later; only then the MANIFEST names it.
 func TestStoreOpensWithTheUnfinishedTableOfAKilledProcess(t *testing.T) {
+	badgerOnly(t)
 	dir := closedStore(t)
 	if err := breakSeal(dir); err != nil {
 		t.Fatal(err)
@@ -187,6 +193,7 @@ func TestStoreOpensWithTheUnfinishedTableOfAKilledProcess(t *testing.T) {
 }
 
 func TestDirectoryNameIsNoPattern(t *testing.T) {
+	badgerOnly(t)
 	dir := filepath.Join(t.TempDir(), "a[b]*")
 	b := reopen(t, dir, BadgerConfig{})
 	set1(t, b, "a", "")
@@ -200,6 +207,7 @@ func TestDirectoryNameIsNoPattern(t *testing.T) {
 }
 
 func TestFullDiskIsRefusedAtOpen(t *testing.T) {
+	badgerOnly(t)
 	b := &Badger{dir: t.TempDir(), cfg: BadgerConfig{}.withDefaults(), free: func(string) (int64, error) { return openRoom - 1, nil }}
 	if err := b.spaceToOpen(); !errors.Is(err, ErrNoSpace) || !strings.Contains(err.Error(), "make room") {
 		t.Errorf("got %v", err)
@@ -209,8 +217,9 @@ func TestFullDiskIsRefusedAtOpen(t *testing.T) {
 // The guard refuses writes early, lets urgent ones through for longer, goes on reading, says so once,
 // and lets go when there is room again.
 func TestWritesAreRefusedBeforeTheDiskIsFull(t *testing.T) {
+	badgerOnly(t)
 	var said []string
-	b := openEngine(t, BadgerConfig{MinFree: 100 << 20, Log: func(_ LogLevel, m string) { said = append(said, m) }})
+	b := openBadger(t, BadgerConfig{MinFree: 100 << 20, Log: func(_ LogLevel, m string) { said = append(said, m) }})
 	var free atomic.Int64
 	b.free = func(string) (int64, error) { return free.Load(), nil }
 	write := func(ctx context.Context) error {
@@ -248,7 +257,8 @@ func TestWritesAreRefusedBeforeTheDiskIsFull(t *testing.T) {
 }
 
 func TestUpdateThatWritesNothingNeedsNoRoom(t *testing.T) {
-	b := openEngine(t, BadgerConfig{})
+	badgerOnly(t)
+	b := openBadger(t, BadgerConfig{})
 	t.Cleanup(func() { b.free = freeSpace }) // so that Close has room
 	b.free = func(string) (int64, error) { return 0, nil }
 	if _, err := b.Update(t.Context(), func(tx Txn) error { _, _, _ = tx.Get("a"); return nil }); err != nil {
@@ -257,7 +267,8 @@ func TestUpdateThatWritesNothingNeedsNoRoom(t *testing.T) {
 }
 
 func TestCloseWaitsForThoseInside(t *testing.T) {
-	b := openEngine(t, BadgerConfig{})
+	badgerOnly(t)
+	b := openBadger(t, BadgerConfig{})
 	set1(t, b, "a", "1")
 	inside, closed := make(chan struct{}), make(chan error)
 	go func() {
@@ -288,6 +299,7 @@ func TestCloseWaitsForThoseInside(t *testing.T) {
 
 // To close is to write. On a full disk that would crash, and it is not needed.
 func TestCloseOnAFullDiskWritesNothing(t *testing.T) {
+	badgerOnly(t)
 	dir := t.TempDir()
 	var said string
 	b, err := OpenBadger(dir, BadgerConfig{Log: func(_ LogLevel, m string) { said = m }})
@@ -315,11 +327,32 @@ func TestCloseOnAFullDiskWritesNothing(t *testing.T) {
 }
 
 func TestRunDoesItsUpkeepAndEndsWithItsContext(t *testing.T) {
-	b := openEngine(t, BadgerConfig{Upkeep: time.Millisecond})
+	badgerOnly(t)
+	b := openBadger(t, BadgerConfig{Upkeep: time.Millisecond})
 	set1(t, b, "a", "1")
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	if err := b.Run(ctx); err != nil {
 		t.Errorf("got %v", err)
+	}
+}
+
+// While another has the turn, an update that gives up is not written later.
+func TestUpdateGivesUpWhileItWaits(t *testing.T) {
+	badgerOnly(t)
+	b := openBadger(t, BadgerConfig{})
+	b.queue.turn <- struct{}{}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	_, err := b.Update(ctx, func(tx Txn) error { tx.Set("a", nil); return nil })
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v", err)
+	}
+	<-b.queue.turn
+	if rev := set1(t, b, "b", ""); rev != 1 {
+		t.Errorf("revision %d: the update that gave up was written, want 1", rev)
+	}
+	if _, _, err := get1(t, b, "a"); !errors.Is(err, ErrNotFound) {
+		t.Errorf("a: %v", err)
 	}
 }

@@ -33,6 +33,7 @@ func asNobody(t *testing.T, fn func()) {
 }
 
 func TestFilesOfAnotherUser(t *testing.T) {
+	badgerOnly(t)
 	dir := closedStore(t)
 	for path, mode := range map[string]os.FileMode{filepath.Dir(filepath.Dir(dir)): 0o755, filepath.Dir(dir): 0o755} {
 		if err := os.Chmod(path, mode); err != nil {
@@ -72,6 +73,7 @@ func smallDisk(t *testing.T, size string) string {
 // Without the guard the kernel ends the process at the first write into a mapped file that finds no
 // room. With it, a disk that others fill up costs writes only, and a restart finds everything.
 func TestFullDiskCostsWritesOnly(t *testing.T) {
+	badgerOnly(t)
 	disk := smallDisk(t, "72m")
 	dir := filepath.Join(disk, "store")
 	cfg := BadgerConfig{MinFree: 32 << 20}
@@ -121,6 +123,7 @@ func fillDisk(t *testing.T, b *Badger) (last uint64) {
 }
 
 func TestFullDiskSaysSo(t *testing.T) {
+	badgerOnly(t)
 	disk := smallDisk(t, "4m")
 	mustFail(t, filepath.Join(disk, "store"), BadgerConfig{}, ErrNoSpace, "make room", "MB left")
 	if err := os.WriteFile(filepath.Join(disk, "filler"), make([]byte, 4<<20), 0o600); err != nil && !errors.Is(err, syscall.ENOSPC) {
@@ -131,6 +134,7 @@ func TestFullDiskSaysSo(t *testing.T) {
 }
 
 func TestReadOnlyDisk(t *testing.T) {
+	badgerOnly(t)
 	disk := smallDisk(t, "64m")
 	dir := filepath.Join(disk, "store")
 	b, err := OpenBadger(dir, BadgerConfig{MinFree: 1})

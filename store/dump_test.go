@@ -31,6 +31,7 @@ func all(t *testing.T, e Engine) map[string]string {
 
 // What is dumped is loaded with the same keys, values and revisions, and changes go on from there.
 func TestDumpIsTheSame(t *testing.T) {
+	badgerOnly(t)
 	from, err := OpenBadger(t.TempDir(), BadgerConfig{})
 	if err != nil {
 		t.Fatal(err)
@@ -85,6 +86,7 @@ func TestDumpIsTheSame(t *testing.T) {
 
 // A dump that is cut off, or in which a bit has flipped, is none.
 func TestDamagedDumpIsRefused(t *testing.T) {
+	badgerOnly(t)
 	from, err := OpenBadger(t.TempDir(), BadgerConfig{})
 	if err != nil {
 		t.Fatal(err)

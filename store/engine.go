@@ -24,8 +24,8 @@ type Engine interface {
 	// sets afresh each time. fn must not block and must not call Update. When fn returns an error
 	// nothing is written and the error comes back as it is.
 	//
-	// rev is the revision of the change. It is durable when Update returns. When nothing was written,
-	// rev is the revision that fn read at. After ctx has ended Update gives up, unless writing has
+	// rev is the revision of the change, and greater than all before it. It is durable when Update returns. When nothing was
+	// written, rev is the revision that fn read at; with an error it is 0. After ctx has ended Update gives up, unless writing has
 	// begun: then it waits for the result, so an error means that the change was not made (with one
 	// exception: a disk that fails while writing).
 	//

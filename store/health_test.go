@@ -6,6 +6,7 @@ import (
 )
 
 func TestHealthOfBadger(t *testing.T) {
+	badgerOnly(t)
 	engine, err := OpenBadger(t.TempDir()+"/store", BadgerConfig{})
 	if err != nil {
 		t.Fatal(err)
@@ -30,6 +31,7 @@ func TestHealthOfBadger(t *testing.T) {
 }
 
 func TestHealthOfAnEngineThatTellsNothing(t *testing.T) {
+	badgerOnly(t)
 	if h := (&Store{}).Health(); h.Err != nil || h.Free >= 0 {
 		t.Errorf("%+v", h)
 	}

@@ -19,6 +19,7 @@ import (
 //	answeredcount/CLIENT                               how many of them there are
 //	authorities/server                                 Authorities
 //	meta/schema                                        the schema version
+//	reader/NODE                                        the schema versions that it reads
 //	meta/first                                         the id of the first administrator
 //	client/CLIENT                                      Client
 //	frontend/CLIENT/FRONTEND                           Frontend
@@ -37,6 +38,7 @@ import (
 //	sweep/(client|frontend)/CLIENT[/FRONTEND]          nothing: what is deleted but not yet removed
 const (
 	kindMeta          = "meta"
+	kindReader        = "reader"
 	kindAuthorities   = "authorities"
 	kindClient        = "client"
 	kindFrontend      = "frontend"

@@ -67,6 +67,7 @@ func childWrite(b *Badger, writer int, out *sync.Mutex) {
 }
 
 func TestKillLosesNothingThatWasAnswered(t *testing.T) {
+	badgerOnly(t)
 	dir := t.TempDir()
 	acked := map[string]uint64{}
 	var newest uint64
@@ -83,6 +84,7 @@ func TestKillLosesNothingThatWasAnswered(t *testing.T) {
 
 // Killed while it opens, the store must open again: what a half-made file looks like is not damage.
 func TestKillWhileOpeningDoesNotDamage(t *testing.T) {
+	badgerOnly(t)
 	dir := t.TempDir()
 	acked := map[string]uint64{}
 	var newest uint64

@@ -26,6 +26,7 @@ type model struct {
 }
 
 func TestEngineBehavesLikeAMap(t *testing.T) {
+	badgerOnly(t)
 	rapid.Check(t, func(rt *rapid.T) {
 		dir, err := os.MkdirTemp(t.TempDir(), "model")
 		if err != nil {

@@ -149,7 +149,7 @@ func TestReplayOfRecordsEqualsAFreshSnapshot(t *testing.T) {
 			const seed = 20261123
 			t.Logf("seed %d", seed)
 			r := rand.New(rand.NewPCG(seed, 0))
-			s := found[*Store](t)(New(openEngine(t, BadgerConfig{WatchLog: c.watchLog})))
+			s := found[*Store](t)(New(openEngine(t, c.watchLog)))
 			mirrors := []*mirror{newMirror(t, s)}
 			for i := range 300 {
 				if err := operation(t.Context(), s, r, at.Add(time.Duration(i)*time.Second)); err != nil {
@@ -251,7 +251,7 @@ func TestEveryRevisionIsToldWhenItIsComplete(t *testing.T) {
 }
 
 func TestRecordWatcherThatFellBehindIsToldOnce(t *testing.T) {
-	s := found[*Store](t)(New(openEngine(t, BadgerConfig{WatchLog: 3})))
+	s := found[*Store](t)(New(openEngine(t, 3)))
 	w := s.WatchRecords(found[Snapshot](t)(s.Snapshot(t.Context())).Revision)
 	addClients(t, s, "a", "b", "c", "d", "e")
 	newest := found[Snapshot](t)(s.Snapshot(t.Context())).Revision
@@ -271,7 +271,7 @@ func TestRecordWatcherThatFellBehindIsToldOnce(t *testing.T) {
 // A record that cannot be decoded is left out of lists and snapshots, which name it, and is gone to a watcher until it is
 // written again.
 func TestUnreadableRecordCostsItselfAlone(t *testing.T) {
-	engine := openEngine(t, BadgerConfig{})
+	engine := openEngine(t)
 	s := found[*Store](t)(New(engine))
 	for i := range 3 {
 		f := Frontend{ClientID: "c", UUID: fmt.Sprintf("f%d", i), AccessKey: fmt.Sprintf("k%d", i), Name: "orders"}
@@ -289,7 +289,7 @@ func TestUnreadableRecordCostsItselfAlone(t *testing.T) {
 	if _, err := engine.Update(t.Context(), func(tx Txn) error { tx.Set(damaged, []byte(`{"name":7}`)); return nil }); err != nil {
 		t.Fatal(err)
 	}
-	if r := nextRecord(t, w); !r.Unreadable || r.Key != damaged || r.Deleted != (Deleted{Kind: KindFrontend, Client: "c", Frontend: "f1"}) || r.Revision != before.Revision+1 {
+	if r := nextRecord(t, w); !r.Unreadable || r.Key != damaged || r.Deleted != (Deleted{Kind: KindFrontend, Client: "c", Frontend: "f1"}) || r.Revision <= before.Revision {
 		t.Errorf("the watcher got %+v, want that f1 is gone because it cannot be read", r)
 	}
 	after := found[Snapshot](t)(s.Snapshot(t.Context()))

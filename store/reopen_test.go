@@ -47,9 +47,10 @@ func noFiles(t *testing.T) (undo func()) {
 // Badger needs a file when a memtable is full. Without one it cannot be used any more, not even for reading;
 // the engine closes it in order, and opens it again when there are files.
 func TestFailedCommitOpensTheStoreAgain(t *testing.T) {
+	badgerOnly(t)
 	var mu sync.Mutex
 	var said []string
-	b := openEngine(t, BadgerConfig{Log: func(_ LogLevel, m string) { mu.Lock(); defer mu.Unlock(); said = append(said, m) }})
+	b := openBadger(t, BadgerConfig{Log: func(_ LogLevel, m string) { mu.Lock(); defer mu.Unlock(); said = append(said, m) }})
 	ended := runEngine(t, b)
 	watcher := b.Watch("", b.Revision())
 	defer watcher.Stop()
@@ -119,8 +120,9 @@ func fastReopen(t *testing.T) {
 
 // When it cannot be opened again Run says so, for the process to end, and Close still works.
 func TestStoreThatCannotBeOpenedAgainEndsRun(t *testing.T) {
+	badgerOnly(t)
 	fastReopen(t)
-	b := openEngine(t, BadgerConfig{})
+	b := openBadger(t, BadgerConfig{})
 	set1(t, b, "a", "1")
 	b.free = func(string) (int64, error) { return 0, nil }
 	ended := runEngine(t, b)
@@ -140,8 +142,9 @@ func TestStoreThatCannotBeOpenedAgainEndsRun(t *testing.T) {
 
 // Commits that fail again and again are no passing fault.
 func TestCommitsThatFailAgainAndAgainEndRun(t *testing.T) {
+	badgerOnly(t)
 	fastReopen(t)
-	b := openEngine(t, BadgerConfig{})
+	b := openBadger(t, BadgerConfig{})
 	ended := runEngine(t, b)
 	for i := range len(reopenPauses) {
 		_ = b.fail(errors.New("input/output error"))
@@ -166,6 +169,7 @@ func TestCommitsThatFailAgainAndAgainEndRun(t *testing.T) {
 
 // A commit that failed may have reached the disk: who follows the changes reads everything again.
 func TestUnknownCommitIsFollowedByAResync(t *testing.T) {
+	badgerOnly(t)
 	l := newChangeLog(5, 10, 1000)
 	follows, late := l.watch("", 5), l.watch("", 5)
 	l.publish([]Change{{Revision: 6, Key: "a", Last: true}}, 6)

@@ -42,10 +42,20 @@ func TestNewStoreGetsTheSchemaVersionOnce(t *testing.T) {
 	}
 }
 
+// migrateTo brings records to a version, as a node that reads nothing older.
+func migrateTo(t *testing.T, e Engine, newest int, all steps) error {
+	t.Helper()
+	version, err := schema{"one", schemaRange{newest, newest}, all}.migrate(t.Context(), e)
+	if err == nil && version != newest {
+		t.Errorf("got version %d, want %d", version, newest)
+	}
+	return err
+}
+
 func TestNewStoreRunsNoMigration(t *testing.T) {
-	b := openEngine(t, BadgerConfig{})
+	b := openEngine(t)
 	var ran []int
-	if err := migrate(t.Context(), b, 3, steps{1: note(t, 1, &ran), 2: note(t, 2, &ran)}); err != nil {
+	if err := migrateTo(t, b, 3, steps{1: note(t, 1, &ran), 2: note(t, 2, &ran)}); err != nil {
 		t.Fatal(err)
 	}
 	if got := schemaOf(t, b); got != "3" || ran != nil {
@@ -54,12 +64,12 @@ func TestNewStoreRunsNoMigration(t *testing.T) {
 }
 
 func TestOlderStoreIsMigratedStepByStepAndOnce(t *testing.T) {
-	b := openEngine(t, BadgerConfig{})
+	b := openEngine(t)
 	set1(t, b, "meta/schema", "1")
 	var ran []int
 	all := steps{1: note(t, 1, &ran), 2: note(t, 2, &ran), 3: note(t, 3, &ran), 4: note(t, 4, &ran)}
 	for range 2 {
-		if err := migrate(t.Context(), b, 4, all); err != nil {
+		if err := migrateTo(t, b, 4, all); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -72,11 +82,11 @@ func TestOlderStoreIsMigratedStepByStepAndOnce(t *testing.T) {
 }
 
 func TestFailedMigrationLeavesTheOldVersionAndIsRepeated(t *testing.T) {
-	b := openEngine(t, BadgerConfig{})
+	b := openEngine(t)
 	set1(t, b, "meta/schema", "1")
 	var ran []int
 	no := errors.New("no")
-	err := migrate(t.Context(), b, 4, steps{
+	err := migrateTo(t, b, 4, steps{
 		1: note(t, 1, &ran),
 		2: func(context.Context, Engine) error { return no },
 		3: note(t, 3, &ran),
@@ -87,7 +97,7 @@ func TestFailedMigrationLeavesTheOldVersionAndIsRepeated(t *testing.T) {
 	if got := schemaOf(t, b); got != "2" {
 		t.Errorf("got version %q, want 2", got)
 	}
-	if err := migrate(t.Context(), b, 4, steps{1: note(t, 1, &ran), 2: note(t, 2, &ran), 3: note(t, 3, &ran)}); err != nil {
+	if err := migrateTo(t, b, 4, steps{1: note(t, 1, &ran), 2: note(t, 2, &ran), 3: note(t, 3, &ran)}); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff([]int{1, 2, 3}, ran); diff != "" {
@@ -96,9 +106,9 @@ func TestFailedMigrationLeavesTheOldVersionAndIsRepeated(t *testing.T) {
 }
 
 func TestMissingMigrationIsRefused(t *testing.T) {
-	b := openEngine(t, BadgerConfig{})
+	b := openEngine(t)
 	set1(t, b, "meta/schema", "1")
-	if err := migrate(t.Context(), b, 2, steps{}); !errors.Is(err, ErrSchema) {
+	if err := migrateTo(t, b, 2, steps{}); !errors.Is(err, ErrSchema) {
 		t.Errorf("got %v, want %v", err, ErrSchema)
 	}
 	if got := schemaOf(t, b); got != "1" {
@@ -116,7 +126,7 @@ func TestStoreOfAnotherSchemaIsRefusedUnchanged(t *testing.T) {
 		{"no version", "something", "else", "another directory"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			b := openEngine(t, BadgerConfig{})
+			b := openEngine(t)
 			set1(t, b, c.key, c.value)
 			s, err := New(b)
 			if !errors.Is(err, ErrSchema) || !strings.Contains(err.Error(), c.words) || s != nil {
@@ -131,7 +141,7 @@ func TestStoreOfAnotherSchemaIsRefusedUnchanged(t *testing.T) {
 
 func TestReopenedStoreKeepsEverything(t *testing.T) {
 	dir := t.TempDir()
-	open := func() (*Store, *Badger) {
+	open := func() (*Store, testEngine) {
 		b := reopen(t, dir, BadgerConfig{})
 		s, err := New(b)
 		if err != nil {
@@ -161,5 +171,37 @@ func TestReopenedStoreKeepsEverything(t *testing.T) {
 		if strings.Contains(key, "gone") {
 			t.Errorf("%s is left", key)
 		}
+	}
+}
+
+// While another node is on record that does not read the new form, the old one goes on; a node that does not write that does
+// not start. Once the other reads it, the records are brought up to date.
+func TestMigrationWaitsForThoseThatCannotReadIt(t *testing.T) {
+	b := openEngine(t)
+	old := schema{"old", schemaRange{1, 1}, steps{}}
+	if version, err := old.migrate(t.Context(), b); err != nil || version != 1 {
+		t.Fatalf("got version %d, %v, want 1", version, err)
+	}
+	var ran []int
+	young := schema{"young", schemaRange{1, 2}, steps{1: note(t, 1, &ran)}}
+	if version, err := young.migrate(t.Context(), b); err != nil || version != 1 || ran != nil || schemaOf(t, b) != "1" {
+		t.Errorf("got version %d and %s, steps %v, %v, want the old form", version, schemaOf(t, b), ran, err)
+	}
+	strict := schema{"strict", schemaRange{2, 2}, steps{1: note(t, 1, &ran)}}
+	if _, err := strict.migrate(t.Context(), b); !errors.Is(err, ErrSchema) || !strings.Contains(err.Error(), "old read no newer one") {
+		t.Errorf("got %v, want %v with who is behind", err, ErrSchema)
+	}
+	old.reads.Newest = 2
+	old.steps = young.steps
+	if version, err := old.migrate(t.Context(), b); err != nil || version != 2 || schemaOf(t, b) != "2" {
+		t.Errorf("got version %d and %s, %v, want 2", version, schemaOf(t, b), err)
+	}
+	if diff := cmp.Diff([]int{1}, ran); diff != "" {
+		t.Errorf("steps (-want +got):\n%s", diff)
+	}
+	set1(t, b, "reader/broken", "what nobody can read")
+	young.reads.Newest = 3
+	if version, err := young.migrate(t.Context(), b); err != nil || version != 2 {
+		t.Errorf("with a node that says nothing readable: version %d, %v, want 2", version, err)
 	}
 }

@@ -9,14 +9,14 @@ import (
 // return the revision of the change; when nothing had to change, the revision they read at.
 type Store struct{ engine Engine }
 
-// New puts the records on an engine: it brings an older schema up to date, and refuses a newer one
-// with ErrSchema. The engine stays the caller's to close, after the last use of the store.
+// New puts the records on an engine: it brings an older schema up to date, as far as all that are on record read the newer
+// one, and refuses one that it does not know with ErrSchema. The engine stays the caller's to close, after the last use of the store.
 func New(engine Engine) (*Store, error) {
-	s := &Store{engine: engine}
-	if err := migrate(context.Background(), engine, schemaVersion, migrations); err != nil {
+	known := schema{node: node, reads: schemaRange{oldestSchema, schemaVersion}, steps: migrations}
+	if _, err := known.migrate(context.Background(), engine); err != nil {
 		return nil, fmt.Errorf("open the records: %w", err)
 	}
-	return s, nil
+	return &Store{engine: engine}, nil
 }
 
 // view runs fn in one View and returns what it returns.

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"flag"
 	"testing"
 	"time"
 
@@ -18,14 +19,52 @@ func TestMain(m *testing.M) {
 // at is the time of all records in these tests.
 var at = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 
-// openEngine opens an engine in a directory of its own and closes it with the test.
-func openEngine(t testing.TB, cfg BadgerConfig) *Badger {
+// The contract of an engine, and all records, are tested over any of these: go test ./store -engine memory.
+var engines = map[string]func(t testing.TB, watchLog int) testEngine{
+	"badger": func(t testing.TB, watchLog int) testEngine { return openBadger(t, BadgerConfig{WatchLog: watchLog}) },
+	"memory": func(t testing.TB, watchLog int) testEngine { return newMemory(watchLog) },
+}
+
+var engineName = flag.String("engine", "badger", "what the records are kept in")
+
+// testEngine is an engine that tells its newest revision.
+type testEngine interface {
+	Engine
+	Revision() uint64
+}
+
+// openEngine opens an engine and closes it with the test. watchLog is how many changes it remembers; none for the default.
+func openEngine(t testing.TB, watchLog ...int) testEngine {
+	t.Helper()
+	e := engines[*engineName](t, append(watchLog, 0)[0])
+	t.Cleanup(func() {
+		if err := e.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return e
+}
+
+// ownKeys are those of a store without a record.
+var ownKeys = []string{"meta/schema", "reader/server"}
+
+// openBadger opens an engine in a directory of its own, for a test of what Badger does.
+func openBadger(t testing.TB, cfg BadgerConfig) *Badger {
 	t.Helper()
 	return reopen(t, t.TempDir(), cfg)
 }
 
+// badgerOnly is for tests that are about files.
+func badgerOnly(t testing.TB) {
+	t.Helper()
+	if *engineName != "badger" {
+		t.Skip("it is about Badger")
+	}
+}
+
 func reopen(t testing.TB, dir string, cfg BadgerConfig) *Badger {
 	t.Helper()
+	badgerOnly(t)
 	if cfg.Log == nil {
 		cfg.Log = func(_ LogLevel, message string) { t.Log(message) }
 	}
@@ -42,9 +81,9 @@ func reopen(t testing.TB, dir string, cfg BadgerConfig) *Badger {
 }
 
 // openStore opens the records over a fresh engine.
-func openStore(t testing.TB) (*Store, *Badger) {
+func openStore(t testing.TB) (*Store, testEngine) {
 	t.Helper()
-	b := openEngine(t, BadgerConfig{})
+	b := openEngine(t)
 	s, err := New(b)
 	if err != nil {
 		t.Fatal(err)

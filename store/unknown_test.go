@@ -9,7 +9,7 @@ import (
 
 // What a later xlb has written beside what this one knows is still there after this one has changed the record.
 func TestUnknownFieldsAreKept(t *testing.T) {
-	engine := openEngine(t, BadgerConfig{})
+	engine := openEngine(t)
 	type inner struct {
 		A int `json:"a"`
 	}

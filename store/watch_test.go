@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 
@@ -10,25 +11,27 @@ import (
 )
 
 func TestWatchDeliversSetsAndDeletesInOrder(t *testing.T) {
-	b := openEngine(t, BadgerConfig{})
-	set1(t, b, "before", "x")
-	w := b.Watch("", 0)
+	b := openEngine(t)
+	from := b.Revision()
+	first := set1(t, b, "before", "x")
+	w := b.Watch("", from)
 	defer w.Stop()
-	if _, err := b.Update(t.Context(), func(tx Txn) error {
+	second, err := b.Update(t.Context(), func(tx Txn) error {
 		tx.Set("b", []byte("2"))
 		tx.Set("a", []byte("1"))
 		tx.Delete("before")
 		return nil
-	}); err != nil {
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
-	set1(t, b, "a", "3")
+	third := set1(t, b, "a", "3")
 	want := []Change{
-		{Revision: 1, Key: "before", Value: []byte("x"), Last: true},
-		{Revision: 2, Key: "a", Value: []byte("1")},
-		{Revision: 2, Key: "b", Value: []byte("2")},
-		{Revision: 2, Key: "before", Deleted: true, Last: true},
-		{Revision: 3, Key: "a", Value: []byte("3"), Last: true},
+		{Revision: first, Key: "before", Value: []byte("x"), Last: true},
+		{Revision: second, Key: "a", Value: []byte("1")},
+		{Revision: second, Key: "b", Value: []byte("2")},
+		{Revision: second, Key: "before", Deleted: true, Last: true},
+		{Revision: third, Key: "a", Value: []byte("3"), Last: true},
 	}
 	for i, c := range want {
 		if diff := cmp.Diff(c, next(t, w)); diff != "" {
@@ -39,36 +42,38 @@ func TestWatchDeliversSetsAndDeletesInOrder(t *testing.T) {
 }
 
 func TestWatchBeginsAfterItsRevision(t *testing.T) {
-	b := openEngine(t, BadgerConfig{})
+	b := openEngine(t)
+	revs := []uint64{b.Revision()}
 	for i := range 5 {
-		set1(t, b, fmt.Sprintf("k%d", i), "")
+		revs = append(revs, set1(t, b, fmt.Sprintf("k%d", i), ""))
 	}
-	for from := range uint64(5) {
+	for i, from := range revs[:5] {
 		w := b.Watch("", from)
-		if c := next(t, w); c.Revision != from+1 || c.Resync {
+		if c := next(t, w); c.Revision != revs[i+1] || c.Resync {
 			t.Errorf("from %d: %+v", from, c)
 		}
 		w.Stop()
 	}
-	ahead := b.Watch("", 6) // a revision that is not there yet
+	ahead := b.Watch("", revs[5]+1) // a revision that is not there yet
 	defer ahead.Stop()
 	quiet(t, ahead)
-	set1(t, b, "six", "")
-	quiet(t, ahead)
-	set1(t, b, "seven", "")
-	if c := next(t, ahead); c.Key != "seven" {
+	for b.Revision() <= revs[5]+1 {
+		quiet(t, ahead)
+		set1(t, b, fmt.Sprint("at ", b.Revision()), "")
+	}
+	if c := next(t, ahead); c.Revision != b.Revision() {
 		t.Errorf("got %+v", c)
 	}
 }
 
 func TestWatchWithAPrefix(t *testing.T) {
-	b := openEngine(t, BadgerConfig{})
-	w := b.Watch("a/", 0)
+	b := openEngine(t)
+	w := b.Watch("a/", b.Revision())
 	defer w.Stop()
 	set1(t, b, "b/1", "")
-	set1(t, b, "a/1", "")
+	rev := set1(t, b, "a/1", "")
 	set1(t, b, "a", "")
-	if c := next(t, w); c.Key != "a/1" || c.Revision != 2 {
+	if c := next(t, w); c.Key != "a/1" || c.Revision != rev {
 		t.Errorf("got %+v", c)
 	}
 	quiet(t, w)
@@ -100,22 +105,22 @@ func TestWatchResyncsAfterARestart(t *testing.T) {
 }
 
 func TestSlowWatcherGetsOneResyncAndHoldsNobodyUp(t *testing.T) {
-	b := openEngine(t, BadgerConfig{WatchLog: 8})
-	slow, fast := b.Watch("", 0), b.Watch("", 0)
+	b := openEngine(t, 8)
+	slow, fast := b.Watch("", b.Revision()), b.Watch("", b.Revision())
 	defer slow.Stop()
 	defer fast.Stop()
 	for i := range 20 {
-		set1(t, b, "k", fmt.Sprint(i))
-		if c := next(t, fast); c.Resync || c.Revision != uint64(i+1) {
+		rev := set1(t, b, "k", fmt.Sprint(i))
+		if c := next(t, fast); c.Resync || c.Revision != rev {
 			t.Fatalf("fast: %+v", c)
 		}
 	}
-	if c := next(t, slow); !c.Resync || c.Revision != 20 {
+	if c := next(t, slow); !c.Resync || c.Revision != b.Revision() {
 		t.Errorf("slow: %+v", c)
 	}
 	quiet(t, slow)
-	set1(t, b, "k", "")
-	if c := next(t, slow); c.Resync || c.Revision != 21 {
+	rev := set1(t, b, "k", "")
+	if c := next(t, slow); c.Resync || c.Revision != rev {
 		t.Errorf("after the resync: %+v", c)
 	}
 }
@@ -156,18 +161,24 @@ func TestWatchLogIsBoundedInBytes(t *testing.T) {
 
 // Many writers, many watchers: each watcher sees every revision once and in order.
 func TestWatchersSeeEveryRevisionInOrder(t *testing.T) {
-	b := openEngine(t, BadgerConfig{})
+	b := openEngine(t)
 	const writers, each = 8, 40
 	var group sync.WaitGroup
-	for range 4 {
-		w := b.Watch("", 0)
+	from := b.Revision()
+	seen := make([][]uint64, 4)
+	for i := range seen {
+		w := b.Watch("", from)
 		group.Go(func() {
 			defer w.Stop()
-			for rev := uint64(1); rev <= writers*each; rev++ {
-				if c, err := w.Next(t.Context()); err != nil || c.Revision != rev || !c.Last {
-					t.Errorf("want revision %d: %+v, %v", rev, c, err)
+			last := from
+			for range writers * each {
+				c, err := w.Next(t.Context())
+				if err != nil || c.Revision <= last || !c.Last {
+					t.Errorf("after revision %d: %+v, %v", last, c, err)
 					return
 				}
+				last = c.Revision
+				seen[i] = append(seen[i], last)
 			}
 		})
 	}
@@ -179,11 +190,16 @@ func TestWatchersSeeEveryRevisionInOrder(t *testing.T) {
 		})
 	}
 	group.Wait()
+	for _, one := range seen {
+		if !slices.Equal(one, seen[0]) || one[len(one)-1] != b.Revision() {
+			t.Errorf("one watcher saw %d revisions, and another %d others", len(one), len(seen[0]))
+		}
+	}
 }
 
 func TestWatchEndsWithStopAndClose(t *testing.T) {
-	b := openEngine(t, BadgerConfig{})
-	stopped, closed := b.Watch("", 0), b.Watch("", 0)
+	b := openEngine(t)
+	stopped, closed := b.Watch("", b.Revision()), b.Watch("", b.Revision())
 	errs := make(chan error, 2)
 	for _, w := range []*Watcher{stopped, closed} {
 		go func() {

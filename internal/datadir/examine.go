@@ -46,7 +46,7 @@ func Examine(dir string) (found Found, wrong []error) {
 			wrong = append(wrong, err)
 		}
 	}
-	if revision > 1 { // the first change is its form; the others come when all of this is there
+	if revision > 2 { // the first two changes are its form and who reads it; the others come when all of this is there
 		if path := MasterKey(dir); missing(path) {
 			wrong = append(wrong, fmt.Errorf("%s is missing beside a store that is used; %s", path, restoreWhole))
 		}
