@@ -107,10 +107,10 @@ func (s *Store) First(ctx context.Context) (string, error) {
 	})
 }
 
-// Used tells whether there is or was anybody: a client, the first administrator, or a secret.
+// Used tells whether there is or was anybody: a client, the first administrator, a secret, or an authority.
 func (s *Store) Used(ctx context.Context) (bool, error) {
 	return view(ctx, s, func(r Reader) (bool, error) {
-		for _, kind := range []string{kindClient, kindSecret} {
+		for _, kind := range []string{kindClient, kindSecret, kindAuthorities} {
 			for _, err := range r.Scan(under(kind), "", 1) {
 				return err == nil, err
 			}

@@ -1,10 +1,13 @@
 package datadir
 
 import (
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/xdire/xlb/store"
 )
 
 // A directory that everybody may enter is refused with what mends it, and then taken.
@@ -52,5 +55,54 @@ func TestSecret(t *testing.T) {
 	}
 	if got, err := Secret(path, 32); err == nil || !strings.Contains(err.Error(), "64 hex digits") {
 		t.Errorf("a damaged one: %x %v", got, err)
+	}
+}
+
+// A store that others have set up, as one that several servers share, gets no secrets from a directory that is new: they
+// would be other ones.
+func TestNewDirectoryBesideAStoreThatIsSetUp(t *testing.T) {
+	engine, err := store.OpenBadger(filepath.Join(t.TempDir(), "store"), store.BadgerConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer engine.Close()
+	records, err := store.New(engine)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	made := func() []string {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for _, e := range entries {
+			names = append(names, e.Name())
+		}
+		return names
+	}
+	quiet := slog.New(slog.DiscardHandler)
+	if _, err := records.PutSecret(t.Context(), store.Secret{Name: "n", Value: []byte("sealed")}); err != nil {
+		t.Fatal(err)
+	}
+	if err := Check(t.Context(), dir, records); err == nil || !strings.Contains(err.Error(), "master.key is missing") {
+		t.Errorf("without the master key: %v", err)
+	}
+	if _, err := FirstAuthority(t.Context(), dir, records, nil, quiet); err == nil || !strings.Contains(err.Error(), "a new authority would end every certificate") {
+		t.Errorf("without an authority: %v", err)
+	}
+	_, _, err = records.ChangeAuthorities(t.Context(), func(all *store.Authorities) error {
+		all.ByID["a"] = store.Authority{State: "current"}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if authority, err := FirstAuthority(t.Context(), dir, records, nil, quiet); authority != nil || err != nil {
+		t.Errorf("with an authority in the store: %v, %v", authority, err)
+	}
+	if names := made(); len(names) > 0 {
+		t.Errorf("it made %v", names)
 	}
 }
