@@ -67,6 +67,8 @@ func run(args []string) error {
 	case "restore":
 		syscall.Umask(0o077)
 		return command.Restore(context.Background(), args, os.Stdin, os.Stdout, terminal(os.Stderr))
+	case "trust", "untrust":
+		return command.Trust(args, name == "untrust", os.Stdout)
 	case "apply":
 		return command.Apply(context.Background(), args, os.Stdin, os.Stdout)
 	}
@@ -94,7 +96,7 @@ func run(args []string) error {
 		fmt.Println("xlb", version, runtime.Version())
 		return nil
 	}
-	return fmt.Errorf("unknown command %q; use serve, tls, check, admin, backup, restore, export, apply or version", name)
+	return fmt.Errorf("unknown command %q; use serve, tls, trust, untrust, check, admin, backup, restore, export, apply or version", name)
 }
 
 // terminal is a file when a person looks at it: nobody wants a bar in a log.
@@ -355,6 +357,9 @@ func announce(cfg config.Config, c *control.Control, ls listeners) {
 	fmt.Printf("  Dashboard and API       https://%s\n", net.JoinHostPort(host, strconv.Itoa(port(ls.http.Addr()))))
 	fmt.Printf("  Programs connect to     %s\n", c.Endpoint())
 	fmt.Printf("  Authority to trust      %s\n", trust)
+	if c.Local() {
+		fmt.Printf("  Browsers warn until     xlb trust -data-dir %s\n", cfg.DataDir)
+	}
 	if c.NeedsSetup() {
 		fmt.Printf("  Set-up code for the first client is in %s\n", datadir.SetupCode(cfg.DataDir))
 	}

@@ -282,6 +282,9 @@ func (c *Control) followEgress(ctx context.Context) error {
 // HasDemo tells whether the actor may use the demo upstream as a route, see [DemoDest].
 func (c *Control) HasDemo(ctx context.Context) bool { return c.IsLocal(ctx) }
 
+// Local tells whether the server is in local mode.
+func (c *Control) Local() bool { return c.cfg.Local }
+
 // IsLocal tells whether local mode's privileges are the actor's: sign-up without a code, and routes to this machine.
 func (c *Control) IsLocal(ctx context.Context) bool { return c.cfg.Local && ActorFrom(ctx).Local }
 

@@ -26,6 +26,7 @@ need gcc gcc
 need curl curl
 need openssl openssl
 need wget wget
+need certutil libnss3-tools
 need unzip unzip
 need redis-server redis-server
 need redis-cli redis-tools

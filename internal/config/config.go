@@ -15,10 +15,11 @@ import (
 	"github.com/xdire/xlb/internal/egress"
 )
 
-const usage = `usage: xlb [serve | tls | admin | check | backup | restore | export | apply | version] [flags]
+const usage = `usage: xlb [serve | tls | trust | admin | check | backup | restore | export | apply | version] [flags]
 
   serve    run the control plane and the data plane (the default)
   tls      make the authority's certificate and key in the data directory
+  trust    let this machine's browsers trust the authority; untrust takes that back; xlb trust -h says how
   admin    administer the server that runs on this machine; xlb admin -h says how
   check    look whether serve could start with these flags, and say all that is wrong
   backup   write all that a server needs to one encrypted file; xlb backup -h says how

@@ -78,7 +78,7 @@ var rules = map[string]rule{
 	"static": {others: []string{"github.com/klauspost/compress"}},
 	"internal/command": {
 		ours:   []string{"internal/backup", "internal/certfile", "internal/config", "internal/datadir", "internal/egress", "pki", "store"},
-		others: []string{"filippo.io/age", "golang.org/x/sys"},
+		others: []string{"filippo.io/age", "github.com/smallstep/truststore", "golang.org/x/sys"},
 	},
 	"internal/certfile": {},
 	"internal/backup":   {never: map[string]string{"os": "bytes in, bytes out"}},
