@@ -6,6 +6,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/hex"
 	"errors"
@@ -14,6 +15,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/netip"
 	"os"
 	"os/signal"
@@ -26,6 +28,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/xdire/xlb/control"
+	"github.com/xdire/xlb/internal/acmecert"
 	"github.com/xdire/xlb/internal/certfile"
 	"github.com/xdire/xlb/internal/command"
 	"github.com/xdire/xlb/internal/config"
@@ -137,11 +140,15 @@ func serve(ctx context.Context, cfg config.Config) error {
 	if err != nil {
 		return err
 	}
-	public, err := openPublic(cfg, log)
+	public, acmeHandler, err := openPublic(cfg, c, log)
 	if err != nil {
 		return err
 	}
-	server, err := web.New(web.Config{Control: c, Log: log, PublicCertificate: public.For, DrainTimeout: cfg.DrainTimeout, Version: version, MetricsDetail: web.MetricsDetail(cfg.MetricsDetail), ProxyFrom: cfg.ProxyFrom, OpsHosts: cfg.OpsHosts, Pprof: cfg.OpsPprof,
+	var forName func(*tls.ClientHelloInfo) *tls.Certificate
+	if public != nil {
+		forName = public.For
+	}
+	server, err := web.New(web.Config{Control: c, Log: log, PublicCertificate: forName, ACME: acmeHandler, DrainTimeout: cfg.DrainTimeout, Version: version, MetricsDetail: web.MetricsDetail(cfg.MetricsDetail), ProxyFrom: cfg.ProxyFrom, OpsHosts: cfg.OpsHosts, Pprof: cfg.OpsPprof,
 		Strangers: budget.Strangers, Clients: budget.Clients})
 	if err != nil {
 		return err
@@ -154,29 +161,42 @@ func serve(ctx context.Context, cfg config.Config) error {
 	return runAll(ctx, cfg, log, engine.Run, c, server, listeners, public)
 }
 
-// openPublic opens the certificate of -http-cert; nil for none.
-func openPublic(cfg config.Config, log *slog.Logger) (*certfile.Pair, error) {
-	if cfg.HTTPCert == "" {
-		return nil, nil
-	}
-	say := func(leaf *x509.Certificate, err error) {
+// publicCertificate is one that browsers trust.
+type publicCertificate interface {
+	For(*tls.ClientHelloInfo) *tls.Certificate
+	Run(context.Context) error
+}
+
+// openPublic opens the certificate of -http-cert, or gets one with ACME; nil for neither. handler answers on -acme-http-addr.
+func openPublic(cfg config.Config, keeper acmecert.Keeper, log *slog.Logger) (public publicCertificate, handler http.Handler, err error) {
+	say := func(name string, leaf *x509.Certificate, err error) {
 		if err != nil {
-			log.Warn("the public certificate stays as it is", "error", err)
+			log.Warn("the public certificate stays as it is", "name", name, "error", err)
 			return
 		}
 		log.Info("public certificate", "names", strings.Join(leaf.DNSNames, ","), "until", leaf.NotAfter.UTC())
 	}
-	pair, err := certfile.Open(certfile.Config{Cert: cfg.HTTPCert, Key: cfg.HTTPKey, Changed: say})
-	if err != nil {
-		return nil, fmt.Errorf("-http-cert: %w", err)
+	if cfg.ACME != "" {
+		manager := acmecert.New(acmecert.Config{Contact: cfg.ACME, Names: cfg.ACMEHosts, Directory: cfg.ACMEDirectory, Keeper: keeper, Changed: say})
+		if cfg.ACMEHTTPAddr != "" {
+			handler = manager.Handler()
+		}
+		return manager, handler, nil
 	}
-	say(pair.Leaf(), nil)
-	return pair, nil
+	if cfg.HTTPCert == "" {
+		return nil, nil, nil
+	}
+	pair, err := certfile.Open(certfile.Config{Cert: cfg.HTTPCert, Key: cfg.HTTPKey, Changed: func(leaf *x509.Certificate, err error) { say("", leaf, err) }})
+	if err != nil {
+		return nil, nil, fmt.Errorf("-http-cert: %w", err)
+	}
+	say("", pair.Leaf(), nil)
+	return pair, nil, nil
 }
 
 // runAll runs every task until ctx ends or one fails. The store's own tasks outlive the servers, so that
 // what is in flight can still be saved.
-func runAll(ctx context.Context, cfg config.Config, log *slog.Logger, upkeep func(context.Context) error, c *control.Control, server *web.Server, ls listeners, public *certfile.Pair) error {
+func runAll(ctx context.Context, cfg config.Config, log *slog.Logger, upkeep func(context.Context) error, c *control.Control, server *web.Server, ls listeners, public publicCertificate) error {
 	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopBackground()
 	tasks, background := errgroup.WithContext(background)
@@ -189,9 +209,14 @@ func runAll(ctx context.Context, cfg config.Config, log *slog.Logger, upkeep fun
 			return nil
 		})
 	}
-	tasks.Go(func() error { return public.Run(background) })
+	if public != nil {
+		tasks.Go(func() error { return public.Run(background) })
+	}
 	if ls.ops != nil { // answers until the last connection has drained, and says so
 		tasks.Go(func() error { return server.ServeOps(background, ls.ops) })
+	}
+	if ls.acme != nil {
+		tasks.Go(func() error { return server.ServeACME(background, ls.acme) })
 	}
 	if ls.admin != nil {
 		tasks.Go(func() error { return server.ServeOperator(background, ls.admin) })
@@ -296,7 +321,7 @@ func setupCode(ctx context.Context, records *store.Store, path string, local boo
 }
 
 // listeners are the sockets that XLB accepts on.
-type listeners struct{ http, lb, ops, admin net.Listener }
+type listeners struct{ http, lb, ops, acme, admin net.Listener }
 
 func listen(cfg config.Config) (ls listeners, err error) {
 	open := func(what, address string) net.Listener {
@@ -313,6 +338,7 @@ func listen(cfg config.Config) (ls listeners, err error) {
 	ls.http = open("-http-addr", cfg.HTTPAddr)
 	ls.lb = open("-lb-addr", cfg.LBAddr)
 	ls.ops = open("-ops-addr", cfg.OpsAddr)
+	ls.acme = open("-acme-http-addr", cfg.ACMEHTTPAddr)
 	if err != nil {
 		ls.close()
 	}
@@ -321,7 +347,7 @@ func listen(cfg config.Config) (ls listeners, err error) {
 
 func (ls listeners) all() []net.Listener {
 	var all []net.Listener
-	for _, l := range []net.Listener{ls.http, ls.lb, ls.ops} {
+	for _, l := range []net.Listener{ls.http, ls.lb, ls.ops, ls.acme} {
 		if l != nil {
 			all = append(all, l)
 		}

@@ -52,6 +52,15 @@ func (s *Store) PutSecret(ctx context.Context, secret Secret) (uint64, error) {
 	return s.update(ctx, func(tx Txn) error { return set(tx, key(kindSecret, secret.Name), secret) })
 }
 
+// DeleteSecret removes a secret; one that is not there is removed already.
+func (s *Store) DeleteSecret(ctx context.Context, name string) error {
+	if err := checkIDs(name); err != nil {
+		return err
+	}
+	_, err := s.update(ctx, func(tx Txn) error { tx.Delete(key(kindSecret, name)); return nil })
+	return err
+}
+
 // ChangeSecret replaces a secret, and returns what is there afterwards: change receives what is stored, the zero value when
 // there is none, perhaps more than once. What it returns as it was changes nothing.
 func (s *Store) ChangeSecret(ctx context.Context, name string, change func(Secret) (Secret, error)) (Secret, error) {

@@ -51,6 +51,8 @@ type Config struct {
 	// PublicCertificate is what the server presents to who asks for a name that it is good for; nil for other names, which
 	// get the own authority's. Nil is none.
 	PublicCertificate func(*tls.ClientHelloInfo) *tls.Certificate
+	// ACME answers an authority's questions in plain HTTP. Nil: ServeACME is not called.
+	ACME http.Handler
 	// OpsHosts are the names, in lower case, by which the operations port may be asked, beside addresses and localhost.
 	OpsHosts []string
 	// Pprof serves profiles on the operations port. They show what is in memory, and cost a processor.
@@ -143,6 +145,9 @@ func (s *Server) tlsConfig() *tls.Config {
 	base := &tls.Config{
 		MinVersion: tls.VersionTLS13, GetCertificate: s.certificate, NextProtos: []string{"h2", "http/1.1"},
 		ClientAuth: tls.RequestClientCert,
+	}
+	if s.cfg.PublicCertificate != nil { // who asks for that checks whose name it is (RFC 8737), and sends nothing after it
+		base.NextProtos = append(base.NextProtos, acmeProtocol)
 	}
 	cfg := base.Clone()
 	cfg.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {

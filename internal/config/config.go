@@ -37,9 +37,13 @@ Each flag can be set by an environment variable: -http-addr by XLB_HTTP_ADDR, an
 type Config struct {
 	HTTPAddr, LBAddr, OpsAddr string // host:port; OpsAddr is empty for none
 	DataDir                   string
-	CADir                     string   // of an authority that the store does not keep; empty: none
-	CAKeyPassFile             string   // what opens its key; empty: the key is not encrypted, or a credential of systemd opens it
-	HTTPCert, HTTPKey         string   // files; empty: none
+	CADir                     string // of an authority that the store does not keep; empty: none
+	CAKeyPassFile             string // what opens its key; empty: the key is not encrypted, or a credential of systemd opens it
+	HTTPCert, HTTPKey         string // files; empty: none
+	ACME                      string // the contact's address; empty: no ACME
+	ACMEHosts                 []string
+	ACMEDirectory             string   // URL; empty: Let's Encrypt
+	ACMEHTTPAddr              string   // host:port; empty: none
 	Hostnames                 []string // the first one is shown
 	Signup                    string   // open, invite, closed, or empty for what fits the addresses
 	SignupRate                int      // per minute and source
@@ -72,6 +76,10 @@ func Parse(args []string) (Config, error) {
 	flags.StringVar(&cfg.CAKeyPassFile, "ca-key-pass-file", "", "a file with the passphrase of that key (default: the credential ca-key-pass of systemd, if there is one)")
 	flags.StringVar(&cfg.HTTPCert, "http-cert", "", "a certificate that browsers trust, PEM with its chain: the control plane presents it for its names; read again when it changes")
 	flags.StringVar(&cfg.HTTPKey, "http-key", "", "its private key, PEM")
+	flags.StringVar(&cfg.ACME, "acme", "", "get a certificate that browsers trust from Let's Encrypt, or from -acme-directory, whose terms you agree to by this; the e-mail address that they may write to")
+	flags.Func("acme-host", "a name of the control plane that it is for; repeat it for several", addTo(&cfg.ACMEHosts))
+	flags.StringVar(&cfg.ACMEDirectory, "acme-directory", "", "the directory's URL of another authority that speaks ACME")
+	flags.StringVar(&cfg.ACMEHTTPAddr, "acme-http-addr", "", "where the authority's question on port 80 arrives, plain HTTP; without it port 443 has to arrive at -http-addr")
 	flags.StringVar(&cfg.Signup, "signup", "", "who may sign up: open, invite or closed (default: open while the control plane listens on loopback only, closed otherwise)")
 	flags.Func("hostname", "a name or address that clients connect to; repeat it for several", addTo(&cfg.Hostnames))
 	flags.IntVar(&cfg.SignupRate, "signup-rate", 30, "sign-ups per minute and source, 0 = unbounded")
@@ -125,6 +133,13 @@ func (c Config) check(rest []string) error {
 	add(c.Signup != "" && c.Signup != "open" && c.Signup != "invite" && c.Signup != "closed", "-signup: use open, invite or closed")
 	add((c.HTTPCert == "") != (c.HTTPKey == ""), "-http-cert and -http-key: use both or neither")
 	add(c.CAKeyPassFile != "" && c.CADir == "", "-ca-key-pass-file: it is for the key in -ca-dir")
+	add(c.ACME != "" && !strings.Contains(c.ACME, "@"), "-acme: use an e-mail address")
+	add(c.ACME != "" && len(c.ACMEHosts) == 0, "-acme: say for which names, with -acme-host")
+	add(c.ACME == "" && (len(c.ACMEHosts) > 0 || c.ACMEDirectory != "" || c.ACMEHTTPAddr != ""), "-acme-host, -acme-directory and -acme-http-addr: they belong to -acme")
+	add(c.ACME != "" && c.HTTPCert != "", "-acme and -http-cert: use one of them")
+	for _, host := range c.ACMEHosts {
+		add(!strings.Contains(host, ".") || strings.ContainsAny(host, "*:/ "), "-acme-host %s: use a DNS name that the world knows", host)
+	}
 	add(c.LogFormat != "text" && c.LogFormat != "json", "-log-format: use text or json")
 	add(c.MetricsDetail != "frontend" && c.MetricsDetail != "client" && c.MetricsDetail != "total", "-metrics-detail: use frontend, client or total")
 	add(min(c.SignupRate, c.SignupTotalRate, c.AuthRate, c.MaxClients, c.DestRate, c.AuditDays) < 0 || c.DrainTimeout < 0,
