@@ -63,4 +63,6 @@ if [ -f testing/e2e/go.mod ]; then
 	[ -f node_modules/axe-core/axe.min.js ] || { echo "the browser tests need axe-core: install npm, then make -B assets" >&2; exit 1; }
 	(cd testing/e2e && go vet ./... && go test -count=1 -timeout=6m ./...)
 fi
+step "ACME"
+(cd testing/acme && go vet ./... && go test -count=1 -timeout=4m ./...)
 step "done"

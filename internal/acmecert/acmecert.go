@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -88,11 +89,19 @@ func (m *Manager) For(hello *tls.ClientHelloInfo) *tls.Certificate {
 }
 
 // Handler answers the authority on port 80, and leads everybody else to https.
-func (m *Manager) Handler() http.Handler { return m.manager.HTTPHandler(nil) }
+func (m *Manager) Handler() http.Handler {
+	answers := m.manager.HTTPHandler(nil)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if host, _, err := net.SplitHostPort(r.Host); err == nil { // autocert takes a name with a port for another name
+			r.Host = host
+		}
+		answers.ServeHTTP(w, r)
+	})
+}
 
 // The pauses between two looks: when all is well, after the first failure, and at most. Authorities count failures.
 const (
-	lookEvery = time.Minute
+	lookEvery = 10 * time.Second
 	pause     = time.Minute
 	pauseMost = time.Hour
 )
@@ -101,7 +110,7 @@ const (
 func (m *Manager) Run(ctx context.Context) error {
 	next := map[string]time.Time{}
 	pauses := map[string]time.Duration{}
-	ticker := time.NewTicker(lookEvery / 4)
+	ticker := time.NewTicker(lookEvery / 2)
 	defer ticker.Stop()
 	for {
 		for _, name := range m.cfg.Names {
