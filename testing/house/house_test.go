@@ -109,6 +109,7 @@ var rules = map[string]rule{
 		others: []string{"golang.org/x/sync"},
 	},
 	"testing/balancer-client": {},
+	"testing/acme":            {},
 	"testing/system":          {ours: []string{"testing/process"}},
 	"testing/abuse":           {ours: []string{"testing/process"}},
 	"testing/process":         {},
