@@ -11,6 +11,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"slices"
 	"strings"
@@ -356,6 +357,35 @@ func TestAuthorityBelowOthersIsChecked(t *testing.T) {
 		_, bound := chainOf(t, now, 1, change)
 		if err := bound.Try([]string{"localhost"}, now); err == nil || !strings.Contains(err.Error(), "would not believe") {
 			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}
+
+// device is a key that signs and never shows itself, as those in an HSM or a KMS.
+type device struct{ key crypto.Signer }
+
+func (d device) Public() crypto.PublicKey { return d.key.Public() }
+
+func (d device) Sign(random io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	return d.key.Sign(random, digest, opts)
+}
+
+// A key that only signs is enough for all that an authority does.
+func TestAuthorityWithAKeyInADevice(t *testing.T) {
+	now := time.Now()
+	for name, a := range map[string]*Authority{"ECDSA": around(t, now), "RSA": must[*Authority](t)(sharedAuthority())} {
+		d := must[*Authority](t)(AuthorityOf(a.ChainPEM(), device{a.key}))
+		if err := d.Try([]string{"localhost"}, now); err != nil || !d.CanSign() {
+			t.Errorf("%s: %v", name, err)
+		}
+		if _, err := d.RevocationList(nil, 1, now); err != nil && name == "RSA" {
+			t.Errorf("%s, a list: %v", name, err)
+		}
+		if _, err := d.CrossSign(around(t, now), now); err != nil {
+			t.Errorf("%s, another authority: %v", name, err)
+		}
+		if _, err := d.KeyPEM(); err == nil {
+			t.Errorf("%s: the key shows itself", name)
 		}
 	}
 }

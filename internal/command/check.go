@@ -94,7 +94,7 @@ func parts(err error) []error {
 
 // ports listens on each address, all at the same time: two flags may name the same one.
 func (c *checklist) ports(cfg config.Config) {
-	for _, one := range []struct{ flag, address string }{{"-http-addr", cfg.HTTPAddr}, {"-lb-addr", cfg.LBAddr}, {"-ops-addr", cfg.OpsAddr}} {
+	for _, one := range []struct{ flag, address string }{{"-http-addr", cfg.HTTPAddr}, {"-lb-addr", cfg.LBAddr}, {"-ops-addr", cfg.OpsAddr}, {"-acme-http-addr", cfg.ACMEHTTPAddr}} {
 		if one.address == "" {
 			continue
 		}
