@@ -222,7 +222,26 @@ func runAll(ctx context.Context, cfg config.Config, log *slog.Logger, upkeep fun
 		tasks.Go(func() error { return server.ServeOperator(background, ls.admin) })
 	}
 	c.Settle(ctx)
-	servers, serving := errgroup.WithContext(ctx)
+	accepting, leave := context.WithCancel(context.WithoutCancel(ctx))
+	defer leave()
+	servers, serving := errgroup.WithContext(accepting)
+	servers.Go(func() error {
+		defer leave()
+		select {
+		case <-ctx.Done():
+		case <-serving.Done(): // one has failed
+			return nil
+		case <-background.Done():
+			return nil
+		}
+		server.Drain()
+		select { // whoever sends connections here sees it, and sends the next ones elsewhere
+		case <-time.After(cfg.DrainDelay):
+		case <-serving.Done():
+		case <-background.Done():
+		}
+		return nil
+	})
 	servers.Go(func() error { return server.Serve(serving, ls.http) })
 	servers.Go(func() error {
 		if err := c.Balancer().Serve(ls.lb); !errors.Is(err, lb.ErrServerClosed) {

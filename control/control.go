@@ -102,7 +102,8 @@ type Control struct {
 	strict      *lb.Dialer // for those who are not on this machine
 	tokens      tokenKeys
 	cookies     [][]byte
-	readAt      atomic.Int64 // when the store was last seen to answer, in nanoseconds since 1970
+	ticketKeys  atomic.Uint64 // revision of those in force
+	readAt      atomic.Int64  // when the store was last seen to answer, in nanoseconds since 1970
 	sealer      *sealer
 	crls        revocationLists
 	started     time.Time
@@ -176,6 +177,9 @@ func New(ctx context.Context, cfg Config) (*Control, error) {
 	}
 	c.live = observed
 	c.readAt.Store(cfg.Now().UnixNano())
+	if err := c.loadTicketKeys(ctx); err != nil {
+		return nil, err
+	}
 	return c, c.rememberCompromised(ctx)
 }
 
@@ -242,6 +246,7 @@ func (c *Control) Tasks() []Task {
 		{"renew the server's certificates", c.identity.Run},
 		{"sweep what has expired", c.sweep},
 		{"rotate the keys that sign tokens", c.rotateTokenKeys},
+		{"rotate the keys of session tickets", c.rotateTicketKeys},
 		{"note first bytes", c.noteFirstBytes},
 		{"count lines of the log", c.countLines},
 		{"note the use of API keys", c.writeKeyUses},

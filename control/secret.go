@@ -17,6 +17,7 @@ const (
 	secretTokenKeys = "token-keys"
 	secretCookies   = "cookie-keys"
 	secretServer    = "server-certificates"
+	secretTickets   = "ticket-keys"
 )
 
 // loadSecrets reads the token and cookie keys, and makes them at the first start.

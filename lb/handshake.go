@@ -31,6 +31,16 @@ func (s *Server) tlsConfig(given *tls.Config) *tls.Config {
 	return cfg
 }
 
+// SetTicketKeys sets the keys that session tickets are sealed with (RFC 8446, section 4.6.1), the newest first; the others open
+// tickets from before. Servers with the same keys resume each other's sessions, and so does one after a restart. They must be
+// used for nothing else, and by no server that takes other certificates: a ticket says who somebody is. Without a call the
+// server has keys of its own, which it changes daily. It panics without keys.
+func (s *Server) SetTicketKeys(keys [][32]byte) {
+	if s.tls != nil {
+		s.tls.SetSessionTicketKeys(keys) // what configFor returns has none, so that these count for all protocols
+	}
+}
+
 // asRefusal marks an error of Admit as such, so that it is not taken for one of the handshake.
 func asRefusal(err error) error {
 	var refusal *Refusal

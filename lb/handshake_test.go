@@ -256,3 +256,40 @@ func TestSilentHandshakesGiveWay(t *testing.T) {
 	mustWrite(t, conn, "x")
 	mustRead(t, conn, "x")
 }
+
+// A server that has the keys of another resumes its sessions, whatever the protocol; keys that are replaced open tickets as long
+// as they are kept.
+func TestTicketKeysResumeElsewhere(t *testing.T) {
+	pool := poolOf(upstream(t, echo))
+	keys := [][32]byte{{1}, {2}, {3}}
+	for _, protos := range [][]string{nil, {"postgresql"}} {
+		first := newRig(t, Config{TLS: &tls.Config{}, Admit: to(pool)})
+		second := newRig(t, Config{TLS: &tls.Config{}, Admit: to(pool)})
+		cfg := first.clientConfig(t, "x")
+		cfg.NextProtos = protos
+		cfg.RootCAs = nil
+		cfg.InsecureSkipVerify = true // the second one has another authority
+		cfg.ServerName = "localhost"  // under which sessions are kept
+		cfg.ClientSessionCache = tls.NewLRUClientSessionCache(4)
+		for i, step := range []struct {
+			rig  *rig
+			keys [][32]byte
+			want bool
+		}{
+			{first, keys[:1], false}, {second, keys[:1], true}, {first, [][32]byte{keys[1], keys[0]}, true},
+			{second, keys[1:2], true}, {second, keys[2:], false},
+		} {
+			step.rig.SetTicketKeys(step.keys)
+			conn, err := step.rig.dialTLS(t, cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			mustWrite(t, conn, "x")
+			mustRead(t, conn, "x")
+			if resumed := conn.ConnectionState().DidResume; resumed != step.want {
+				t.Errorf("%q, step %d: resumed %t, want %t", protos, i, resumed, step.want)
+			}
+			conn.Close()
+		}
+	}
+}

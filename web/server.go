@@ -107,6 +107,9 @@ func New(cfg Config) (*Server, error) {
 	return s, nil
 }
 
+// Drain makes /readyz say that the server drains, before it does.
+func (s *Server) Drain() { s.draining.Store(true) }
+
 // Handler answers the API, the pages and static files.
 func (s *Server) Handler() http.Handler { return s.handler }
 
@@ -205,7 +208,7 @@ func (s *Server) serveUntil(ctx context.Context, srv *http.Server, serve func() 
 	stopped := make(chan struct{})
 	cancel := context.AfterFunc(ctx, func() {
 		defer close(stopped)
-		s.draining.Store(true)
+		s.Drain()
 		s.stop(ctx, srv)
 	})
 	err := serve()

@@ -53,8 +53,9 @@ type Config struct {
 	Egress                    egress.Lists
 	EgressFile                string // empty: none
 	ProxyFrom                 []netip.Prefix
-	DestRate                  int // new destinations of a client in an hour
-	AuditDays                 int // that audit records are kept
+	DestRate                  int           // new destinations of a client in an hour
+	AuditDays                 int           // that audit records are kept
+	DrainDelay                time.Duration // between /readyz and the end of accepting
 	DrainTimeout              time.Duration
 	LogLevel                  slog.Level
 	LogFormat                 string // text or json
@@ -93,6 +94,7 @@ func Parse(args []string) (Config, error) {
 	flags.IntVar(&cfg.DestRate, "dest-rate", 1000, "new destinations of a client in an hour, tried and saved, 0 = unbounded")
 	flags.Func("proxy-from", "networks (CIDR, comma separated) from which connections to both ports begin with a PROXY header, v1 or v2; it turns local mode off", addPrefixes(&cfg.ProxyFrom))
 	flags.IntVar(&cfg.AuditDays, "audit-days", 400, "days that audit records are kept, 0 = for ever")
+	flags.DurationVar(&cfg.DrainDelay, "drain-delay", 0, "how long new connections are still taken while /readyz says that the server drains, so that a load balancer in front notices")
 	flags.DurationVar(&cfg.DrainTimeout, "drain-timeout", 30*time.Second, "how long live connections may finish when the server stops")
 	flags.TextVar(&cfg.LogLevel, "log-level", slog.LevelInfo, "debug, info, warn or error")
 	flags.StringVar(&cfg.LogFormat, "log-format", "text", "text or json")
@@ -142,8 +144,8 @@ func (c Config) check(rest []string) error {
 	}
 	add(c.LogFormat != "text" && c.LogFormat != "json", "-log-format: use text or json")
 	add(c.MetricsDetail != "frontend" && c.MetricsDetail != "client" && c.MetricsDetail != "total", "-metrics-detail: use frontend, client or total")
-	add(min(c.SignupRate, c.SignupTotalRate, c.AuthRate, c.MaxClients, c.DestRate, c.AuditDays) < 0 || c.DrainTimeout < 0,
-		"-signup-rate, -signup-total-rate, -max-clients, -auth-rate, -dest-rate, -audit-days and -drain-timeout: use 0 or more")
+	add(min(c.SignupRate, c.SignupTotalRate, c.AuthRate, c.MaxClients, c.DestRate, c.AuditDays) < 0 || c.DrainTimeout < 0 || c.DrainDelay < 0,
+		"-signup-rate, -signup-total-rate, -max-clients, -auth-rate, -dest-rate, -audit-days, -drain-delay and -drain-timeout: use 0 or more")
 	return errors.Join(wrong...)
 }
 

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -143,6 +144,73 @@ func TestServerCertificatesSurviveARestart(t *testing.T) {
 		if !before[i].Equal(after[i]) {
 			t.Errorf("port %d presents a new certificate after the restart", i)
 		}
+	}
+}
+
+// A program resumes its TLS session with the next process, and a revocation between the two counts all the same.
+func TestSessionsSurviveARestart(t *testing.T) {
+	s := start(t, dataDir(t))
+	c := s.signUp("testuser")
+	id := c.frontend(echoes(t))
+	dir := c.bundle(id)
+	pair, err := tls.LoadX509KeyPair(filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := &tls.Config{RootCAs: s.roots(), ServerName: "localhost", Certificates: []tls.Certificate{pair}, ClientSessionCache: tls.NewLRUClientSessionCache(1)}
+	resumed := func() (bool, error) {
+		t.Helper()
+		conn, err := tls.Dial("tcp", s.lb, cfg)
+		if err != nil {
+			return false, err
+		}
+		defer conn.Close()
+		return conn.ConnectionState().DidResume, echoOnce(conn)
+	}
+	if is, err := resumed(); is || err != nil {
+		t.Fatalf("the first time: resumed %t, %v", is, err)
+	}
+	s.stop()
+	s.run()
+	if is, err := resumed(); !is || err != nil {
+		t.Errorf("after a restart: resumed %t, %v, want resumed", is, err)
+	}
+	if a := c.revokeAll(id); a != 200 {
+		t.Fatalf("revoke: %d", a)
+	}
+	s.stop()
+	s.run()
+	if is, err := resumed(); err == nil {
+		t.Errorf("a revoked certificate: served, resumed %t", is)
+	}
+}
+
+// revokeAll ends all certificates of a frontend, and returns the status.
+func (c *tenant) revokeAll(frontend string) int {
+	c.s.t.Helper()
+	before := time.Now().Add(time.Minute).UTC().Format(time.RFC3339)
+	return c.s.call("DELETE", "/api/v1/client/frontend/"+frontend+"/certificates?issuedBefore="+before, c.auth, nil).status
+}
+
+// Between the 503 of /readyz and the end of accepting there is time for who sends connections here.
+func TestDrainDelay(t *testing.T) {
+	s := start(t, dataDir(t), "-drain-delay", "2s")
+	c := s.signUp("testuser")
+	dir := c.bundle(c.frontend(greeter(t, "one")))
+	began := time.Now()
+	s.terminate()
+	eventually(t, "readyz says 503", func() bool { status, _ := s.ready(); return status == 503 })
+	if text, err := s.readAll(dir); text != "one" || err != nil {
+		t.Errorf("a new connection: %q, %v", text, err)
+	}
+	select {
+	case <-s.process.Exited():
+		s.process.Ended()
+	case <-time.After(10 * time.Second):
+		t.Fatal("it goes on")
+	}
+	if took := time.Since(began); took < 2*time.Second {
+		t.Errorf("it ended after %v, want 2 s at least", took)
 	}
 }
 
