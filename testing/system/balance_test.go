@@ -184,6 +184,7 @@ func TestDeletingAFrontendClosesItsConnections(t *testing.T) {
 }
 
 func TestReadyzSaysDrainingUntilTheLastConnection(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	s := start(t, dataDir(t))
 	c := s.signUp("testuser")
 	conn, err := s.dial(c.bundle(c.frontend(holder(t))))

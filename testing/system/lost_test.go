@@ -69,6 +69,7 @@ func TestLostPartsAreNotMadeAnew(t *testing.T) {
 
 // The files of the authority are written again from the store, which has it since the first start.
 func TestFilesOfTheAuthorityAreWrittenAgain(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	full := used(t)
 	wanted := map[string]string{}
 	for _, name := range []string{"cacert.pem", "cakey.pem"} {
@@ -105,6 +106,7 @@ func TestFilesOfTheAuthorityAreWrittenAgain(t *testing.T) {
 
 // A key that the store knows nothing of is not written over.
 func TestKeyOfAnotherAuthorityIsKept(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	dir := used(t)
 	other := dataDir(t)
 	if out, err := runIn(t, other, binaries.xlb, "tls", "-data-dir", other); err != nil {

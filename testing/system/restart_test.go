@@ -149,6 +149,7 @@ func TestServerCertificatesSurviveARestart(t *testing.T) {
 
 // A program resumes its TLS session with the next process, and a revocation between the two counts all the same.
 func TestSessionsSurviveARestart(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	s := start(t, dataDir(t))
 	c := s.signUp("testuser")
 	id := c.frontend(echoes(t))
@@ -194,6 +195,7 @@ func (c *tenant) revokeAll(frontend string) int {
 
 // Between the 503 of /readyz and the end of accepting there is time for who sends connections here.
 func TestDrainDelay(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	s := start(t, dataDir(t), "-drain-delay", "2s")
 	c := s.signUp("testuser")
 	dir := c.bundle(c.frontend(greeter(t, "one")))
