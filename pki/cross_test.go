@@ -2,6 +2,7 @@ package pki
 
 import (
 	"bytes"
+	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -158,6 +159,9 @@ func TestServerIdentityTakesAnotherIssuer(t *testing.T) {
 	set = rolled(t, now, first, second)
 	if err := s.Refresh(now); err != nil {
 		t.Fatal(err)
+	}
+	if key := present(t, s, rsaHello).PublicKey.(*rsa.PublicKey); !key.Equal(rsaBefore.PublicKey) {
+		t.Error("an RSA key was made, which takes a second")
 	}
 	for _, hello := range []*tls.ClientHelloInfo{modernHello, rsaHello} {
 		cert := must[*tls.Certificate](t)(s.GetCertificate(hello))

@@ -120,11 +120,16 @@ func (s *ServerIdentity) Renew(now time.Time) error {
 	if err != nil {
 		return err
 	}
-	var fallback *tls.Certificate
-	if s.fallback.Load() != nil {
-		if fallback, err = s.issue(&issuer, RSA3072, now); err != nil {
-			return err
-		}
+	fallback := s.fallback.Load()
+	switch {
+	case fallback == nil:
+	case s.due(now):
+		fallback, err = s.issue(&issuer, RSA3072, now)
+	default: // the authority changes, and an RSA key takes a second that nobody has meanwhile: changes of the store wait
+		fallback, err = s.certify(&issuer, fallback.PrivateKey.(crypto.Signer), now)
+	}
+	if err != nil {
+		return err
 	}
 	s.issuer.Store(&issuer)
 	s.fast.Store(fast)
@@ -214,6 +219,10 @@ func (s *ServerIdentity) issue(issuer *Issuer, kind KeyType, now time.Time) (*tl
 	if err != nil {
 		return nil, err
 	}
+	return s.certify(issuer, key, now)
+}
+
+func (s *ServerIdentity) certify(issuer *Issuer, key crypto.Signer, now time.Time) (*tls.Certificate, error) {
 	leaf, err := issuer.IssueServer(ServerRequest{Names: s.names, PublicKey: key.Public(), Now: now})
 	if err != nil {
 		return nil, fmt.Errorf("issue the server's certificate: %w", err)
