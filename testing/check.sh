@@ -14,7 +14,9 @@ need() {
 need python3 python3
 need node nodejs
 need java default-jdk-headless
-XLB_ALL_PEERS=1 go test -count=1 -run='^(TestBundleWorksWithEveryLibrary|TestCommandsOfTheConnectPage)$' ./testing/system
+XLB_ALL_PEERS=1 go test -count=1 -timeout=15m -run='^(TestBundleWorksWithEveryLibrary|TestCommandsOfTheConnectPage|TestAuthorityRollsOverUnderTraffic|TestGoingOverToACompany|TestAuthorityOfACompany|TestTheSystemTrusts)$' ./testing/system
+echo "== ACME, against Pebble"
+(cd testing/acme && go vet ./... && go test -count=1 -timeout=4m ./...)
 
 for file in $(git grep -lE '^func Fuzz' -- '*_test.go'); do
 	for target in $(grep -oE '^func Fuzz\w+' "$file" | cut -c6-); do

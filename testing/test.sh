@@ -58,15 +58,9 @@ go test -race -shuffle=on -timeout=6m $(go list ./... | grep -v '/testing/abuse$
 step "attacks, short"
 go test -count=1 -timeout=4m ./testing/abuse
 
-# Its authority and XLB wait for each other most of the time, so it runs beside the browser.
-(cd testing/acme && go vet ./... && go test -count=1 -timeout=4m ./...) &
-acme=$!
-
 if [ -f testing/e2e/go.mod ]; then
 	step "browser"
 	[ -f node_modules/axe-core/axe.min.js ] || { echo "the browser tests need axe-core: install npm, then make -B assets" >&2; exit 1; }
 	(cd testing/e2e && go vet ./... && go test -count=1 -timeout=6m ./...)
 fi
-step "ACME"
-wait "$acme"
 step "done"

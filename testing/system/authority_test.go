@@ -21,6 +21,9 @@ func TestAuthorityRollsOverUnderTraffic(t *testing.T) {
 	t.Run("new", func(t *testing.T) { rollOver(t, dataDir(t)) })
 	// The authority of this one permits no other below it, so that no other can be certified by it.
 	t.Run("older", func(t *testing.T) {
+		if os.Getenv("XLB_ALL_PEERS") == "" {
+			t.Skip("in make check; package pki tests the chain")
+		}
 		dir := t.TempDir()
 		unpackTar(t, "testdata/data-2026-11.tar.gz", dir)
 		rollOver(t, filepath.Join(dir, "data"))
