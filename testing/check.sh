@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What `make check` adds to `make test`: the bundle with Python, Node and Java too, every fuzz test for a while (FUZZTIME, default 20s each),
-# the system tests several times over (ROUNDS, default 3), because races do not show every time, pages in every look and over a long
+# the system tests with the race detector several times over (ROUNDS, default 3), because races do not show every time, pages in every look and over a long
 # time, and the attacks at their full size.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -25,7 +25,7 @@ for file in $(git grep -lE '^func Fuzz' -- '*_test.go'); do
 	done
 done
 echo "== system tests, ${ROUNDS:-3} rounds"
-go test -count="${ROUNDS:-3}" -shuffle=on -timeout=30m ./testing/system
+XLB_RACE=1 go test -race -count="${ROUNDS:-3}" -shuffle=on -timeout=40m ./testing/system
 echo "== accessibility, every look of every page"
 (cd testing/e2e && XLB_AXE=full go test -count=1 -timeout=15m ./...)
 echo "== the browser: an hour of updates, 200 navigations, 100 flapping frontends, the first minute"
