@@ -30,7 +30,8 @@ type Server struct {
 	abort context.CancelFunc
 
 	mu        sync.Mutex
-	closing   bool
+	closing   bool // no more connections are accepted
+	closed    bool // none are served
 	listeners map[net.Listener]struct{}
 	done      chan struct{}  // closed once no more connections are accepted
 	running   sync.WaitGroup // connections and the sweeper
@@ -140,6 +141,13 @@ func (s *Server) untrack(l net.Listener) {
 	l.Close()
 }
 
+// isServing tells whether a Serve may still hand a connection over.
+func (s *Server) isServing() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.listeners) > 0
+}
+
 func (s *Server) isClosing() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -151,7 +159,7 @@ func (s *Server) start(raw net.Conn) {
 	c := &conn{server: s, id: s.ids.Add(1), raw: raw, client: raw, start: time.Now(), remote: addrPort(raw.RemoteAddr()), local: addrPort(raw.LocalAddr())}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closing {
+	if s.closed { // while it drains, one that was accepted is served: the kernel has told the client that it is in
 		raw.Close()
 		return
 	}
@@ -217,7 +225,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	ticker := time.NewTicker(drainPoll)
 	defer ticker.Stop()
 	var err error
-	for s.live.count() > 0 && err == nil {
+	for (s.isServing() || s.live.count() > 0) && err == nil {
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
@@ -230,6 +238,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 // Close stops accepting, closes all connections and waits for their goroutines to end.
 func (s *Server) Close() error {
 	s.stop()
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
 	s.abort()
 	for _, c := range s.live.all() {
 		c.abort(ending{reason: ReasonShutdown})

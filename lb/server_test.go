@@ -133,6 +133,41 @@ func TestShutdownLetsStreamsFinish(t *testing.T) {
 	})
 }
 
+// slowly hands what it has accepted over when it is let go.
+type slowly struct {
+	net.Listener
+	accepted, goOn chan struct{}
+}
+
+func (l *slowly) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err == nil {
+		l.accepted <- struct{}{}
+		<-l.goOn
+	}
+	return conn, err
+}
+
+// The client of a connection that was accepted in the moment of the shutdown has been told that it is in.
+func TestShutdownServesWhatWasAccepted(t *testing.T) {
+	r := newRig(t, Config{Admit: to(poolOf(upstream(t, echo)))})
+	l := &slowly{Listener: listen(t), accepted: make(chan struct{}, 1), goOn: make(chan struct{})}
+	r.addr = r.serve(t, l)
+	conn := r.dialPlain(t)
+	<-l.accepted
+	ended := make(chan error, 1)
+	go func() { ended <- r.Shutdown(shortContext(t, patience)) }()
+	eventually(t, "it closes", r.isClosing)
+	time.Sleep(2 * drainPoll)
+	close(l.goOn)
+	mustWrite(t, conn, "hello")
+	mustRead(t, conn, "hello")
+	conn.Close()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
 func TestShutdownCutsAtTheDeadline(t *testing.T) {
 	r := newRig(t, Config{Admit: to(poolOf(upstream(t, echo)))})
 	open(t, r)
