@@ -104,10 +104,11 @@ var rules = map[string]rule{
 			"github.com/prometheus/client_golang", "github.com/prometheus/common",
 		},
 	},
-	".": {
-		ours:   []string{"control", "internal/acmecert", "internal/certfile", "internal/command", "internal/config", "internal/datadir", "internal/files", "lb", "store", "web"},
+	"internal/serve": {
+		ours:   []string{"control", "internal/acmecert", "internal/certfile", "internal/config", "internal/datadir", "internal/files", "lb", "store", "web"},
 		others: []string{"golang.org/x/sync"},
 	},
+	".": {ours: []string{"internal/command", "internal/config", "internal/datadir", "internal/serve"}},
 	"testing/balancer-client": {},
 	"testing/acme":            {},
 	"testing/system":          {ours: []string{"testing/process"}},
