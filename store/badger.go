@@ -26,6 +26,10 @@ type BadgerConfig struct {
 	// end the process, and compaction needs room to make room. 0 is 128 MB, negative is no guard.
 	MinFree int64
 
+	// Wait is how long OpenBadger waits while another process has the store open, as the next one to have it. One at a time
+	// can. Zero or negative: not at all.
+	Wait time.Duration
+
 	// AcceptLoss opens a store that has lost changes that were answered, and says since when. Without it that
 	// is ErrLoss.
 	AcceptLoss bool
@@ -81,7 +85,8 @@ type Badger struct {
 	db  *badger.DB
 	log *changeLog
 
-	lock     *os.File // of the directory, until Close
+	lock     *os.File    // of the directory, until Close
+	released os.FileInfo // of the lock, set by Close
 	answered *answered
 
 	queue commitQueue
@@ -112,7 +117,7 @@ const revisionKey = "\x00revision"
 // ErrUnreadable when it cannot be opened or is damaged, ErrLoss; each says what to do.
 func OpenBadger(dir string, cfg BadgerConfig) (*Badger, error) {
 	cfg = cfg.withDefaults()
-	lock, err := openDir(dir, cfg.Log)
+	lock, err := openDir(dir, cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -340,18 +345,30 @@ func (b *Badger) tell(level LogLevel, message string) { b.cfg.Log(level, message
 func (b *Badger) closeFiles() error {
 	if !b.roomToClose() {
 		b.tell(LogError, fmt.Sprintf("the disk of %s is full: the store is left as it is, nothing is lost, the next start needs room", b.dir))
-		return errors.Join(b.answered.file.Close(), b.lock.Close())
+		return errors.Join(b.answered.file.Close(), b.unlock())
 	}
 	if b.failure() != nil {
-		return errors.Join(b.shut(), b.answered.file.Close(), b.lock.Close())
+		return errors.Join(b.shut(), b.answered.file.Close(), b.unlock())
 	}
 	revision, _, err := b.readRevision()
 	err = errors.Join(err, b.db.Close(), b.answered.file.Close())
 	if err == nil {
 		err = writeSeal(b.dir, revision)
 	}
-	if err = errors.Join(err, b.lock.Close()); err != nil {
+	if err = errors.Join(err, b.unlock()); err != nil {
 		return fmt.Errorf("close the store in %s: %w", b.dir, err)
 	}
 	return nil
+}
+
+// unlock lets others open the directory, and remembers what tells that one has.
+func (b *Badger) unlock() error {
+	b.released, _ = b.lock.Stat()
+	return b.lock.Close()
+}
+
+// Taken tells, after Close, whether somebody has opened the directory since.
+func (b *Badger) Taken() bool {
+	now, err := os.Stat(b.lock.Name())
+	return err != nil || b.released == nil || !now.ModTime().Equal(b.released.ModTime())
 }

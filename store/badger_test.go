@@ -45,6 +45,55 @@ func TestSecondOpenIsRefusedWhileTheFirstLasts(t *testing.T) {
 	}
 }
 
+// Who waits gets the store as soon as it is closed, one at a time, and who has closed it sees that.
+func TestNextOneWaitsForTheStore(t *testing.T) {
+	badgerOnly(t)
+	dir := t.TempDir()
+	first := reopen(t, dir, BadgerConfig{})
+	set1(t, first, "a", "1")
+	mustFail(t, dir, BadgerConfig{Wait: 10 * time.Millisecond}, ErrLocked, "(for 10ms)")
+	if pid := Next(dir); pid != 0 {
+		t.Errorf("process %d waits, want none", pid)
+	}
+	type opened struct {
+		b   *Badger
+		err error
+	}
+	second := make(chan opened, 1)
+	go func() {
+		b, err := OpenBadger(dir, BadgerConfig{Wait: 10 * time.Second})
+		second <- opened{b, err}
+	}()
+	for Next(dir) != os.Getpid() {
+		time.Sleep(time.Millisecond)
+	}
+	mustFail(t, dir, BadgerConfig{Wait: time.Second}, ErrLocked, "waits for")
+	set1(t, first, "a", "2")
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	got := <-second
+	if got.err != nil {
+		t.Fatal(got.err)
+	}
+	defer got.b.Close()
+	if value, _, err := get1(t, got.b, "a"); value != "2" || err != nil {
+		t.Errorf("got %q, %v", value, err)
+	}
+	if !first.Taken() {
+		t.Error("the first one does not see that the second has it")
+	}
+	if err := got.b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if time.Sleep(20 * time.Millisecond); got.b.Taken() {
+		t.Error("nobody has it after the second")
+	}
+	if pid := Next(dir); pid != 0 {
+		t.Errorf("process %d waits, want none", pid)
+	}
+}
+
 func TestDirectoryIsForThisUserOnly(t *testing.T) {
 	badgerOnly(t)
 	dir := filepath.Join(t.TempDir(), "new", "store")

@@ -83,7 +83,7 @@ func writeSeal(dir string, revision uint64) error {
 		if err != nil {
 			return err
 		}
-		if info.Mode().IsRegular() && entry.Name() != lockFile {
+		if info.Mode().IsRegular() && entry.Name() != lockFile && entry.Name() != nextFile {
 			s.Files[entry.Name()] = info.Size()
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // lockFile is held locked while the store is open, and has the owner's process number in it. Badger
@@ -19,14 +20,14 @@ var errLockHeld = errors.New("the lock is held")
 
 // openDir makes the directory or makes sure that this user can work in it, and locks it. Badger ends
 // the process over some of what is found here, so it is found before. The lock is the caller's to close.
-func openDir(dir string, log func(LogLevel, string)) (lock *os.File, err error) {
+func openDir(dir string, cfg BadgerConfig) (lock *os.File, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, dirError(dir, err)
 	}
-	if err := closeToOthers(dir, log); err != nil {
+	if err := closeToOthers(dir, cfg.Log); err != nil {
 		return nil, dirError(dir, err)
 	}
-	lock, err = lockDir(dir)
+	lock, err = waitForDir(dir, cfg.Wait)
 	if err != nil {
 		return nil, err
 	}
@@ -48,17 +49,57 @@ func closeToOthers(dir string, log func(LogLevel, string)) error {
 	return nil
 }
 
-func lockDir(dir string) (*os.File, error) {
-	file, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_RDWR|os.O_CREATE, 0o600)
+// nextFile is held locked by the process that waits for the store, and has its number in it.
+const nextFile = "xlb.next"
+
+// waitPoll is how often who waits for the store looks whether it is free.
+const waitPoll = 2 * time.Millisecond
+
+// waitForDir locks the directory as soon as who has it lets go.
+func waitForDir(dir string, wait time.Duration) (lock *os.File, err error) {
+	if lock, err = lockDir(dir); wait <= 0 || !errors.Is(err, ErrLocked) {
+		return lock, err
+	}
+	next, err := takeLock(filepath.Join(dir, nextFile))
+	if errors.Is(err, errLockHeld) {
+		return nil, fmt.Errorf("%w: another xlb waits for %s already", ErrLocked, dir)
+	}
 	if err != nil {
 		return nil, dirError(dir, err)
 	}
-	if err := flock(file); err != nil {
-		if errors.Is(err, errLockHeld) {
-			err = lockedError(dir, file)
-		} else {
-			err = dirError(dir, fmt.Errorf("lock %s: %w", file.Name(), err))
+	defer next.Close()
+	for deadline := time.Now().Add(wait); ; time.Sleep(waitPoll) {
+		if lock, err = lockDir(dir); !errors.Is(err, ErrLocked) {
+			return lock, err
 		}
+		if time.Now().After(deadline) {
+			return nil, fmt.Errorf("%w (for %s)", err, wait)
+		}
+	}
+}
+
+// Next is the number of the process that waits for the store in dir, 0 for none.
+func Next(dir string) int {
+	path := filepath.Join(dir, nextFile)
+	file, err := takeLock(path)
+	if err == nil {
+		file.Close()
+	}
+	if !errors.Is(err, errLockHeld) {
+		return 0
+	}
+	text, _ := os.ReadFile(path)
+	pid, _ := strconv.Atoi(string(text))
+	return pid
+}
+
+// takeLock locks a file and writes the number of this process into it, or fails with errLockHeld.
+func takeLock(path string) (*os.File, error) {
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := flock(file); err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
 	// The number only makes the other's message better.
@@ -68,11 +109,22 @@ func lockDir(dir string) (*os.File, error) {
 	return file, nil
 }
 
-func lockedError(dir string, file *os.File) error {
+func lockDir(dir string) (*os.File, error) {
+	path := filepath.Join(dir, lockFile)
+	file, err := takeLock(path)
+	switch {
+	case errors.Is(err, errLockHeld):
+		return nil, lockedError(dir, path)
+	case err != nil:
+		return nil, dirError(dir, fmt.Errorf("lock %s: %w", path, err))
+	}
+	return file, nil
+}
+
+func lockedError(dir, path string) error {
 	owner := ""
-	buf := make([]byte, 12)
-	n, _ := file.ReadAt(buf, 0)
-	if pid, err := strconv.Atoi(string(buf[:n])); err == nil {
+	text, _ := os.ReadFile(path)
+	if pid, err := strconv.Atoi(string(text)); err == nil {
 		owner = fmt.Sprintf(" (process %d)", pid)
 	}
 	return fmt.Errorf("%w: another xlb%s uses %s; stop it, or give this one a data directory of its own", ErrLocked, owner, dir)

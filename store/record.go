@@ -123,21 +123,31 @@ func (w *RecordWatcher) Stop() { w.watcher.Stop() }
 
 // Next waits for the next record. Errors: ctx's and ErrClosed.
 func (w *RecordWatcher) Next(ctx context.Context) (Record, error) {
+	change, err := w.NextChange(ctx)
+	return RecordOf(change), err
+}
+
+// NextChange is Next with the record as it is stored, for another process to make a Record of. What is nobody's to watch is
+// not in it.
+func (w *RecordWatcher) NextChange(ctx context.Context) (Change, error) {
 	for {
 		change, err := w.watcher.Next(ctx)
 		if err != nil {
-			return Record{}, err
+			return Change{}, err
 		}
-		if record, relevant := recordOf(change); relevant || change.Last {
-			return record, nil
+		if kind, _ := kindOf(change.Key); kind != "" || change.Resync {
+			return change, nil
+		}
+		if change.Last {
+			return Change{Revision: change.Revision, Last: true}, nil
 		}
 	}
 }
 
-// recordOf types a change, and tells whether it is of a kind that can be watched.
-func recordOf(change Change) (record Record, relevant bool) {
+// RecordOf types a change. One of a kind that cannot be watched has nothing but its revision.
+func RecordOf(change Change) (record Record) {
 	if change.Resync {
-		return Record{Revision: change.Revision, Resync: true}, true
+		return Record{Revision: change.Revision, Resync: true}
 	}
 	record.Revision = change.Revision
 	if !change.Last {
@@ -145,7 +155,7 @@ func recordOf(change Change) (record Record, relevant bool) {
 	}
 	kind, ids := kindOf(change.Key)
 	if kind == "" {
-		return record, false
+		return record
 	}
 	record.Key = change.Key
 	var err error
@@ -165,7 +175,7 @@ func recordOf(change Change) (record Record, relevant bool) {
 		record.Unreadable = true
 		record.Deleted = deletedOf(kind, ids)
 	}
-	return record, true
+	return record
 }
 
 // decodeClient turns a client that is marked as deleted into what it is to a watcher: gone.

@@ -237,6 +237,11 @@ func TestEveryRevisionIsToldWhenItIsComplete(t *testing.T) {
 	if diff := cmp.Diff(Record{Revision: secret}, nextRecord(t, w)); diff != "" {
 		t.Errorf("secret (-want +got):\n%s", diff)
 	}
+	raw := s.WatchRecords(secret - 1)
+	defer raw.Stop()
+	if change, err := raw.NextChange(t.Context()); err != nil || change.Key != "" || change.Value != nil || change.Revision != secret {
+		t.Errorf("a change with a secret, for another process: %+v, %v, want its revision alone", change, err)
+	}
 	rev := done(t)(s.CreateFrontend(t.Context(), newFrontend("c", "f"), 0))
 	client, frontend, rest := nextRecord(t, w), nextRecord(t, w), nextRecord(t, w) // its revision is written after it
 	if client.Client == nil || client.Client.Frontends != 1 || client.Client.Revision != rev || client.Revision != rev-1 {
