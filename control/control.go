@@ -17,6 +17,7 @@ import (
 	"github.com/xdire/xlb/internal/demo"
 	"github.com/xdire/xlb/internal/egress"
 	"github.com/xdire/xlb/internal/lines"
+	"github.com/xdire/xlb/internal/relay"
 	"github.com/xdire/xlb/lb"
 	"github.com/xdire/xlb/pki"
 	"github.com/xdire/xlb/store"
@@ -107,6 +108,7 @@ type Control struct {
 	sealer      *sealer
 	crls        revocationLists
 	started     time.Time
+	relay       *relay.Hub // of processes that had the store before
 	inHand      inHand
 	keyUses     chan keyUse
 	sessionUses chan sessionUse
@@ -133,7 +135,7 @@ func New(ctx context.Context, cfg Config) (*Control, error) {
 	}
 	cfg.Limits = cfg.Limits.WithDefaults()
 	c := &Control{
-		cfg: cfg, log: cfg.Log, store: cfg.Store, started: cfg.Now(),
+		cfg: cfg, log: cfg.Log, store: cfg.Store, started: cfg.Now(), relay: relay.NewHub(),
 		verifier:     pki.NewVerifier(),
 		keys:         pki.NewKeyPool(pki.KeyPoolConfig{Type: pki.RSA3072, Busy: cfg.Busy}),
 		signups:      newPerMinute(orDefault(cfg.SignupRate, 30)),
@@ -241,22 +243,22 @@ func (c *Control) ClientAuthorities() *x509.CertPool { return c.verifier.Pool() 
 // Tasks lists what has to run while the server does.
 func (c *Control) Tasks() []Task {
 	all := []Task{
-		{"follow the store", c.live.Follow},
-		{"make keys ahead", c.keys.Run},
-		{"renew the server's certificates", c.identity.Run},
-		{"sweep what has expired", c.sweep},
-		{"rotate the keys that sign tokens", c.rotateTokenKeys},
-		{"rotate the keys of session tickets", c.rotateTicketKeys},
-		{"note first bytes", c.noteFirstBytes},
-		{"count lines of the log", c.countLines},
-		{"note the use of API keys", c.writeKeyUses},
-		{"note the use of sessions", c.writeSessionUses},
-		{"sample traffic", c.live.SampleTraffic},
-		{"look names up", c.live.LookUpNames},
-		{"save what names stand for", c.live.SaveNames},
-		{"check routes", c.live.CheckRoutes},
-		{"hand memory back", c.live.HandBack},
-		{"follow the egress file", c.followEgress},
+		{"follow the store", Released, c.live.Follow},
+		{"make keys ahead", Asked, c.keys.Run},
+		{"renew the server's certificates", Asked, c.identity.Run},
+		{"sweep what has expired", Asked, c.sweep},
+		{"rotate the keys that sign tokens", Asked, c.rotateTokenKeys},
+		{"rotate the keys of session tickets", Asked, c.rotateTicketKeys},
+		{"note first bytes", Asked, c.noteFirstBytes},
+		{"count lines of the log", Drained, c.countLines},
+		{"note the use of API keys", Asked, c.writeKeyUses},
+		{"note the use of sessions", Asked, c.writeSessionUses},
+		{"sample traffic", Drained, c.live.SampleTraffic},
+		{"look names up", Drained, c.live.LookUpNames},
+		{"save what names stand for", Asked, c.live.SaveNames},
+		{"check routes", Drained, c.live.CheckRoutes},
+		{"hand memory back", Drained, c.live.HandBack},
+		{"follow the egress file", Drained, c.followEgress},
 	}
 	for i := range all {
 		all[i].Run = c.recovering(all[i])
@@ -340,6 +342,7 @@ func (c *Control) waitFor(ctx context.Context, rev uint64) error {
 	if err := c.live.WaitFor(ctx, rev); err != nil {
 		return &Error{Kind: KindUnavailable, Message: "The change is saved, but is not live yet.", Err: err}
 	}
+	c.relay.Wait(ctx, rev)
 	return nil
 }
 

@@ -9,9 +9,21 @@ import (
 
 // Task is something that has to run while the server does. Run returns nil after ctx ends.
 type Task struct {
-	Name string
-	Run  func(ctx context.Context) error
+	Name  string
+	Until Phase
+	Run   func(ctx context.Context) error
 }
+
+// Phase is how far the end of a server has come. Tasks of one end before the next begins.
+type Phase int
+
+// The phases of an end. Tasks that go on until Asked may write to the store as their last act; those until Drained use
+// memory alone.
+const (
+	Asked    Phase = iota // no more requests come
+	Released              // the store is closed
+	Drained               // the last connection has ended
+)
 
 const (
 	maxPanics  = 3 // of a task, within panicsSpan

@@ -18,7 +18,7 @@ func TestTaskThatPanicsBeginsAgain(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			var log bytes.Buffer
 			runs := 0
-			task := Task{"sweep", func(context.Context) error {
+			task := Task{"sweep", Asked, func(context.Context) error {
 				if runs++; runs <= c.panics {
 					panic("nil pointer")
 				}

@@ -85,8 +85,8 @@ type Badger struct {
 	db  *badger.DB
 	log *changeLog
 
-	lock     *os.File    // of the directory, until Close
-	released os.FileInfo // of the lock, set by Close
+	lock     *os.File // of the directory, until Close
+	waited   bool     // for the lock
 	answered *answered
 
 	queue commitQueue
@@ -117,11 +117,11 @@ const revisionKey = "\x00revision"
 // ErrUnreadable when it cannot be opened or is damaged, ErrLoss; each says what to do.
 func OpenBadger(dir string, cfg BadgerConfig) (*Badger, error) {
 	cfg = cfg.withDefaults()
-	lock, err := openDir(dir, cfg)
+	lock, waited, err := openDir(dir, cfg)
 	if err != nil {
 		return nil, err
 	}
-	b := &Badger{dir: dir, cfg: cfg, lock: lock, free: freeSpace, idle: make(chan struct{}), broken: make(chan struct{})}
+	b := &Badger{dir: dir, cfg: cfg, lock: lock, waited: waited, free: freeSpace, idle: make(chan struct{}), broken: make(chan struct{})}
 	b.queue.init()
 	if b.answered, err = openAnswered(dir); err != nil {
 		return nil, errors.Join(dirError(dir, err), lock.Close())
@@ -345,30 +345,30 @@ func (b *Badger) tell(level LogLevel, message string) { b.cfg.Log(level, message
 func (b *Badger) closeFiles() error {
 	if !b.roomToClose() {
 		b.tell(LogError, fmt.Sprintf("the disk of %s is full: the store is left as it is, nothing is lost, the next start needs room", b.dir))
-		return errors.Join(b.answered.file.Close(), b.unlock())
+		return errors.Join(b.answered.file.Close(), b.lock.Close())
 	}
 	if b.failure() != nil {
-		return errors.Join(b.shut(), b.answered.file.Close(), b.unlock())
+		return errors.Join(b.shut(), b.answered.file.Close(), b.lock.Close())
 	}
 	revision, _, err := b.readRevision()
 	err = errors.Join(err, b.db.Close(), b.answered.file.Close())
 	if err == nil {
 		err = writeSeal(b.dir, revision)
 	}
-	if err = errors.Join(err, b.unlock()); err != nil {
+	if err = errors.Join(err, b.lock.Close()); err != nil {
 		return fmt.Errorf("close the store in %s: %w", b.dir, err)
 	}
 	return nil
 }
 
-// unlock lets others open the directory, and remembers what tells that one has.
-func (b *Badger) unlock() error {
-	b.released, _ = b.lock.Stat()
-	return b.lock.Close()
+// Dir is where the store is.
+func (b *Badger) Dir() string { return b.dir }
+
+// Released tells whether others can open the store: Close has given it back.
+func (b *Badger) Released() bool {
+	_, err := b.lock.Stat()
+	return errors.Is(err, os.ErrClosed)
 }
 
-// Taken tells, after Close, whether somebody has opened the directory since.
-func (b *Badger) Taken() bool {
-	now, err := os.Stat(b.lock.Name())
-	return err != nil || b.released == nil || !now.ModTime().Equal(b.released.ModTime())
-}
+// Waited tells whether another process had the store open until OpenBadger got it.
+func (b *Badger) Waited() bool { return b.waited }

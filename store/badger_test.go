@@ -80,14 +80,14 @@ func TestNextOneWaitsForTheStore(t *testing.T) {
 	if value, _, err := get1(t, got.b, "a"); value != "2" || err != nil {
 		t.Errorf("got %q, %v", value, err)
 	}
-	if !first.Taken() {
-		t.Error("the first one does not see that the second has it")
+	if !Held(dir) || !got.b.Waited() || first.Waited() {
+		t.Errorf("held %t, the second waited %t, the first %t", Held(dir), got.b.Waited(), first.Waited())
 	}
 	if err := got.b.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if time.Sleep(20 * time.Millisecond); got.b.Taken() {
-		t.Error("nobody has it after the second")
+	if Held(dir) {
+		t.Error("it is held after the second was closed")
 	}
 	if pid := Next(dir); pid != 0 {
 		t.Errorf("process %d waits, want none", pid)

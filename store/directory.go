@@ -20,21 +20,21 @@ var errLockHeld = errors.New("the lock is held")
 
 // openDir makes the directory or makes sure that this user can work in it, and locks it. Badger ends
 // the process over some of what is found here, so it is found before. The lock is the caller's to close.
-func openDir(dir string, cfg BadgerConfig) (lock *os.File, err error) {
+func openDir(dir string, cfg BadgerConfig) (lock *os.File, waited bool, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, dirError(dir, err)
+		return nil, false, dirError(dir, err)
 	}
 	if err := closeToOthers(dir, cfg.Log); err != nil {
-		return nil, dirError(dir, err)
+		return nil, false, dirError(dir, err)
 	}
-	lock, err = waitForDir(dir, cfg.Wait)
+	lock, waited, err = waitForDir(dir, cfg.Wait)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	if err := tryFiles(dir); err != nil {
-		return nil, errors.Join(dirError(dir, err), lock.Close())
+		return nil, false, errors.Join(dirError(dir, err), lock.Close())
 	}
-	return lock, nil
+	return lock, waited, nil
 }
 
 // closeToOthers takes the directory away from other users. Badger makes some files by the umask.
@@ -55,37 +55,57 @@ const nextFile = "xlb.next"
 // waitPoll is how often who waits for the store looks whether it is free.
 const waitPoll = 2 * time.Millisecond
 
+// probeTime is for how long a lock may be held by who only looks whether it is, see [Held].
+const probeTime = 10 * waitPoll
+
 // waitForDir locks the directory as soon as who has it lets go.
-func waitForDir(dir string, wait time.Duration) (lock *os.File, err error) {
-	if lock, err = lockDir(dir); wait <= 0 || !errors.Is(err, ErrLocked) {
-		return lock, err
+func waitForDir(dir string, wait time.Duration) (lock *os.File, waited bool, err error) {
+	if lock, err = again(probeTime, ErrLocked, lockDir, dir); wait <= 0 || !errors.Is(err, ErrLocked) {
+		return lock, false, err
 	}
-	next, err := takeLock(filepath.Join(dir, nextFile))
+	next, err := again(probeTime, errLockHeld, takeLock, filepath.Join(dir, nextFile))
 	if errors.Is(err, errLockHeld) {
-		return nil, fmt.Errorf("%w: another xlb waits for %s already", ErrLocked, dir)
+		return nil, false, fmt.Errorf("%w: another xlb waits for %s already", ErrLocked, dir)
 	}
 	if err != nil {
-		return nil, dirError(dir, err)
+		return nil, false, dirError(dir, err)
 	}
 	defer next.Close()
+	if lock, err = again(wait, ErrLocked, lockDir, dir); errors.Is(err, ErrLocked) {
+		err = fmt.Errorf("%w (for %s)", err, wait)
+	}
+	return lock, true, err
+}
+
+// again calls take until it does not fail with held any more.
+func again(wait time.Duration, held error, take func(string) (*os.File, error), path string) (*os.File, error) {
 	for deadline := time.Now().Add(wait); ; time.Sleep(waitPoll) {
-		if lock, err = lockDir(dir); !errors.Is(err, ErrLocked) {
+		lock, err := take(path)
+		if !errors.Is(err, held) || time.Now().After(deadline) {
 			return lock, err
 		}
-		if time.Now().After(deadline) {
-			return nil, fmt.Errorf("%w (for %s)", err, wait)
-		}
 	}
+}
+
+// Held tells whether some process has the store in dir open.
+func Held(dir string) bool {
+	file, err := os.Open(filepath.Join(dir, lockFile))
+	if err != nil {
+		return false
+	}
+	defer file.Close()
+	return errors.Is(flock(file), errLockHeld)
 }
 
 // Next is the number of the process that waits for the store in dir, 0 for none.
 func Next(dir string) int {
 	path := filepath.Join(dir, nextFile)
-	file, err := takeLock(path)
-	if err == nil {
-		file.Close()
+	file, err := os.Open(path)
+	if err != nil {
+		return 0
 	}
-	if !errors.Is(err, errLockHeld) {
+	defer file.Close()
+	if !errors.Is(flock(file), errLockHeld) {
 		return 0
 	}
 	text, _ := os.ReadFile(path)

@@ -64,6 +64,11 @@ type Snapshot struct {
 	Unreadable []string
 }
 
+// Revision is the newest there is.
+func (s *Store) Revision(ctx context.Context) (uint64, error) {
+	return view(ctx, s, func(r Reader) (uint64, error) { return r.Revision(), nil })
+}
+
 // Snapshot reads all clients, frontends and certificates as of one revision. WatchRecords from that
 // revision misses nothing.
 func (s *Store) Snapshot(ctx context.Context) (Snapshot, error) {

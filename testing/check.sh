@@ -25,7 +25,7 @@ for file in $(git grep -lE '^func Fuzz' -- '*_test.go'); do
 	done
 done
 echo "== system tests, ${ROUNDS:-3} rounds"
-XLB_RACE=1 go test -race -count="${ROUNDS:-3}" -shuffle=on -timeout=40m ./testing/system
+XLB_RESTARTS=10 XLB_RACE=1 go test -race -count="${ROUNDS:-3}" -shuffle=on -timeout=40m ./testing/system
 echo "== accessibility, every look of every page"
 (cd testing/e2e && XLB_AXE=full go test -count=1 -timeout=15m ./...)
 echo "== the browser: an hour of updates, 200 navigations, 100 flapping frontends, the first minute"

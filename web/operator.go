@@ -11,6 +11,7 @@ import (
 
 	"github.com/xdire/xlb/control"
 	"github.com/xdire/xlb/handlers"
+	"github.com/xdire/xlb/internal/relay"
 )
 
 // adminPrefix is what is answered on the operator's socket.
@@ -28,7 +29,10 @@ func (s *Server) ServeOperator(ctx context.Context, l net.Listener) error {
 func (s *Server) OperatorHandler() http.Handler {
 	r := chi.NewRouter()
 	r.Use(s.operatorInfo, s.logAccess, s.recoverPanics, s.deadlines, s.limitBody, s.adminOnly)
-	r.Get(adminPrefix+"backup", s.backup) // and nowhere else
+	// These are here and nowhere else.
+	r.Get(adminPrefix+"backup", s.backup)
+	r.Post(adminPrefix+"reload", s.reload)
+	r.Get(relay.Path, s.changes)
 	handlers.RegisterAPI(humachi.New(r, handlers.APIConfig(s.cfg.Version)), s.control, s.log)
 	r.NotFound(s.notFound(r))
 	r.MethodNotAllowed(s.methodNotAllowed(r))

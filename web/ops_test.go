@@ -34,6 +34,7 @@ func TestOperationsPort(t *testing.T) {
 			t.Errorf("%s: %d %s, want %d", path, got, text, status)
 		}
 	}
+	f.server.Drain()
 	must(t, f.stop())
 	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 		if status, text := get("/readyz"); status == 503 && strings.Contains(text, "draining") {

@@ -59,6 +59,8 @@ type Config struct {
 	Pprof bool
 	// MetricsDetail is of what /metrics has series. Empty: MetricsOfFrontends.
 	MetricsDetail MetricsDetail
+	// Reload has another process take over, and returns when that waits for the store. Nil: that cannot be asked for.
+	Reload func(context.Context) error
 	// Version marks the build. Empty: dev.
 	Version string
 }
@@ -107,7 +109,7 @@ func New(cfg Config) (*Server, error) {
 	return s, nil
 }
 
-// Drain makes /readyz say that the server drains, before it does.
+// Drain makes /readyz say that the server drains.
 func (s *Server) Drain() { s.draining.Store(true) }
 
 // Handler answers the API, the pages and static files.
@@ -188,8 +190,8 @@ func isBrowser(hello *tls.ClientHelloInfo) bool {
 	return slices.ContainsFunc(hello.CipherSuites, isGrease) || slices.Contains(hello.Extensions, delegatedCredentials)
 }
 
-// ServeOps answers health checks, scrapes and profiles on l, in plain HTTP, until ctx ends. From the end of Serve's
-// context on it says that the server drains, so its own should end last.
+// ServeOps answers health checks, scrapes and profiles on l, in plain HTTP, until ctx ends, which should be last. From Drain on
+// it says that the server drains.
 func (s *Server) ServeOps(ctx context.Context, l net.Listener) error {
 	srv := s.newHTTP(s.OpsHandler())
 	return s.serveUntil(ctx, srv, func() error { return srv.Serve(l) })
@@ -208,7 +210,6 @@ func (s *Server) serveUntil(ctx context.Context, srv *http.Server, serve func() 
 	stopped := make(chan struct{})
 	cancel := context.AfterFunc(ctx, func() {
 		defer close(stopped)
-		s.Drain()
 		s.stop(ctx, srv)
 	})
 	err := serve()

@@ -195,6 +195,13 @@ func (l *Live) resync(ctx context.Context) error {
 	return nil
 }
 
+// Apply goes by a change that Follow does not bring, as it has ended, and returns up to where changes are in force.
+func (l *Live) Apply(ctx context.Context, change store.Record) uint64 {
+	l.apply(ctx, change)
+	l.advance(change.Revision)
+	return l.Revision()
+}
+
 func (l *Live) apply(ctx context.Context, change store.Record) {
 	l.noteUnreadable(ctx, change)
 	switch {

@@ -45,11 +45,14 @@ const adminUsage = `Administer the server that runs on this machine, through the
   authority retire ID         trust it no more; with anyway though certificates of it are good
   authority trust ID          trust one again that was retired
   authority remove ID         throw one away, and its key
+  reload                      let a new process take over, which reads flags' files anew, or is another version; no
+                              connection is lost
 `
 
 // admin is the commands, over the server's socket.
 type admin struct {
 	api
+	dir string // of the server's data
 	out io.Writer
 }
 
@@ -69,7 +72,7 @@ func Admin(ctx context.Context, args []string, out io.Writer) error {
 		flags.Usage()
 		return ExitError(1)
 	}
-	a := &admin{api: overSocket(*dir), out: out}
+	a := &admin{api: overSocket(*dir), dir: *dir, out: out}
 	name := flags.Arg(0)
 	rest := flags.Args()[1:]
 	for _, c := range a.commands() {
@@ -118,6 +121,7 @@ func (a *admin) commands() []adminCommand {
 		}},
 		{"audit", 0, 0, a.audit},
 		{"authority", 0, 3, a.authority},
+		{"reload", 0, 0, a.reload},
 	}
 }
 

@@ -63,6 +63,7 @@ type Config struct {
 	OpsPprof                  bool
 	MetricsDetail             string // frontend, client or total
 	AcceptLoss                bool
+	TakeOver                  time.Duration // how long to wait for the process that has the store; 0: not at all
 }
 
 // Parse reads the environment, then the arguments. It returns flag.ErrHelp when help was asked for, and has written it.
@@ -96,6 +97,7 @@ func Parse(args []string) (Config, error) {
 	flags.IntVar(&cfg.AuditDays, "audit-days", 400, "days that audit records are kept, 0 = for ever")
 	flags.DurationVar(&cfg.DrainDelay, "drain-delay", 0, "how long new connections are still taken while /readyz says that the server drains, so that a load balancer in front notices")
 	flags.DurationVar(&cfg.DrainTimeout, "drain-timeout", 30*time.Second, "how long live connections may finish when the server stops")
+	flags.DurationVar(&cfg.TakeOver, "take-over", 0, "how long to wait for another xlb to release the data directory, to take over from it; a reload does that by itself")
 	flags.TextVar(&cfg.LogLevel, "log-level", slog.LevelInfo, "debug, info, warn or error")
 	flags.StringVar(&cfg.LogFormat, "log-format", "text", "text or json")
 	flags.Func("ops-host", "a name by which the operations port may be asked, beside addresses and localhost; repeat it for several", addTo(&cfg.OpsHosts))
@@ -144,8 +146,8 @@ func (c Config) check(rest []string) error {
 	}
 	add(c.LogFormat != "text" && c.LogFormat != "json", "-log-format: use text or json")
 	add(c.MetricsDetail != "frontend" && c.MetricsDetail != "client" && c.MetricsDetail != "total", "-metrics-detail: use frontend, client or total")
-	add(min(c.SignupRate, c.SignupTotalRate, c.AuthRate, c.MaxClients, c.DestRate, c.AuditDays) < 0 || c.DrainTimeout < 0 || c.DrainDelay < 0,
-		"-signup-rate, -signup-total-rate, -max-clients, -auth-rate, -dest-rate, -audit-days, -drain-delay and -drain-timeout: use 0 or more")
+	add(min(c.SignupRate, c.SignupTotalRate, c.AuthRate, c.MaxClients, c.DestRate, c.AuditDays) < 0 || c.DrainTimeout < 0 || c.DrainDelay < 0 || c.TakeOver < 0,
+		"-signup-rate, -signup-total-rate, -max-clients, -auth-rate, -dest-rate, -audit-days, -drain-delay, -drain-timeout and -take-over: use 0 or more")
 	return errors.Join(wrong...)
 }
 

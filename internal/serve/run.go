@@ -3,92 +3,204 @@ package serve
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"sync"
 	"time"
 
 	"github.com/xdire/xlb/control"
 	"github.com/xdire/xlb/internal/config"
 	"github.com/xdire/xlb/lb"
+	"github.com/xdire/xlb/store"
 	"github.com/xdire/xlb/web"
-	"golang.org/x/sync/errgroup"
 )
 
-// runAll runs every task until ctx ends or one fails. The store's own tasks outlive the servers, so that
-// what is in flight can still be saved.
-func runAll(ctx context.Context, cfg config.Config, log *slog.Logger, upkeep func(context.Context) error, c *control.Control, server *web.Server, ls listeners, public publicCertificate) error {
-	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
-	defer stopBackground()
-	tasks, background := errgroup.WithContext(background)
-	tasks.Go(func() error { return upkeep(background) })
-	for _, t := range c.Tasks() {
-		tasks.Go(func() error {
-			if err := t.Run(background); err != nil {
-				return fmt.Errorf("%s: %w", t.Name, err)
-			}
-			return nil
-		})
+// server is all the parts of one that runs.
+type server struct {
+	cfg     config.Config
+	version string
+	log     *slog.Logger
+	engine  *store.Badger
+	control *control.Control
+	web     *web.Server
+	sockets *sockets
+	admin   net.Listener      // nil: none could be made
+	public  publicCertificate // nil: none
+
+	reloading chan struct{} // has room for one reload at a time
+	next      chan *child   // that waits for the store
+	passed    *copies       // of the sockets, set before
+	followed  chan struct{} // closed by contact
+	contact   func()        // once the next process is there
+
+	// What runs, in the order in which it ends.
+	front    *group // what brings changes
+	writers  *group // what makes some by itself
+	readers  *group // what needs the store
+	drained  *group // what serves connections
+	probes   *group // the operations port
+	failed   context.Context
+	accepted func() // ends accepting, once
+	done     chan struct{}
+}
+
+// releaseTime bounds the wait until all that was written is in force everywhere.
+const releaseTime = 10 * time.Second
+
+// run serves until ctx ends, a task fails or another process takes over. Then requests end, the store is released, and
+// connections may finish, from memory.
+func (s *server) run(ctx context.Context) error {
+	failed, fail := context.WithCancelCause(context.Background())
+	defer fail(nil)
+	s.failed = failed
+	for _, g := range []**group{&s.front, &s.writers, &s.readers, &s.drained, &s.probes} {
+		*g = newGroup(fail)
 	}
-	if public != nil {
-		tasks.Go(func() error { return public.Run(background) })
-	}
-	if ls.ops != nil { // answers until the last connection has drained, and says so
-		tasks.Go(func() error { return server.ServeOps(background, ls.ops) })
-	}
-	if ls.acme != nil {
-		tasks.Go(func() error { return server.ServeACME(background, ls.acme) })
-	}
-	if ls.admin != nil {
-		tasks.Go(func() error { return server.ServeOperator(background, ls.admin) })
-	}
-	c.Settle(ctx)
-	accepting, leave := context.WithCancel(context.WithoutCancel(ctx))
-	defer leave()
-	servers, serving := errgroup.WithContext(accepting)
-	servers.Go(func() error {
-		defer leave()
-		select {
-		case <-ctx.Done():
-		case <-serving.Done(): // one has failed
-			return nil
-		case <-background.Done():
-			return nil
-		}
-		server.Drain()
-		select { // whoever sends connections here sees it, and sends the next ones elsewhere
-		case <-time.After(cfg.DrainDelay):
-		case <-serving.Done():
-		case <-background.Done():
-		}
-		return nil
+	s.accepted = sync.OnceFunc(func() { s.drained.run("", s.drain) })
+	s.contact = sync.OnceFunc(func() {
+		close(s.followed)
+		s.probes.end() // the other one answers there
 	})
-	servers.Go(func() error { return server.Serve(serving, ls.http) })
-	servers.Go(func() error {
-		if err := c.Balancer().Serve(ls.lb); !errors.Is(err, lb.ErrServerClosed) {
+	s.runTasks()
+	if err := s.listen(ctx); err != nil {
+		fail(err)
+	} else {
+		s.announce()
+		tellSystem("READY=1")
+	}
+	next := s.serveUntil(ctx)
+	if next == nil {
+		s.accepted()
+	}
+	s.release()
+	s.drained.run("", s.follow)
+	if next != nil {
+		s.handOver(ctx, next)
+	}
+	if s.passed != nil {
+		s.passed.Close()
+	}
+	s.accepted()
+	<-s.done
+	s.drained.stop()
+	s.probes.stop()
+	return context.Cause(failed)
+}
+
+// runTasks begins what runs by itself, and the operator's socket: who had the store before finds this process there.
+func (s *server) runTasks() {
+	s.readers.run("", s.engine.Run)
+	for _, t := range s.control.Tasks() {
+		until := map[control.Phase]*group{control.Asked: s.writers, control.Released: s.readers, control.Drained: s.drained}
+		until[t.Until].run(t.Name, t.Run)
+	}
+	if s.public != nil {
+		s.writers.run("", s.public.Run)
+	}
+	if s.admin != nil {
+		s.front.run("", func(ctx context.Context) error { return s.web.ServeOperator(ctx, s.admin) })
+	}
+	s.drained.run("", s.keepAlive)
+	s.writers.run("", s.reloadOnSignal)
+}
+
+// followedTime is how long who had the store before may take to follow this process, which holds no connection up.
+const followedTime = 2 * time.Second
+
+// listen begins to serve the ports. Nothing changes before who had the store before can hear of it.
+func (s *server) listen(ctx context.Context) error {
+	s.control.Settle(ctx)
+	if s.engine.Waited() {
+		wait, cancel := context.WithTimeout(ctx, followedTime)
+		defer cancel()
+		s.control.Followed(wait)
+	}
+	if err := s.sockets.open(ctx); err != nil {
+		return err
+	}
+	if l := s.sockets.ops; l != nil { // answers until the last connection has drained, and says so
+		s.probes.run("", func(ctx context.Context) error { return s.web.ServeOps(ctx, l.listener) })
+	}
+	if l := s.sockets.acme; l != nil {
+		s.front.run("", func(ctx context.Context) error { return s.web.ServeACME(ctx, l.listener) })
+	}
+	s.front.run("", func(ctx context.Context) error { return s.web.Serve(ctx, s.sockets.http.listener) })
+	s.drained.run("", func(context.Context) error {
+		if err := s.control.Balancer().Serve(s.sockets.lb.listener); !errors.Is(err, lb.ErrServerClosed) {
 			return err
 		}
 		return nil
 	})
-	servers.Go(func() error {
-		select {
-		case <-serving.Done():
-		case <-background.Done(): // a task failed: serving on would serve stale rules
-		}
-		log.Info("draining", "timeout", cfg.DrainTimeout)
-		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.DrainTimeout)
-		defer cancel()
-		if err := c.Balancer().Shutdown(drain); err != nil {
-			log.Warn("connections were cut", "error", err)
-		}
-		return context.Cause(background)
-	})
-	err := servers.Wait()
-	stopBackground()
-	if taskErr := tasks.Wait(); taskErr != nil {
-		return taskErr
+	return nil
+}
+
+// serveUntil returns when the server has to end, with the process that waits to take over, if there is one.
+func (s *server) serveUntil(ctx context.Context) (next *child) {
+	select {
+	case next = <-s.next:
+		return next
+	case <-s.failed.Done(): // serving on would serve stale rules
+		return nil
+	case <-ctx.Done():
 	}
-	if errors.Is(err, context.Canceled) {
+	if pid := store.Next(s.engine.Dir()); pid != 0 {
+		return &child{pid: pid, stranger: true}
+	}
+	tellSystem("STOPPING=1")
+	s.web.Drain()
+	select { // whoever sends connections here sees it, and sends the next ones elsewhere
+	case <-time.After(s.cfg.DrainDelay):
+	case <-s.failed.Done():
+	}
+	return nil
+}
+
+// release ends what needs the store, and closes it. Connections go on from memory.
+func (s *server) release() {
+	s.front.stop()
+	s.writers.stop()
+	ctx, cancel := context.WithTimeout(context.Background(), releaseTime)
+	defer cancel()
+	if err := s.control.Release(ctx); err != nil {
+		s.log.Warn("the last changes are not in force everywhere", "error", err)
+	}
+	s.readers.stop()
+	if err := s.engine.Close(); err != nil {
+		s.log.Warn("closing the store", "error", err)
+	}
+}
+
+// drain ends accepting, and lets connections finish.
+func (s *server) drain(context.Context) error {
+	defer close(s.done)
+	s.web.Drain()
+	s.log.Info("draining", "timeout", s.cfg.DrainTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.DrainTimeout)
+	defer cancel()
+	if err := s.control.Balancer().Shutdown(ctx); err != nil {
+		s.log.Warn("connections were cut", "error", err)
+	}
+	return nil
+}
+
+// reloadOnSignal hands over to another process when a signal asks for it.
+func (s *server) reloadOnSignal(ctx context.Context) error {
+	if reloadSignal == nil {
 		return nil
 	}
-	return err
+	asked := make(chan os.Signal, 1)
+	signal.Notify(asked, reloadSignal)
+	defer signal.Stop(asked)
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-asked:
+			if err := s.reload(ctx); err != nil {
+				s.log.Error("no new process takes over", "error", err)
+			}
+		}
+	}
 }

@@ -27,11 +27,11 @@ import (
 // Run builds everything and runs it until ctx ends, then drains. version is of the build.
 func Run(ctx context.Context, cfg config.Config, version string) error {
 	log := cfg.Log(os.Stderr)
-	listeners, err := listen(cfg)
+	sockets, err := newSockets(cfg)
 	if err != nil {
 		return err
 	}
-	defer listeners.close()
+	defer sockets.close()
 	var budget files.Budget // zero: the defaults
 	if limit, err := lb.RaiseFileLimit(); err == nil {
 		budget = files.Share(limit)
@@ -42,6 +42,7 @@ func Run(ctx context.Context, cfg config.Config, version string) error {
 	}
 	engine, err := store.OpenBadger(datadir.Store(cfg.DataDir), store.BadgerConfig{
 		AcceptLoss: cfg.AcceptLoss,
+		Wait:       cfg.TakeOver,
 		Log: func(level store.LogLevel, message string) {
 			log.Log(context.Background(), map[store.LogLevel]slog.Level{store.LogWarning: slog.LevelWarn, store.LogError: slog.LevelError}[level], "store", "message", message)
 		},
@@ -50,7 +51,7 @@ func Run(ctx context.Context, cfg config.Config, version string) error {
 		return err
 	}
 	defer engine.Close()
-	c, err := newControl(ctx, cfg, budget, log, engine, listeners)
+	c, err := newControl(ctx, cfg, budget, log, engine, sockets)
 	if err != nil {
 		return err
 	}
@@ -62,20 +63,25 @@ func Run(ctx context.Context, cfg config.Config, version string) error {
 	if public != nil {
 		forName = public.For
 	}
-	server, err := web.New(web.Config{Control: c, Log: log, PublicCertificate: forName, ACME: acmeHandler, DrainTimeout: cfg.DrainTimeout, Version: version, MetricsDetail: web.MetricsDetail(cfg.MetricsDetail), ProxyFrom: cfg.ProxyFrom, OpsHosts: cfg.OpsHosts, Pprof: cfg.OpsPprof,
+	s := &server{
+		cfg: cfg, version: version, log: log, engine: engine, control: c, sockets: sockets, public: public,
+		reloading: make(chan struct{}, 1), next: make(chan *child, 1), followed: make(chan struct{}), done: make(chan struct{}),
+	}
+	s.web, err = web.New(web.Config{Control: c, Log: log, Reload: s.reload, PublicCertificate: forName, ACME: acmeHandler, DrainTimeout: cfg.DrainTimeout, Version: version, MetricsDetail: web.MetricsDetail(cfg.MetricsDetail), ProxyFrom: cfg.ProxyFrom, OpsHosts: cfg.OpsHosts, Pprof: cfg.OpsPprof,
 		Strangers: budget.Strangers, Clients: budget.Clients})
 	if err != nil {
 		return err
 	}
 	// Without it the server serves, and is administered through the API.
-	if listeners.admin, err = datadir.ListenSocket(cfg.DataDir); err != nil {
+	if s.admin, err = datadir.ListenSocket(cfg.DataDir); err != nil {
 		log.Warn("xlb admin cannot reach this server", "error", err)
+	} else {
+		defer s.admin.Close()
 	}
-	announce(cfg, c, listeners, version)
-	return runAll(ctx, cfg, log, engine.Run, c, server, listeners, public)
+	return s.run(ctx)
 }
 
-func newControl(ctx context.Context, cfg config.Config, budget files.Budget, log *slog.Logger, engine store.Engine, ls listeners) (*control.Control, error) {
+func newControl(ctx context.Context, cfg config.Config, budget files.Budget, log *slog.Logger, engine store.Engine, s *sockets) (*control.Control, error) {
 	records, err := store.New(engine)
 	if err != nil {
 		return nil, err
@@ -96,7 +102,7 @@ func newControl(ctx context.Context, cfg config.Config, budget files.Budget, log
 		return nil, err
 	}
 	// Who comes through a proxy is not on this machine, though the connection is.
-	local := isLoopback(ls.http.Addr()) && len(cfg.ProxyFrom) == 0
+	local := s.http.addr().IP.IsLoopback() && len(cfg.ProxyFrom) == 0
 	setupPath := datadir.SetupCode(cfg.DataDir)
 	setupCode, err := setupCode(ctx, records, setupPath, local)
 	if err != nil {
@@ -107,8 +113,8 @@ func newControl(ctx context.Context, cfg config.Config, budget files.Budget, log
 		Outside: outside, KeepAuthorities: datadir.KeepAuthority(cfg.DataDir),
 		Local: local, Signup: cfg.Signup, SetupCode: setupCode,
 		SetupDone: func() { os.Remove(setupPath) },
-		Hostnames: hostnames(cfg), DataPort: port(ls.lb.Addr()), Own: ls.addresses,
-		DataAddr: func() netip.AddrPort { return ls.lb.Addr().(*net.TCPAddr).AddrPort() },
+		Hostnames: hostnames(cfg), DataPort: s.lb.addr().Port, Own: s.addresses,
+		DataAddr: func() netip.AddrPort { return s.lb.addr().AddrPort() },
 		Egress:   cfg.Egress, EgressFile: cfg.EgressFile, Limits: control.Limits{NewDestinationsPerHour: cfg.DestRate},
 		SignupRate: cfg.SignupRate, SignupTotalRate: cfg.SignupTotalRate, MaxClients: cfg.MaxClients, AuditDays: cfg.AuditDays, AuthRate: cfg.AuthRate, Busy: busy,
 		MaxHandshakes: budget.Handshakes, MaxConnections: budget.Connections, ProxyFrom: cfg.ProxyFrom,
@@ -142,18 +148,18 @@ func setupCode(ctx context.Context, records *store.Store, path string, local boo
 }
 
 // announce says, for people, where everything is.
-func announce(cfg config.Config, c *control.Control, ls listeners, version string) {
-	trust, _ := datadir.Authority(cfg.DataDir)
-	fmt.Printf("XLB %s\n", version)
-	host, _, _ := net.SplitHostPort(c.Endpoint())
-	fmt.Printf("  Dashboard and API       https://%s\n", net.JoinHostPort(host, strconv.Itoa(port(ls.http.Addr()))))
-	fmt.Printf("  Programs connect to     %s\n", c.Endpoint())
+func (s *server) announce() {
+	trust, _ := datadir.Authority(s.cfg.DataDir)
+	fmt.Printf("XLB %s\n", s.version)
+	host, _, _ := net.SplitHostPort(s.control.Endpoint())
+	fmt.Printf("  Dashboard and API       https://%s\n", net.JoinHostPort(host, strconv.Itoa(s.sockets.http.addr().Port)))
+	fmt.Printf("  Programs connect to     %s\n", s.control.Endpoint())
 	fmt.Printf("  Authority to trust      %s\n", trust)
-	if c.Local() {
-		fmt.Printf("  Browsers warn until     xlb trust -data-dir %s\n", cfg.DataDir)
+	if s.control.Local() {
+		fmt.Printf("  Browsers warn until     xlb trust -data-dir %s\n", s.cfg.DataDir)
 	}
-	if c.NeedsSetup() {
-		fmt.Printf("  Set-up code for the first client is in %s\n", datadir.SetupCode(cfg.DataDir))
+	if s.control.NeedsSetup() {
+		fmt.Printf("  Set-up code for the first client is in %s\n", datadir.SetupCode(s.cfg.DataDir))
 	}
 }
 

@@ -67,7 +67,7 @@ var rules = map[string]rule{
 		never:  map[string]string{"net/http": "records in, pools and status out"},
 	},
 	"control": {
-		ours:   []string{"control/live", "internal/backup", "internal/demo", "internal/egress", "internal/lines", "internal/source", "store", "pki", "lb"},
+		ours:   []string{"control/live", "internal/backup", "internal/demo", "internal/egress", "internal/lines", "internal/relay", "internal/source", "store", "pki", "lb"},
 		others: []string{"github.com/golang-jwt/jwt/v5", "github.com/google/uuid", "golang.org/x/crypto", "golang.org/x/time"},
 		never:  map[string]string{"net/http": "rules know no transport"},
 	},
@@ -98,7 +98,7 @@ var rules = map[string]rule{
 		others: []string{"github.com/danielgtaylor/huma/v2", "github.com/a-h/templ", "github.com/klauspost/compress"},
 	},
 	"web": {
-		ours: []string{"control", "handlers", "internal/source", "lb", "static"},
+		ours: []string{"control", "handlers", "internal/relay", "internal/source", "lb", "static"},
 		others: []string{
 			"github.com/go-chi/chi/v5", "github.com/gorilla/sessions",
 			"github.com/danielgtaylor/huma/v2", "github.com/klauspost/compress",
@@ -106,8 +106,8 @@ var rules = map[string]rule{
 		},
 	},
 	"internal/serve": {
-		ours:   []string{"control", "internal/acmecert", "internal/certfile", "internal/config", "internal/datadir", "internal/files", "lb", "store", "web"},
-		others: []string{"golang.org/x/sync"},
+		ours:   []string{"control", "internal/acmecert", "internal/certfile", "internal/config", "internal/datadir", "internal/files", "internal/relay", "lb", "store", "web"},
+		others: []string{"github.com/coreos/go-systemd/v22", "golang.org/x/sync", "golang.org/x/sys"},
 	},
 	".":                       {ours: []string{"internal/command", "internal/config", "internal/datadir", "internal/serve"}},
 	"testing/balancer-client": {},
@@ -219,7 +219,7 @@ func TestGoroutinesStartOnlyInTheBalancer(t *testing.T) {
 			}
 			ast.Inspect(f.ast, func(n ast.Node) bool {
 				if _, is := n.(*ast.GoStmt); is {
-					t.Errorf("%s starts a goroutine: offer Run(ctx) error and let main own it", f.path)
+					t.Errorf("%s starts a goroutine: offer Run(ctx) error and let internal/serve own it", f.path)
 				}
 				return true
 			})

@@ -77,11 +77,13 @@ type Process struct {
 	known bool // its end is no surprise
 }
 
-// Start runs a command, whose output goes to log, and ends it with the test.
+// Start runs a command, whose output goes to log unless it has somewhere to go already, and ends it with the test.
 func Start(t testing.TB, cmd *exec.Cmd, log *Log) *Process {
 	t.Helper()
-	cmd.Stdout = log
-	cmd.Stderr = log
+	if cmd.Stdout == nil {
+		cmd.Stdout = log
+		cmd.Stderr = log
+	}
 	p := &Process{Cmd: cmd, Log: log, t: t, exited: make(chan struct{})}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
