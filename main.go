@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
@@ -23,8 +24,11 @@ import (
 	"github.com/xdire/xlb/internal/serve"
 )
 
-// version is set by the build: -ldflags "-X main.version=1.2.3".
-var version = "dev"
+// version and commit are set by the build: -ldflags "-X main.version=1.2.3 -X main.commit=0123abc".
+var (
+	version = "dev"
+	commit  string // empty: what Go has noted
+)
 
 func main() {
 	err := run(os.Args[1:])
@@ -56,6 +60,8 @@ func run(args []string) error {
 		return command.Restore(context.Background(), args, os.Stdin, os.Stdout, terminal(os.Stderr))
 	case "trust", "untrust":
 		return command.Trust(args, name == "untrust", os.Stdout)
+	case "completion":
+		return command.Completion(args, os.Stdout)
 	case "apply":
 		return command.Apply(context.Background(), args, os.Stdin, os.Stdout)
 	}
@@ -80,10 +86,31 @@ func run(args []string) error {
 	case "tls":
 		return datadir.MakeAuthority(cfg.DataDir)
 	case "version":
-		fmt.Println("xlb", version, runtime.Version())
+		fmt.Println("xlb", version, build())
 		return nil
+	case "man":
+		return command.Manual(os.Stdout, version)
 	}
-	return fmt.Errorf("unknown command %q; use serve, tls, trust, untrust, check, admin, backup, restore, export, apply or version", name)
+	return fmt.Errorf("unknown command %q; use serve, tls, trust, untrust, check, admin, backup, restore, export, apply, version, man or completion", name)
+}
+
+// build is the commit that the program was made of, and with what.
+func build() string {
+	of := commit
+	if info, known := debug.ReadBuildInfo(); known && of == "" {
+		for _, s := range info.Settings {
+			switch {
+			case s.Key == "vcs.revision":
+				of = s.Value[:min(12, len(s.Value))]
+			case s.Key == "vcs.modified" && s.Value == "true":
+				of += "+changes"
+			}
+		}
+	}
+	if of != "" {
+		of = "commit " + of + ", "
+	}
+	return "(" + of + runtime.Version() + ", " + runtime.GOOS + "/" + runtime.GOARCH + ")"
 }
 
 // terminal is a file when a person looks at it: nobody wants a bar in a log.

@@ -15,18 +15,21 @@ import (
 	"github.com/xdire/xlb/internal/egress"
 )
 
-const usage = `usage: xlb [serve | tls | trust | admin | check | backup | restore | export | apply | version] [flags]
+// Usage is what `xlb -help` says before the flags.
+const Usage = `usage: xlb [serve | tls | trust | admin | check | backup | restore | export | apply | version] [flags]
 
-  serve    run the control plane and the data plane (the default)
-  tls      make the authority's certificate and key in the data directory
-  trust    let this machine's browsers trust the authority; untrust takes that back; xlb trust -h says how
-  admin    administer the server that runs on this machine; xlb admin -h says how
-  check    look whether serve could start with these flags, and say all that is wrong
-  backup   write all that a server needs to one encrypted file; xlb backup -h says how
-  restore  make a data directory of such a file
-  export   write all frontends of a client to a file; xlb export -h says how
-  apply    make the frontends of a client like a file; xlb apply -h says how
-  version  print the version
+  serve       run the control plane and the data plane (the default)
+  tls         make the authority's certificate and key in the data directory
+  trust       let this machine's browsers trust the authority; untrust takes that back; xlb trust -h says how
+  admin       administer the server that runs on this machine; xlb admin -h says how
+  check       look whether serve could start with these flags, and say all that is wrong
+  backup      write all that a server needs to one encrypted file; xlb backup -h says how
+  restore     make a data directory of such a file
+  export      write all frontends of a client to a file; xlb export -h says how
+  apply       make the frontends of a client like a file; xlb apply -h says how
+  version     print the version, the commit and what it was built with
+  man         print this as a manual page
+  completion  print what bash, zsh or fish complete: completion bash, and so on
 
 Each flag can be set by an environment variable: -http-addr by XLB_HTTP_ADDR, and so on.
 
@@ -66,9 +69,33 @@ type Config struct {
 	TakeOver                  time.Duration // how long to wait for the process that has the store; 0: not at all
 }
 
+// Flags are those of `xlb serve`, with their defaults.
+func Flags() *flag.FlagSet {
+	var cfg Config
+	return cfg.flags()
+}
+
 // Parse reads the environment, then the arguments. It returns flag.ErrHelp when help was asked for, and has written it.
 func Parse(args []string) (Config, error) {
 	var cfg Config
+	flags := cfg.flags()
+	environment := fromEnvironment(flags)
+	if err := flags.Parse(args); err != nil {
+		return cfg, errors.Join(environment, err)
+	}
+	if err := errors.Join(environment, cfg.check(flags.Args())); err != nil {
+		return cfg, err
+	}
+	for _, bound := range []*int{&cfg.SignupRate, &cfg.SignupTotalRate, &cfg.AuthRate, &cfg.MaxClients, &cfg.DestRate, &cfg.AuditDays} {
+		if *bound == 0 {
+			*bound = -1
+		}
+	}
+	return cfg, nil
+}
+
+// flags fill the config when they are parsed.
+func (cfg *Config) flags() *flag.FlagSet {
 	flags := flag.NewFlagSet("xlb", flag.ContinueOnError)
 	flags.StringVar(&cfg.HTTPAddr, "http-addr", "localhost:8083", "where the control plane listens, https")
 	flags.StringVar(&cfg.LBAddr, "lb-addr", ":9090", "where the data plane listens, TLS 1.3")
@@ -105,22 +132,10 @@ func Parse(args []string) (Config, error) {
 	flags.StringVar(&cfg.MetricsDetail, "metrics-detail", "frontend", "of what /metrics has series: frontend (and its routes), client or total")
 	flags.BoolVar(&cfg.AcceptLoss, "accept-loss", false, "start once on a store that has lost changes that were answered; the log says since when")
 	flags.Usage = func() {
-		fmt.Fprint(flags.Output(), usage)
+		fmt.Fprint(flags.Output(), Usage)
 		flags.PrintDefaults()
 	}
-	environment := fromEnvironment(flags)
-	if err := flags.Parse(args); err != nil {
-		return cfg, errors.Join(environment, err)
-	}
-	if err := errors.Join(environment, cfg.check(flags.Args())); err != nil {
-		return cfg, err
-	}
-	for _, bound := range []*int{&cfg.SignupRate, &cfg.SignupTotalRate, &cfg.AuthRate, &cfg.MaxClients, &cfg.DestRate, &cfg.AuditDays} {
-		if *bound == 0 {
-			*bound = -1
-		}
-	}
-	return cfg, nil
+	return flags
 }
 
 // check says everything that is wrong at once: who mends one thing should not find the next at the next start.

@@ -1,5 +1,3 @@
-//go:build linux || darwin || freebsd
-
 package serve
 
 import (
@@ -20,6 +18,7 @@ var reloadSignal os.Signal = syscall.SIGUSR2
 type child struct {
 	pid      int
 	stranger bool  // somebody else has started it, and nothing but its number is known
+	sibling  bool  // it is a child of this process's parent, who hears how it ends
 	ended    error // why it has, nil while it runs
 }
 
@@ -76,17 +75,29 @@ func (c *copies) spawn(more string) (*child, error) {
 	}
 	env := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "WATCHDOG_PID=") }) // it is this one's
 	env = append(env, fmt.Sprintf("LISTEN_FDS=%d", len(c.files)), "LISTEN_FDNAMES="+c.names, passedVariable+"=1")
-	pid, err := syscall.ForkExec(program, args, &syscall.ProcAttr{Env: env, Files: files})
+	attr := &syscall.ProcAttr{Env: env, Files: files}
+	// systemd waits for the end of a main process that is its child, and kills another one as soon as it has asked it to end.
+	sibling := os.Getenv("NOTIFY_SOCKET") != ""
+	if sibling {
+		attr.Sys = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_PARENT}
+	}
+	pid, err := syscall.ForkExec(program, args, attr)
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", program, err)
 	}
-	return &child{pid: pid}, nil
+	return &child{pid: pid, sibling: sibling}, nil
 }
 
 // running tells whether the process has not ended. It has to be asked by one goroutine at a time.
 func (c *child) running() bool {
 	if c.ended != nil {
 		return false
+	}
+	if c.sibling {
+		if !isAlive(c.pid) {
+			c.ended = errors.New("it ended; its own words are in the log")
+		}
+		return c.ended == nil
 	}
 	var status syscall.WaitStatus
 	pid, err := syscall.Wait4(c.pid, &status, syscall.WNOHANG, nil)
@@ -103,11 +114,20 @@ func (c *child) running() bool {
 	return false
 }
 
-// kill ends the process, and waits for it.
+// isAlive tells whether there is a process that has not ended.
+func isAlive(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	_, state, _ := strings.Cut(string(stat), ") ") // the name before it may have anything in it
+	return err == nil && !strings.HasPrefix(state, "Z") && !strings.HasPrefix(state, "X")
+}
+
+// kill ends the process, and waits for it when it is a child.
 func (c *child) kill() {
 	if c.running() {
 		syscall.Kill(c.pid, syscall.SIGKILL)
-		syscall.Wait4(c.pid, nil, 0, nil)
+		if !c.sibling {
+			syscall.Wait4(c.pid, nil, 0, nil)
+		}
 		c.ended = errors.New("it did not get ready in time")
 	}
 }
