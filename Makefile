@@ -1,7 +1,7 @@
 # XLB. `make run` serves, `make test` proves. Everything they need they install.
 GO       ?= go
 
-.PHONY: assets bench build check client generate run screenshots test tls
+.PHONY: assets bench build check client dist generate run screenshots test tls
 
 assets: static/vendor/.stamp
 
@@ -16,6 +16,10 @@ check: test
 
 client:
 	$(GO) build -o bin/balancer-client ./testing/balancer-client
+
+# Binaries, archives, Debian packages, bills of materials and checksums, in bin/dist; VERSION=1.2.3 names them.
+dist: assets generate
+	packaging/dist.sh
 
 generate:
 	$(GO) tool templ generate -path views -log-level error

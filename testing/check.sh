@@ -18,6 +18,12 @@ XLB_ALL_PEERS=1 go test -count=1 -timeout=15m -run='^(TestBundleWorksWithEveryLi
 echo "== ACME, against Pebble"
 (cd testing/acme && go vet ./... && go test -count=1 -timeout=4m ./...)
 
+echo "== packages: the same twice, and installed below a systemd of their own"
+if [ "$(id -u)" = 0 ] && [ ! -x /lib/systemd/systemd ]; then
+	DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120 install -y --no-install-recommends systemd >/dev/null
+fi
+XLB_DIST=1 go test -count=1 -timeout=20m -v ./testing/dist
+
 for file in $(git grep -lE '^func Fuzz' -- '*_test.go'); do
 	for target in $(grep -oE '^func Fuzz\w+' "$file" | cut -c6-); do
 		echo "== $target ($file)"

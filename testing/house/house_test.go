@@ -115,6 +115,7 @@ var rules = map[string]rule{
 	"testing/system":          {ours: []string{"testing/process"}},
 	"testing/abuse":           {ours: []string{"testing/process"}},
 	"testing/process":         {},
+	"testing/dist":            {ours: []string{"testing/process"}},
 	"testing/house":           {},
 }
 
