@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# What `make check` adds to `make test`: the bundle with Python, Node and Java too, every fuzz test for a while (FUZZTIME, default 20s each),
+# What `make check` adds to `make test`: clients with Python, Node and Java too, ACME, testssl.sh, the packages, every fuzz test for a while (FUZZTIME, default 20s each),
 # the system tests with the race detector several times over (ROUNDS, default 3), because races do not show every time, pages in every look and over a long
-# time, and the attacks at their full size.
+# time, 20 kills and 20 full disks, and the attacks at their full size. It takes about an hour.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -18,6 +18,11 @@ XLB_ALL_PEERS=1 go test -count=1 -timeout=15m -run='^(TestBundleWorksWithEveryLi
 echo "== ACME, against Pebble"
 (cd testing/acme && go vet ./... && go test -count=1 -timeout=4m ./...)
 
+echo "== testssl.sh on both ports"
+need testssl testssl.sh
+need hexdump bsdmainutils
+XLB_TESTSSL=1 go test -count=1 -timeout=15m -run='^TestFindingsOfTestsslAreExplained$' ./testing/system
+
 echo "== packages: the same twice, and installed below a systemd of their own"
 if [ "$(id -u)" = 0 ] && [ ! -x /lib/systemd/systemd ]; then
 	DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120 install -y --no-install-recommends systemd >/dev/null
@@ -32,6 +37,8 @@ for file in $(git grep -lE '^func Fuzz' -- '*_test.go'); do
 done
 echo "== system tests, ${ROUNDS:-3} rounds"
 XLB_RESTARTS=10 XLB_RACE=1 go test -race -count="${ROUNDS:-3}" -shuffle=on -timeout=40m ./testing/system
+echo "== 20 kills and 20 full disks"
+XLB_LOOPS=20 go test -count=1 -timeout=20m -v -run='^(TestKillLosesNothingThatWasAnswered|TestFullDiskAgainAndAgain)$' ./testing/system
 echo "== accessibility, every look of every page"
 (cd testing/e2e && XLB_AXE=full go test -count=1 -timeout=15m ./...)
 echo "== the browser: an hour of updates, 200 navigations, 100 flapping frontends, the first minute"

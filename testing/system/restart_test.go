@@ -80,7 +80,8 @@ func TestKillLosesNothingThatWasAnswered(t *testing.T) {
 	s := start(t, dataDir(t))
 	type account struct{ uuid, key string }
 	var acked []account
-	for round := range 4 {
+	rounds := loops(4)
+	for round := range rounds {
 		var mu sync.Mutex
 		var group sync.WaitGroup
 		stop := make(chan struct{})
@@ -114,7 +115,7 @@ func TestKillLosesNothingThatWasAnswered(t *testing.T) {
 	if len(acked) < 20 {
 		t.Fatalf("only %d sign-ups were answered, too few to show anything", len(acked))
 	}
-	t.Logf("%d sign-ups answered over 4 kills", len(acked))
+	t.Logf("%d sign-ups answered over %d kills", len(acked), rounds)
 	for _, one := range acked {
 		if a := s.call("POST", "/api/v1/client/auth", basic(one.uuid, one.key), nil); a.status != 200 {
 			t.Fatalf("client %s was answered with success and is lost: %d %s, want 200", one.uuid, a.status, a.body)
