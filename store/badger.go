@@ -92,6 +92,8 @@ type Badger struct {
 	queue commitQueue
 	free  func(dir string) (int64, error) // space for this user, in bytes
 
+	written int // bytes since tables were last looked at; whoever has the turn has it
+
 	mu       sync.Mutex
 	active   int           // calls that use db
 	closed   bool          // no new ones
@@ -165,6 +167,7 @@ func (b *Badger) open() error {
 		return errors.Join(dirError(b.dir, err), b.db.Close())
 	}
 	b.log = newChangeLog(revision, b.cfg.WatchLog, watchLogBytes)
+	b.compact()
 	return nil
 }
 
@@ -198,7 +201,9 @@ func badgerOptions(dir string, cfg BadgerConfig) badger.Options {
 		WithValueLogFileSize(valueLogFile).
 		WithMemTableSize(memTable).
 		WithNumMemtables(memTables).
-		WithNumCompactors(2).
+		WithNumCompactors(0).                  // see compact.go
+		WithNumLevelZeroTables(compactAt - 1). // with as many it would not begin
+		WithNumLevelZeroTablesStall(1000).
 		WithNumGoroutines(2).
 		WithCompression(options.None).
 		WithBlockCacheSize(0).

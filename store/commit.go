@@ -211,6 +211,13 @@ func (b *Badger) commit(batch []*pending) {
 		}
 		close(p.done)
 	}
+	for _, c := range changes {
+		b.written += weight(c)
+	}
+	if b.written >= memTable {
+		b.written = 0
+		b.compact()
+	}
 }
 
 // write sets rev and err of everything in the batch and returns the changes in order, with the newest

@@ -37,6 +37,7 @@ func (b *Badger) Run(ctx context.Context) error {
 			}
 		case <-space.C:
 			_ = b.writable(false) // logs when it changes
+			b.compactInTurn(ctx)
 		case <-garbage.C:
 			b.collect(ctx)
 		}
