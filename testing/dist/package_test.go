@@ -30,6 +30,7 @@ func TestDebianPackage(t *testing.T) {
 	}
 	out := t.TempDir()
 	run(t, root, nil, "cp", only(t, "*_"+arch(t)+".deb"), filepath.Join(out, "xlb.deb"))
+	run(t, root, nil, "cp", "docs/runbook.md", out)
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -42,11 +43,11 @@ After=basic.target
 Type=oneshot
 Environment=%s=1
 WorkingDirectory=/
-ExecStart=/out/test -test.run=^TestInside$ -test.v
+ExecStart=/out/test -test.run=^(TestInside|TestRunbook)$ -test.v
 ExecStopPost=/bin/systemctl poweroff --force --force
 StandardOutput=append:/out/log
 StandardError=inherit
-TimeoutStartSec=150
+TimeoutStartSec=180
 `, insideVariable)
 	if err := os.WriteFile(filepath.Join(out, "inside.service"), []byte(unit), 0o600); err != nil {
 		t.Fatal(err)
@@ -54,7 +55,7 @@ TimeoutStartSec=150
 	cmd := exec.CommandContext(t.Context(), "timeout", "-k", "1", "200", "unshare", "--mount", "--pid", "--net", "--ipc", "--uts", "--cgroup", "--fork", "--kill-child", "sh", "boot.sh", out)
 	said, err := cmd.CombinedOutput()
 	log, _ := os.ReadFile(filepath.Join(out, "log"))
-	if !strings.Contains(string(log), "--- PASS: TestInside") {
+	if !strings.Contains(string(log), "--- PASS: TestInside") || !strings.Contains(string(log), "--- PASS: TestRunbook") {
 		t.Errorf("inside:\n%s\nsystemd: %v\n%s", log, err, said)
 	}
 	t.Logf("%s", log)
@@ -124,6 +125,34 @@ func TestInside(t *testing.T) {
 	if conn, err := net.Dial("tcp", "127.0.0.1:9090"); err == nil {
 		conn.Close()
 		t.Error("the data plane's port is still open")
+	}
+}
+
+// TestRunbook runs the commands of docs/runbook.md, one block after the other, in a machine on which xlb was never installed.
+func TestRunbook(t *testing.T) {
+	if os.Getenv(insideVariable) == "" {
+		t.Skip("TestDebianPackage runs it inside")
+	}
+	if err := os.RemoveAll("/var/lib/xlb"); err != nil { // of TestInside
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile("/out/runbook.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := strings.Split(string(text), "```sh\n")[1:]
+	if len(blocks) < 2 {
+		t.Fatalf("%d blocks", len(blocks))
+	}
+	for _, block := range blocks {
+		commands, _, _ := strings.Cut(block, "\n```")
+		t.Log(run(t, "/out", []string{"DEBIAN_FRONTEND=noninteractive", "HOME=/root"}, "sh", "-euxc", commands))
+	}
+	if status := run(t, "/", nil, "xlb", "admin", "-data-dir", "/var/lib/xlb", "clients"); !strings.Contains(status, "operators") {
+		t.Errorf("clients: %s", status)
+	}
+	if out := run(t, "/", nil, "ss", "-ltn"); !strings.Contains(out, "*:8083") {
+		t.Errorf("the control plane listens on\n%s", out)
 	}
 }
 
