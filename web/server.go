@@ -204,28 +204,3 @@ func (s *Server) newHTTP(h http.Handler) *http.Server {
 		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
 }
-
-// serveUntil runs serve and stops srv when ctx ends.
-func (s *Server) serveUntil(ctx context.Context, srv *http.Server, serve func() error) error {
-	stopped := make(chan struct{})
-	cancel := context.AfterFunc(ctx, func() {
-		defer close(stopped)
-		s.stop(ctx, srv)
-	})
-	err := serve()
-	if cancel() { // ctx has not ended: serving failed
-		return err
-	}
-	<-stopped
-	return nil
-}
-
-// stop ends srv: gracefully for a while, then for good.
-func (s *Server) stop(ctx context.Context, srv *http.Server) {
-	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), min(max(s.cfg.DrainTimeout, 0), maxDrain))
-	defer cancel()
-	if err := srv.Shutdown(drain); err != nil {
-		s.log.Debug("requests were cut", "error", err)
-	}
-	srv.Close()
-}

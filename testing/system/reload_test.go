@@ -1,242 +1,17 @@
 package system
 
 import (
-	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/xdire/xlb/testing/process"
 )
-
-// line is a server whose process changes: they share ports and the data directory, and write to one file.
-type line struct {
-	*server
-	binary  string
-	logPath string
-	env     []string
-	sockets []*os.File // passed to each process; empty: each listens by itself
-	names   string
-	args    []string
-}
-
-// newLine starts the first process.
-func newLine(t *testing.T, activated bool, args ...string) *line {
-	t.Helper()
-	return newLineOf(t, binaries.xlb, activated, nil, args...)
-}
-
-func newLineOf(t *testing.T, binary string, activated bool, env []string, args ...string) *line {
-	t.Helper()
-	l := &line{
-		server: &server{t: t, dir: dataDir(t), http: freePort(t), lb: freePort(t), ops: freePort(t), log: &process.Log{}},
-		binary: binary, env: env, logPath: filepath.Join(t.TempDir(), "log"),
-	}
-	if activated {
-		for _, one := range []struct{ name, address string }{{"lb", l.lb}, {"http", l.http}, {"ops", l.ops}} {
-			listener, err := net.Listen("tcp", one.address)
-			if err != nil {
-				t.Fatal(err)
-			}
-			file, err := listener.(*net.TCPListener).File()
-			if err != nil {
-				t.Fatal(err)
-			}
-			listener.Close()
-			t.Cleanup(func() { file.Close() })
-			l.sockets = append(l.sockets, file)
-			l.names = strings.TrimPrefix(l.names+":"+one.name, ":")
-		}
-	}
-	l.args = append([]string{"-data-dir", l.dir, "-http-addr", l.http, "-lb-addr", l.lb, "-ops-addr", l.ops, "-signup-rate", "0", "-drain-timeout", "60s"}, args...)
-	l.process = l.begin()
-	l.process.Ready("http://" + l.ops + "/readyz")
-	l.trust()
-	first := l.process
-	t.Cleanup(func() {
-		for _, pid := range l.pids() { // those that the test did not start itself
-			syscall.Kill(pid, syscall.SIGKILL)
-		}
-		select {
-		case <-first.Exited(): // it has handed over
-			first.Ended()
-		case <-time.After(5 * time.Second):
-		}
-		if text := l.text(); strings.Contains(text, "DATA RACE") || strings.Contains(text, "panic:") {
-			t.Errorf("the log:\n%s", tail(text, 6000))
-		}
-	})
-	return l
-}
-
-// begin starts one more process, and does not wait for it.
-func (l *line) begin(args ...string) *process.Process {
-	l.t.Helper()
-	cmd := exec.Command(l.binary, append(l.args, args...)...)
-	env := append(os.Environ(), l.env...)
-	if len(l.sockets) > 0 { // LISTEN_PID is the shell's number, and then that of what it becomes
-		cmd = exec.Command("sh", append([]string{"-c", `LISTEN_PID=$$ exec "$0" "$@"`, l.binary}, append(l.args, args...)...)...)
-		cmd.ExtraFiles = l.sockets
-		env = append(env, fmt.Sprintf("LISTEN_FDS=%d", len(l.sockets)), "LISTEN_FDNAMES="+l.names)
-	}
-	cmd.Env = env
-	log, err := os.OpenFile(l.logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	defer log.Close()
-	cmd.Stdout = log
-	cmd.Stderr = log
-	return process.Start(l.t, cmd, l.log)
-}
-
-func (l *line) text() string {
-	text, _ := os.ReadFile(l.logPath)
-	return string(text)
-}
-
-// pids are those of the processes that others of the line have started.
-func (l *line) pids() (all []int) {
-	for _, text := range strings.Split(l.text(), `msg="a new process begins" pid=`)[1:] {
-		digits, _, _ := strings.Cut(text, "\n")
-		if pid, err := strconv.Atoi(strings.Fields(digits)[0]); err == nil {
-			all = append(all, pid)
-		}
-	}
-	return all
-}
-
-// owner is the process that has the store.
-func (l *line) owner() int {
-	text, _ := os.ReadFile(filepath.Join(l.dir, "store", "xlb.lock"))
-	pid, _ := strconv.Atoi(string(text))
-	return pid
-}
-
-// reload is done when another process answers.
-func (l *line) reload() {
-	l.t.Helper()
-	before := l.owner()
-	if out, code := l.admin("reload"); code != 0 {
-		l.t.Fatalf("xlb admin reload: %d %s\n%s", code, out, tail(l.text(), 4000))
-	}
-	if now := l.owner(); now == before {
-		l.t.Fatalf("after the reload process %d still has the store\n%s", now, tail(l.text(), 4000))
-	}
-	l.client.CloseIdleConnections() // to the one before
-}
-
-// load is live streams, which talk now and then, and new connections at a rate.
-type load struct {
-	end      context.CancelFunc
-	done     sync.WaitGroup
-	live     atomic.Int64 // round trips
-	fresh    atomic.Int64 // new connections that were served
-	broken   atomic.Pointer[error]
-	mu       sync.Mutex
-	refused  []time.Time // new ones that were not
-	refusals []error
-	slowest  time.Duration
-}
-
-func (l *line) load(dir string, streams, perSecond int) *load {
-	l.t.Helper()
-	pair, err := tls.LoadX509KeyPair(filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem"))
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	cfg := &tls.Config{RootCAs: l.roots(), ServerName: "localhost", Certificates: []tls.Certificate{pair}}
-	pair.Leaf, _ = x509.ParseCertificate(pair.Certificate[0])
-	ctx, end := context.WithCancel(l.t.Context())
-	w := &load{end: end}
-	l.t.Cleanup(end)
-	dial := func() (*tls.Conn, error) {
-		return tls.DialWithDialer(&net.Dialer{Timeout: 10 * time.Second}, "tcp", l.lb, cfg)
-	}
-	for range streams {
-		conn, err := dial()
-		if err != nil {
-			l.t.Fatal(err)
-		}
-		w.done.Go(func() {
-			defer conn.Close()
-			for ctx.Err() == nil {
-				if err := echoOnce(conn); err != nil {
-					w.broken.CompareAndSwap(nil, &err)
-					return
-				}
-				w.live.Add(1)
-				select {
-				case <-time.After(200 * time.Millisecond):
-				case <-ctx.Done():
-				}
-			}
-		})
-	}
-	w.done.Go(func() {
-		ticker := time.NewTicker(time.Second / time.Duration(perSecond))
-		defer ticker.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-ticker.C:
-				w.done.Go(func() { w.once(dial) })
-			}
-		}
-	})
-	return w
-}
-
-// once makes a new connection, which may wait but not fail.
-func (w *load) once(dial func() (*tls.Conn, error)) {
-	began := time.Now()
-	conn, err := dial()
-	if err == nil {
-		defer conn.Close()
-		err = echoOnce(conn)
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if err != nil {
-		w.refused = append(w.refused, began)
-		w.refusals = append(w.refusals, err)
-		return
-	}
-	w.slowest = max(w.slowest, time.Since(began))
-	w.fresh.Add(1)
-}
-
-// stop ends the load, and tells the longest time that new connections were refused at a stretch.
-func (w *load) stop(t *testing.T) (longest time.Duration) {
-	t.Helper()
-	w.end()
-	w.done.Wait()
-	if err := w.broken.Load(); err != nil {
-		t.Errorf("a live stream, after %d trips of all: %v", w.live.Load(), *err)
-	}
-	var from, last time.Time
-	for _, at := range w.refused {
-		if at.Sub(last) > 100*time.Millisecond {
-			from = at
-		}
-		last = at
-		longest = max(longest, last.Sub(from))
-	}
-	t.Logf("%d round trips of live streams; %d new connections served, the slowest in %v; %d refused, at most for %v", w.live.Load(), w.fresh.Load(), w.slowest, len(w.refused), longest)
-	return longest
-}
 
 // Restarts nobody notices: in every way that there is to restart, live streams go on, and no new connection fails where the
 // sockets are passed on. Where they are not, new ones are refused for a moment.
@@ -454,4 +229,72 @@ func TestSystemdIsTold(t *testing.T) {
 	hears("WATCHDOG=1") // of the new one: the old one has ended
 	syscall.Kill(l.owner(), syscall.SIGTERM)
 	hears("STOPPING=1")
+}
+
+// While one process drains, the next one has the store and the ports: with a drain of 5 s, 50 idle connections and a plain
+// start, new connections are refused for as long as a start takes. Nobody listens before the store is there.
+func TestNextProcessBeginsWhileOneDrains(t *testing.T) {
+	l := newLine(t, false)
+	c := l.signUp("testuser")
+	dir := c.bundle(c.frontend(echoes(t)))
+	var idle []*tls.Conn
+	for range 50 {
+		conn, err := l.dial(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if err := echoOnce(conn); err != nil {
+			t.Fatal(err)
+		}
+		idle = append(idle, conn)
+	}
+	waiting := &line{server: &server{t: t, dir: l.dir}, binary: l.binary, logPath: l.logPath}
+	other := freePort(t)
+	waiting.args = []string{"-data-dir", l.dir, "-http-addr", freePort(t), "-lb-addr", other, "-take-over", "20s"}
+	next := waiting.begin()
+	eventually(t, "it waits", func() bool {
+		text, _ := os.ReadFile(filepath.Join(l.dir, "store", "xlb.next"))
+		return string(text) == strconv.Itoa(next.Cmd.Process.Pid)
+	})
+	if conn, err := net.Dial("tcp", other); err == nil {
+		conn.Close()
+		t.Error("it listens before it has the store")
+	}
+	next.Kill()
+
+	began := time.Now()
+	l.process.Terminate()
+	eventually(t, "the store is free", func() bool { return strings.Contains(l.text(), "msg=draining") && !held(l.dir) })
+	second := l.begin()
+	second.Ready("http://" + l.ops + "/readyz")
+	fresh, err := l.dial(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer fresh.Close()
+	if err := echoOnce(fresh); err != nil {
+		t.Fatal(err)
+	}
+	took := time.Since(began)
+	t.Logf("a new connection is served %v after the old process was asked to end", took)
+	if took > 3*time.Second { // the drain takes five, and this machine may be busy
+		t.Errorf("that took %v", took)
+	}
+	for _, conn := range idle {
+		if err := echoOnce(conn); err != nil {
+			t.Fatalf("a connection of the process that drains: %v", err)
+		}
+		conn.Close()
+	}
+}
+
+// held tells whether a process has the store of a data directory.
+func held(dir string) bool {
+	f, err := os.Open(filepath.Join(dir, "store", "xlb.lock"))
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	return syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil
 }
