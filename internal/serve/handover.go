@@ -154,7 +154,7 @@ func (s *server) follow(ctx context.Context) error {
 		}
 		if errors.Is(err, relay.ErrMissed) || time.Since(unknownSince) > followPatience {
 			s.log.Error("the process that has the store cannot be followed: all connections are closed", "error", err)
-			s.accepted()
+			s.stopAccepting()
 			return s.control.Balancer().Close()
 		}
 	}

@@ -36,14 +36,14 @@ type server struct {
 	contact   func()        // once the next process is there
 
 	// What runs, in the order in which it ends.
-	front    *group // what brings changes
-	writers  *group // what makes some by itself
-	readers  *group // what needs the store
-	drained  *group // what serves connections
-	probes   *group // the operations port
-	failed   context.Context
-	accepted func() // ends accepting, once
-	done     chan struct{}
+	front         *group // what brings changes
+	writers       *group // what makes some by itself
+	readers       *group // what needs the store
+	drained       *group // what serves connections
+	probes        *group // the operations port
+	failed        context.Context
+	stopAccepting func() // once; connections may finish then
+	done          chan struct{}
 }
 
 // releaseTime bounds the wait until all that was written is in force everywhere.
@@ -58,7 +58,7 @@ func (s *server) run(ctx context.Context) error {
 	for _, g := range []**group{&s.front, &s.writers, &s.readers, &s.drained, &s.probes} {
 		*g = newGroup(fail)
 	}
-	s.accepted = sync.OnceFunc(func() { s.drained.run("", s.drain) })
+	s.stopAccepting = sync.OnceFunc(func() { s.drained.run("", s.drain) })
 	s.contact = sync.OnceFunc(func() {
 		close(s.followed)
 		s.probes.end() // the other one answers there
@@ -72,7 +72,7 @@ func (s *server) run(ctx context.Context) error {
 	}
 	next := s.serveUntil(ctx)
 	if next == nil {
-		s.accepted()
+		s.stopAccepting()
 	}
 	s.release()
 	s.drained.run("", s.follow)
@@ -82,7 +82,7 @@ func (s *server) run(ctx context.Context) error {
 	if s.passed != nil {
 		s.passed.Close()
 	}
-	s.accepted()
+	s.stopAccepting()
 	<-s.done
 	s.drained.stop()
 	s.probes.stop()
