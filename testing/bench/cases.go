@@ -12,49 +12,83 @@ import (
 	"time"
 )
 
-// testCase is one line of the table. run returns one figure; smaller is better.
+// testCase is one line of the table. run returns one figure; smaller is better, but for rates, whose goal is a least.
 type testCase struct {
 	name, unit, goal string
 	run              func(b *balancer, f *field) (float64, error)
+	service          *service // behind the balancers; nil for the bench's own
 }
+
+// service is what a balancer is put in front of. start returns its addresses, and leaves its end to the field.
+type service struct {
+	start func(f *field, dir string) (upstreams []string, err error)
+}
+
+var (
+	own        = &service{serveOwn}
+	redisOnly  = &service{serveRedis}
+	postgresDB = &service{servePostgres}
+)
 
 func cases(scale float64) []testCase {
 	times := func(n int) int { return max(1, int(float64(n)*scale)) }
 	all := []testCase{ // memory comes first: later cases leave garbage behind
-		{"resident memory per idle connection, 4,000 of them", "kB", "0.75", func(b *balancer, f *field) (float64, error) {
+		{"resident memory per idle connection, 4,000 of them", "kB", "0.35", func(b *balancer, f *field) (float64, error) {
 			return idleMemory(b, f, times(4000))
-		}},
+		}, own},
 	}
 	for _, curve := range []tls.CurveID{tls.X25519, tls.CurveP256} {
 		over := ", " + curve.String()
 		all = append(all,
 			testCase{"full handshake + first byte, RSA 3072 client" + over, "µs", "0.60", func(b *balancer, f *field) (float64, error) {
 				return handshakes(b, f.rsa, curve, times(2000), false)
-			}},
-			testCase{"full handshake + first byte, ECDSA P-256 client" + over, "µs", "0.38", func(b *balancer, f *field) (float64, error) {
+			}, own},
+			testCase{"full handshake + first byte, ECDSA P-256 client" + over, "µs", "0.33", func(b *balancer, f *field) (float64, error) {
 				return handshakes(b, f.ecdsa, curve, times(3000), false)
-			}},
-			testCase{"resumed handshake, RSA client" + over, "µs", "0.42", func(b *balancer, f *field) (float64, error) {
+			}, own},
+			testCase{"resumed handshake, RSA client" + over, "µs", "0.37", func(b *balancer, f *field) (float64, error) {
 				return handshakes(b, f.rsa, curve, times(3000), true)
-			}})
+			}, own})
 	}
 	return append(all, []testCase{
-		{"download, 4 connections, CPU per MB", "µs", "0.55", func(b *balancer, f *field) (float64, error) {
+		{"download, 4 connections, CPU per MB", "µs", "0.62", func(b *balancer, f *field) (float64, error) {
 			return bulk(b, f, opDownload, times(64))
-		}},
-		{"upload, 4 connections, CPU per MB", "µs", "0.55", func(b *balancer, f *field) (float64, error) {
+		}, own},
+		{"upload, 4 connections, CPU per MB", "µs", "0.62", func(b *balancer, f *field) (float64, error) {
 			return bulk(b, f, opUpload, times(64))
-		}},
-		{"512 B round trip, 64 connections, CPU per trip", "µs", "0.85", func(b *balancer, f *field) (float64, error) {
+		}, own},
+		{"512 B round trip, 64 connections, CPU per trip", "µs", "0.95", func(b *balancer, f *field) (float64, error) {
 			return roundTrips(b, f, 64, time.Duration(4*scale*float64(time.Second)))
-		}},
-		{"512 B round trip at 10,000 a second, p99", "µs", "1.0", func(b *balancer, f *field) (float64, error) {
+		}, own},
+		{"512 B round trip at 10,000 a second, p99", "µs", "0.9", func(b *balancer, f *field) (float64, error) {
 			p99, err := paced(b, f, 64, 10_000, time.Duration(4*scale*float64(time.Second)))
 			return float64(p99.Microseconds()), err
-		}},
-		{"9,000 held, 100 busy at 5,000 a second: p99 to alone", "x", "3 max", func(b *balancer, f *field) (float64, error) {
+		}, own},
+		{"9,000 held, 100 busy at 5,000 a second: p99 to alone", "x", "1.5 x", func(b *balancer, f *field) (float64, error) {
 			return crowd(b, f, times(9000))
-		}},
+		}, own},
+		{"9,000 connections, a request each in 10 s: CPU per second", "ms", "0.8", func(b *balancer, f *field) (float64, error) {
+			return seldom(b, f, times(9000), 10*time.Second)
+		}, own},
+		{"redis-benchmark, SET of 256 B, 50 connections: per second", "/s", "1.0 min", func(b *balancer, f *field) (float64, error) {
+			found, err := redis(b, f, times(100_000))
+			return found.perSecond, err
+		}, redisOnly},
+		{"redis-benchmark: p50", "µs", "0.95", func(b *balancer, f *field) (float64, error) {
+			found, err := redis(b, f, times(100_000))
+			return found.p50, err
+		}, redisOnly},
+		{"redis-benchmark: p99", "µs", "0.95", func(b *balancer, f *field) (float64, error) {
+			found, err := redis(b, f, times(100_000))
+			return found.p99, err
+		}, redisOnly},
+		{"redis-benchmark: CPU per request", "µs", "", func(b *balancer, f *field) (float64, error) {
+			n := times(100_000)
+			return perUnit(b, func() (int, error) { _, err := redis(b, f, n); return n, err })
+		}, redisOnly},
+		{"pgbench -S, 16 clients: transactions per second", "/s", "1.0 min", func(b *balancer, f *field) (float64, error) {
+			return pgbench(b, f, max(1, int(4*scale)))
+		}, postgresDB},
 	}...)
 }
 

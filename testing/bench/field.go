@@ -34,11 +34,14 @@ type balancer struct {
 	ops     string  // of XLB's operations port
 	fresh   float64 // resident bytes before the first connection
 	roots   *x509.CertPool
+
+	rootsPEM []byte // the same for programs
 }
 
 // field is everything a case needs: the two balancers in front of the same upstreams, and client
 // certificates that both accept.
 type field struct {
+	dir        string
 	balancers  []*balancer // HAProxy, XLB
 	rsa, ecdsa *tls.Certificate
 	profiles   string // a folder, empty for none
@@ -51,21 +54,16 @@ func (f *field) stop() {
 	}
 }
 
-func setUp(dir string) (_ *field, err error) {
-	f := &field{}
+func setUp(dir string, of *service) (_ *field, err error) {
+	f := &field{dir: dir}
 	defer func() {
 		if err != nil {
 			f.stop()
 		}
 	}()
-	var upstreams []string
-	for range 3 {
-		address, stop, err := serveUpstream()
-		if err != nil {
-			return nil, err
-		}
-		f.cleanup = append(f.cleanup, stop)
-		upstreams = append(upstreams, address)
+	upstreams, err := of.start(f, dir)
+	if err != nil {
+		return nil, err
 	}
 	xlb, err := f.startXLB(dir, upstreams)
 	if err != nil {
@@ -88,16 +86,20 @@ func setUp(dir string) (_ *field, err error) {
 // start runs a process and ends it with the field.
 func (f *field) start(name string, args ...string) (*exec.Cmd, error) {
 	cmd := exec.Command(name, args...)
+	return cmd, f.startCommand(cmd)
+}
+
+func (f *field) startCommand(cmd *exec.Cmd) error {
 	var output bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &output, &output
 	if err := cmd.Start(); err != nil {
-		return nil, err
+		return err
 	}
 	f.cleanup = append(f.cleanup, func() {
 		cmd.Process.Signal(syscall.SIGKILL)
 		cmd.Wait()
 	})
-	return cmd, nil
+	return nil
 }
 
 func (f *field) startXLB(dir string, upstreams []string) (*balancer, error) {
@@ -125,7 +127,7 @@ func (f *field) startXLB(dir string, upstreams []string) (*balancer, error) {
 	if err := api.enrol(f, upstreams); err != nil {
 		return nil, err
 	}
-	return &balancer{name: "XLB", pid: cmd.Process.Pid, address: address, ops: ops, roots: roots}, nil
+	return &balancer{name: "XLB", pid: cmd.Process.Pid, address: address, ops: ops, roots: roots, rootsPEM: ca}, nil
 }
 
 // api is what the bench asks of XLB's control plane.
@@ -250,7 +252,7 @@ func (f *field) startHAProxy(dir string, upstreams []string) (*balancer, error) 
 	if err := waitFor(address); err != nil {
 		return nil, fmt.Errorf("haproxy: %w\n%s", err, cmd.Stderr)
 	}
-	return &balancer{name: "HAProxy", pid: cmd.Process.Pid, address: address, roots: roots}, nil
+	return &balancer{name: "HAProxy", pid: cmd.Process.Pid, address: address, roots: roots, rootsPEM: []byte(certificate)}, nil
 }
 
 // maxConnections is how many the file limit carries: each takes two files.

@@ -11,6 +11,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -44,31 +45,45 @@ func run(rounds int, only string, scale float64, profiles string) error {
 		return fmt.Errorf("haproxy is missing: apt-get install haproxy")
 	}
 	raiseFiles()
+	fmt.Printf("%s, %s, %d processors, %s, %s, %d rounds\n\n", time.Now().UTC().Format(time.DateOnly),
+		cpuModel(), runtime.NumCPU(), runtime.Version(), haproxyVersion(), rounds)
+	fmt.Printf("| %-58s | %12s | %12s | %9s | %8s | %9s |\n", "case", "HAProxy", "XLB", "XLB/HAP", "goal", "spread")
+	fmt.Printf("|%s|\n", strings.Repeat("---|", 6))
+	var chosen []testCase
+	for _, c := range cases(scale) {
+		if pattern.MatchString(c.name) {
+			chosen = append(chosen, c)
+		}
+	}
+	var failed []error
+	for _, of := range []*service{own, redisOnly, postgresDB} {
+		failed = append(failed, runOn(of, chosen, rounds, profiles))
+	}
+	return errors.Join(failed...)
+}
+
+// runOn runs the cases that are about one service.
+func runOn(of *service, chosen []testCase, rounds int, profiles string) error {
+	if chosen = slices.DeleteFunc(slices.Clone(chosen), func(c testCase) bool { return c.service != of }); len(chosen) == 0 {
+		return nil
+	}
 	dir, err := os.MkdirTemp("", "xlb-bench")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	field, err := setUp(dir)
+	f, err := setUp(dir, of)
 	if err != nil {
 		return err
 	}
-	defer field.stop()
-	fmt.Printf("%s, %s, %d processors, %s, %s, %d rounds\n\n", time.Now().UTC().Format(time.DateOnly),
-		cpuModel(), runtime.NumCPU(), runtime.Version(), haproxyVersion(), rounds)
-	fmt.Printf("| %-58s | %12s | %12s | %9s | %8s | %9s |\n", "case", "HAProxy", "XLB", "XLB/HAP", "goal", "spread")
-	fmt.Printf("|%s|\n", strings.Repeat("---|", 6))
-	failed := false
-	field.profiles = profiles
-	for _, c := range cases(scale) {
-		if pattern.MatchString(c.name) && !measure(c, field, rounds) {
-			failed = true
+	defer f.stop()
+	f.profiles = profiles
+	for _, c := range chosen {
+		if !measure(c, f, rounds) {
+			err = errors.New("at least one case had failures")
 		}
 	}
-	if failed {
-		return fmt.Errorf("at least one case had failures")
-	}
-	return nil
+	return err
 }
 
 // measure runs one case on both balancers in turn and prints its line.

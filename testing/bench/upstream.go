@@ -13,6 +13,19 @@ const (
 	opUpload   = 'U' // 8 bytes of length follow, then that much; answer with one byte
 )
 
+// serveOwn starts three of the bench's own.
+func serveOwn(f *field, _ string) (upstreams []string, err error) {
+	for range 3 {
+		address, stop, err := serveUpstream()
+		if err != nil {
+			return nil, err
+		}
+		f.cleanup = append(f.cleanup, stop)
+		upstreams = append(upstreams, address)
+	}
+	return upstreams, nil
+}
+
 // serveUpstream listens on loopback until stop is called.
 func serveUpstream() (address string, stop func(), err error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
