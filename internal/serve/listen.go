@@ -21,7 +21,7 @@ type socket struct {
 	name     string // as in LISTEN_FDNAMES
 	flag     string
 	address  string
-	planned  *net.TCPAddr
+	addr     *net.TCPAddr // where it listens, or will; not changed once newSockets has returned, as others read it
 	listener net.Listener // nil until it is open
 }
 
@@ -44,8 +44,11 @@ func newSockets(cfg config.Config) (s *sockets, err error) {
 		if one.address == "" {
 			continue
 		}
-		if one.planned, err = net.ResolveTCPAddr("tcp", one.address); err != nil {
+		if one.addr, err = net.ResolveTCPAddr("tcp", one.address); err != nil {
 			return s, fmt.Errorf("%s: %w", one.flag, err)
+		}
+		if one.addr.IP == nil { // every address, as net.Listen has it
+			one.addr.IP = net.IPv6unspecified
 		}
 	}
 	if err := s.inherit(); err != nil {
@@ -57,10 +60,13 @@ func newSockets(cfg config.Config) (s *sockets, err error) {
 		}
 	}
 	for _, one := range s.all() {
-		if one.listener == nil && one.planned.Port == 0 {
+		if one.listener == nil && one.addr.Port == 0 {
 			if err := one.open(); err != nil {
 				return s, err
 			}
+		}
+		if one.listener != nil {
+			one.addr = one.listener.Addr().(*net.TCPAddr)
 		}
 	}
 	return s, nil
@@ -104,7 +110,7 @@ func (s *sockets) of(name string, port int) *socket {
 		}
 	}
 	for _, one := range s.all() {
-		if one.planned != nil && one.planned.Port == port {
+		if one.addr != nil && one.addr.Port == port {
 			return one
 		}
 	}
@@ -163,20 +169,9 @@ func (s *sockets) close() {
 	}
 }
 
-// addr is where it listens, or will.
-func (one *socket) addr() *net.TCPAddr {
-	if one.listener != nil {
-		return one.listener.Addr().(*net.TCPAddr)
-	}
-	if one.planned.IP == nil { // every address, as net.Listen has it
-		return &net.TCPAddr{IP: net.IPv6unspecified, Port: one.planned.Port}
-	}
-	return one.planned
-}
-
 func (s *sockets) addresses() (all []netip.AddrPort) {
 	for _, one := range s.all() {
-		all = append(all, one.addr().AddrPort())
+		all = append(all, one.addr.AddrPort())
 	}
 	return all
 }

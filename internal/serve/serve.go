@@ -102,7 +102,7 @@ func newControl(ctx context.Context, cfg config.Config, budget files.Budget, log
 		return nil, err
 	}
 	// Who comes through a proxy is not on this machine, though the connection is.
-	local := s.http.addr().IP.IsLoopback() && len(cfg.ProxyFrom) == 0
+	local := s.http.addr.IP.IsLoopback() && len(cfg.ProxyFrom) == 0
 	setupPath := datadir.SetupCode(cfg.DataDir)
 	setupCode, err := setupCode(ctx, records, setupPath, local)
 	if err != nil {
@@ -113,8 +113,8 @@ func newControl(ctx context.Context, cfg config.Config, budget files.Budget, log
 		Outside: outside, KeepAuthorities: datadir.KeepAuthority(cfg.DataDir),
 		Local: local, Signup: cfg.Signup, SetupCode: setupCode,
 		SetupDone: func() { os.Remove(setupPath) },
-		Hostnames: hostnames(cfg), DataPort: s.lb.addr().Port, Own: s.addresses,
-		DataAddr: func() netip.AddrPort { return s.lb.addr().AddrPort() },
+		Hostnames: hostnames(cfg), DataPort: s.lb.addr.Port, Own: s.addresses,
+		DataAddr: func() netip.AddrPort { return s.lb.addr.AddrPort() },
 		Egress:   cfg.Egress, EgressFile: cfg.EgressFile, Limits: control.Limits{NewDestinationsPerHour: cfg.DestRate},
 		SignupRate: cfg.SignupRate, SignupTotalRate: cfg.SignupTotalRate, MaxClients: cfg.MaxClients, AuditDays: cfg.AuditDays, AuthRate: cfg.AuthRate, Busy: busy,
 		MaxHandshakes: budget.Handshakes, MaxConnections: budget.Connections, ProxyFrom: cfg.ProxyFrom,
@@ -152,7 +152,7 @@ func (s *server) announce() {
 	trust, _ := datadir.Authority(s.cfg.DataDir)
 	fmt.Printf("XLB %s\n", s.version)
 	host, _, _ := net.SplitHostPort(s.control.Endpoint())
-	fmt.Printf("  Dashboard and API       https://%s\n", net.JoinHostPort(host, strconv.Itoa(s.sockets.http.addr().Port)))
+	fmt.Printf("  Dashboard and API       https://%s\n", net.JoinHostPort(host, strconv.Itoa(s.sockets.http.addr.Port)))
 	fmt.Printf("  Programs connect to     %s\n", s.control.Endpoint())
 	fmt.Printf("  Authority to trust      %s\n", trust)
 	if s.control.Local() {
