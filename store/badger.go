@@ -29,6 +29,8 @@ type BadgerConfig struct {
 	// Wait is how long OpenBadger waits while another process has the store open, as the next one to have it. One at a time
 	// can. Zero or negative: not at all.
 	Wait time.Duration
+	// Stop ends the wait early, with ErrLocked, when it is closed. Nil never is.
+	Stop <-chan struct{}
 
 	// AcceptLoss opens a store that has lost changes that were answered, and says since when. Without it that
 	// is ErrLoss.

@@ -55,6 +55,13 @@ func TestNextOneWaitsForTheStore(t *testing.T) {
 	if pid := Next(dir); pid != 0 {
 		t.Errorf("process %d waits, want none", pid)
 	}
+	stop := make(chan struct{})
+	time.AfterFunc(50*time.Millisecond, func() { close(stop) })
+	began := time.Now()
+	mustFail(t, dir, BadgerConfig{Wait: time.Minute, Stop: stop}, ErrLocked)
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("a wait that was stopped took %v", took)
+	}
 	type opened struct {
 		b   *Badger
 		err error

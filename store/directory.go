@@ -27,7 +27,7 @@ func openDir(dir string, cfg BadgerConfig) (lock *os.File, waited bool, err erro
 	if err := closeToOthers(dir, cfg.Log); err != nil {
 		return nil, false, dirError(dir, err)
 	}
-	lock, waited, err = waitForDir(dir, cfg.Wait)
+	lock, waited, err = waitForDir(dir, cfg)
 	if err != nil {
 		return nil, false, err
 	}
@@ -59,11 +59,11 @@ const waitPoll = 2 * time.Millisecond
 const probeTime = 10 * waitPoll
 
 // waitForDir locks the directory as soon as who has it lets go.
-func waitForDir(dir string, wait time.Duration) (lock *os.File, waited bool, err error) {
-	if lock, err = again(probeTime, ErrLocked, lockDir, dir); wait <= 0 || !errors.Is(err, ErrLocked) {
+func waitForDir(dir string, cfg BadgerConfig) (lock *os.File, waited bool, err error) {
+	if lock, err = again(probeTime, nil, ErrLocked, lockDir, dir); cfg.Wait <= 0 || !errors.Is(err, ErrLocked) {
 		return lock, false, err
 	}
-	next, err := again(probeTime, errLockHeld, takeLock, filepath.Join(dir, nextFile))
+	next, err := again(probeTime, nil, errLockHeld, takeLock, filepath.Join(dir, nextFile))
 	if errors.Is(err, errLockHeld) {
 		return nil, false, fmt.Errorf("%w: another xlb waits for %s already", ErrLocked, dir)
 	}
@@ -71,18 +71,23 @@ func waitForDir(dir string, wait time.Duration) (lock *os.File, waited bool, err
 		return nil, false, dirError(dir, err)
 	}
 	defer next.Close()
-	if lock, err = again(wait, ErrLocked, lockDir, dir); errors.Is(err, ErrLocked) {
-		err = fmt.Errorf("%w (for %s)", err, wait)
+	if lock, err = again(cfg.Wait, cfg.Stop, ErrLocked, lockDir, dir); errors.Is(err, ErrLocked) {
+		err = fmt.Errorf("%w (for %s)", err, cfg.Wait)
 	}
 	return lock, true, err
 }
 
 // again calls take until it does not fail with held any more.
-func again(wait time.Duration, held error, take func(string) (*os.File, error), path string) (*os.File, error) {
-	for deadline := time.Now().Add(wait); ; time.Sleep(waitPoll) {
+func again(wait time.Duration, stop <-chan struct{}, held error, take func(string) (*os.File, error), path string) (*os.File, error) {
+	for deadline := time.Now().Add(wait); ; {
 		lock, err := take(path)
 		if !errors.Is(err, held) || time.Now().After(deadline) {
 			return lock, err
+		}
+		select {
+		case <-time.After(waitPoll):
+		case <-stop:
+			return nil, err
 		}
 	}
 }

@@ -118,11 +118,19 @@ func (s *server) isFollowed(ctx context.Context, next *child) bool {
 			}
 			return false
 		case <-look.C:
-			if next.ended != nil || !next.stranger && !next.running() {
+			if !s.isThere(next) {
 				return false
 			}
 		}
 	}
+}
+
+// isThere tells whether the next process still is. Of a stranger, perhaps in another container, only its locks are known.
+func (s *server) isThere(next *child) bool {
+	if next.stranger {
+		return store.Next(s.engine.Dir()) != 0 || store.Held(s.engine.Dir())
+	}
+	return next.ended == nil && next.running()
 }
 
 // follow goes by what the process changes that has the store now, until ctx ends. While nobody has it nothing can change. When

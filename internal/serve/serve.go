@@ -43,10 +43,14 @@ func Run(ctx context.Context, cfg config.Config, version string) error {
 	engine, err := store.OpenBadger(datadir.Store(cfg.DataDir), store.BadgerConfig{
 		AcceptLoss: cfg.AcceptLoss,
 		Wait:       cfg.TakeOver,
+		Stop:       ctx.Done(),
 		Log: func(level store.LogLevel, message string) {
 			log.Log(context.Background(), map[store.LogLevel]slog.Level{store.LogWarning: slog.LevelWarn, store.LogError: slog.LevelError}[level], "store", "message", message)
 		},
 	})
+	if errors.Is(err, store.ErrLocked) && ctx.Err() != nil { // it was asked to end while it waited
+		return nil
+	}
 	if err != nil {
 		return err
 	}

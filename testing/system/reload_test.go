@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/xdire/xlb/testing/process"
 )
 
 // Restarts nobody notices: in every way that there is to restart, live streams go on, and no new connection fails where the
@@ -297,4 +299,35 @@ func held(dir string) bool {
 	}
 	defer f.Close()
 	return syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil
+}
+
+// Who waits to take over ends when it is asked to, and the one that it waits for, which is asked too, does not wait for it.
+func TestBothAreAskedToEnd(t *testing.T) {
+	l := newLine(t, false)
+	c := l.signUp("testuser")
+	live, err := l.dial(c.bundle(c.frontend(echoes(t))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer live.Close()
+	next := l.begin("-take-over", "60s")
+	eventually(t, "it waits", func() bool {
+		text, _ := os.ReadFile(filepath.Join(l.dir, "store", "xlb.next"))
+		return string(text) == strconv.Itoa(next.Cmd.Process.Pid)
+	})
+	began := time.Now()
+	l.process.Terminate()
+	next.Terminate()
+	eventually(t, "accepting ends", func() bool { return strings.Contains(l.text(), "msg=draining") })
+	live.Close()
+	for _, p := range []*process.Process{next, l.process} {
+		select {
+		case <-p.Exited():
+		case <-time.After(10 * time.Second):
+			t.Fatalf("it goes on\n%s", tail(l.text(), 3000))
+		}
+	}
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("that took %v", took)
+	}
 }
