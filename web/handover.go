@@ -1,7 +1,9 @@
 package web
 
 import (
+	"errors"
 	"net/http"
+	"os"
 	"time"
 
 	"github.com/xdire/xlb/control"
@@ -41,7 +43,9 @@ func (s *Server) changes(w http.ResponseWriter, r *http.Request) {
 		s.log.InfoContext(r.Context(), "a process that drains follows", "from", from)
 		err = s.control.ServeFollower(r.Context(), conn, from)
 	}
-	if err != nil {
-		s.log.WarnContext(r.Context(), "a process that drains follows no longer", "error", err)
+	if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, relay.ErrMissed) {
+		s.log.WarnContext(r.Context(), "a process that drains cannot follow any longer", "error", err)
+		return
 	}
+	s.log.InfoContext(r.Context(), "a process that drained has ended, or follows another one")
 }
