@@ -16,18 +16,22 @@ func TestRefusedAreListedForTheirOwner(t *testing.T) {
 	c, stranger, address := f.signUp("testuser"), f.signUp("stranger"), f.balance()
 	id := c.frontend("127.0.0.1:1")
 	cert, serial := c.identity(id, "program")
+	path := "/api/v1/client/frontend/" + id + "/refused"
+	var items []any
+	wait := func(n int, count float64) { // the last one may still be on its way
+		for deadline := time.Now().Add(dialTime); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+			if items = c.call("GET", path, "").object(t)["items"].([]any); len(items) == n && items[0].(map[string]any)["count"] == count {
+				return
+			}
+		}
+	}
 	f.echo(address, clientOf(cert)) // let in, but nothing listens there
+	wait(1, 1)
 	c.revoke(id, serial, "")
 	for range 3 {
 		f.echo(address, clientOf(cert))
 	}
-	path := "/api/v1/client/frontend/" + id + "/refused"
-	var items []any
-	for deadline := time.Now().Add(dialTime); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) { // the last one may still be on its way
-		if items = c.call("GET", path, "").object(t)["items"].([]any); len(items) == 2 && items[0].(map[string]any)["count"] == 3.0 {
-			break
-		}
-	}
+	wait(2, 3)
 	if len(items) != 2 {
 		t.Fatalf("got %v, want 2", items)
 	}
