@@ -100,7 +100,11 @@ func TestUnusedClientsGoAfterAWeek(t *testing.T) {
 	if got, want := names(), "root, used, guest"; got != want {
 		t.Errorf("after a week: got %s, want %s", got, want)
 	}
-	if a := f.tokenFor(idle.uuid, idle.key); a.status != 401 {
+	a := f.tokenFor(idle.uuid, idle.key)
+	for deadline := time.Now().Add(5 * time.Second); a.status != 401 && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		a = f.tokenFor(idle.uuid, idle.key) // the sweep does not wait until it is in force
+	}
+	if a.status != 401 {
 		t.Errorf("its key still logs in: %d, want 401", a.status)
 	}
 }
