@@ -154,17 +154,17 @@ func stuck(t *testing.T) string {
 var logField = regexp.MustCompile(`(\w+)=("(?:[^"\\]|\\.)*"|\S*)`)
 
 // endOf is the log's line about the end of the connection from source, nil when there is none yet.
-func (l *logBuffer) endOf(source string) map[string]string {
+func (l *logBuffer) endOf(source string) (last map[string]string) { // an earlier one may have had the same port
 	for line := range strings.Lines(l.String()) {
 		fields := map[string]string{}
 		for _, one := range logField.FindAllStringSubmatch(line, -1) {
 			fields[one[1]] = strings.Trim(one[2], `"`)
 		}
 		if fields["source"] == source && (fields["msg"] == "connection" || fields["msg"] == "refused connection") {
-			return fields
+			last = fields
 		}
 	}
-	return nil
+	return last
 }
 
 // The ends of connections that were let in.
