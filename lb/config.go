@@ -111,7 +111,8 @@ type Admission struct {
 	MaxLifetime  time.Duration // from accept; 0 and negative are none
 	// KeepAlive is the time after which the kernel probes a quiet peer, on both sides, and between
 	// probes; three without an answer close the connection. 0 is Go's own (15 s, nine probes),
-	// negative is off.
+	// negative is off. It is set when a connection has lasted for a second, so a listener need not set it
+	// ([net.ListenConfig].KeepAlive -1), and one that does costs four more calls of the system.
 	KeepAlive time.Duration
 	// UserTimeout is how long either side may leave data that was sent to it unacknowledged, or its window
 	// shut, before the kernel gives the connection up (RFC 5482). 0 is the system's. Linux only.

@@ -48,6 +48,8 @@ type conn struct {
 	directions               atomic.Int32 // that have not ended
 	clientSide, upstreamSide side
 	upSmall, downSmall       bool // of each direction's goroutine: a limit wants small pieces
+	settled                  bool // the sweep's: see settle
+	saidEnd                  bool // of down, then of finish: the client was told that nothing more comes
 
 	mu       sync.Mutex
 	end      ending
@@ -268,11 +270,9 @@ func (c *conn) attach(lease *backend, upstream net.Conn) {
 	c.cancel = nil
 	c.lease = lease
 	c.upstream = upstream
-	for _, side := range []net.Conn{c.raw, rawOf(upstream)} {
-		keepAlive(side, c.admission.KeepAlive)
-		if wait := c.admission.UserTimeout; wait > 0 {
-			userTimeout(side, wait)
-		}
+	if wait := c.admission.UserTimeout; wait > 0 {
+		userTimeout(c.raw, wait)
+		userTimeout(rawOf(upstream), wait)
 	}
 	if c.closed {
 		reset(upstream)
@@ -282,13 +282,36 @@ func (c *conn) attach(lease *backend, upstream net.Conn) {
 	c.streams.Store(true)
 }
 
-// keepAlive asks the kernel to probe a quiet peer. Without a value it does so as Go's net package says.
-func keepAlive(conn net.Conn, every time.Duration) {
-	tcp, isTCP := conn.(*net.TCPConn)
-	if !isTCP || every == 0 {
+// keepAliveAfter is how old a connection is when its keep-alive is set: eight calls of the system that most connections, which
+// are short, never need.
+const keepAliveAfter = time.Second
+
+// settle sets what only a connection needs that stays. The sweep calls it.
+func (c *conn) settle() {
+	if c.settled || !c.streams.Load() || time.Since(c.start) < keepAliveAfter {
 		return
 	}
-	tcp.SetKeepAliveConfig(net.KeepAliveConfig{Enable: every > 0, Idle: every, Interval: every, Count: 3})
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.settled = true
+	if c.closed {
+		return
+	}
+	keepAlive(c.raw, c.admission.KeepAlive)
+	keepAlive(rawOf(c.upstream), c.admission.KeepAlive)
+}
+
+// keepAlive asks the kernel to probe a quiet peer. Without a value it does so as Go's net package would.
+func keepAlive(conn net.Conn, every time.Duration) {
+	tcp, isTCP := conn.(*net.TCPConn)
+	if !isTCP {
+		return
+	}
+	how := net.KeepAliveConfig{Enable: every >= 0, Idle: every, Interval: every}
+	if every > 0 {
+		how.Count = 3
+	}
+	tcp.SetKeepAliveConfig(how)
 }
 
 // note remembers why the connection ends, unless that is known already.

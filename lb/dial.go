@@ -128,7 +128,7 @@ func (d *Dialer) dial(ctx context.Context, network string, target netip.AddrPort
 			return nil, &Refusal{Reason: ReasonBackendPolicy, Err: err}
 		}
 	}
-	dialer := net.Dialer{}
+	dialer := net.Dialer{KeepAlive: -1} // what lasts gets its own, see conn.settle
 	if deadline, bounded := ctx.Deadline(); bounded {
 		dialer.Timeout = max(time.Until(deadline)/time.Duration(remaining), time.Millisecond)
 	}

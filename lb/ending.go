@@ -108,6 +108,10 @@ func (c *conn) awaitAcks(raw net.Conn) {
 
 // closeClient passes the end of the backend's direction on. The other direction goes on.
 func (c *conn) closeClient() {
+	if c.saidEnd {
+		return
+	}
+	c.saidEnd = true
 	switch {
 	case c.secure != nil:
 		c.secure.CloseWrite() // fails only when there is nobody to tell

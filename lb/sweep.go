@@ -21,6 +21,7 @@ func (s *Server) sweep() {
 				if e, over := c.over(now); over {
 					c.abort(e)
 				}
+				c.settle()
 			}
 		}
 	}

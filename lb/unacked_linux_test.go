@@ -2,6 +2,7 @@ package lb
 
 import (
 	"crypto/tls"
+	"fmt"
 	"net"
 	"testing"
 	"time"
@@ -63,9 +64,7 @@ func TestSocketOptionsReachBothSides(t *testing.T) {
 		c := r.live.all()[0]
 		for name, conn := range map[string]net.Conn{"client": c.raw, "route": rawOf(c.upstream)} {
 			for option, want := range map[int]int{unix.TCP_USER_TIMEOUT: 7000, unix.TCP_KEEPIDLE: 9} {
-				if got := socketOption(t, conn, option); got != want {
-					t.Errorf("TLS %v: option %d of the %s is %d, want %d", secure, option, name, got, want)
-				}
+				eventually(t, fmt.Sprintf("TLS %v: option %d of the %s is %d", secure, option, name, want), func() bool { return socketOption(t, conn, option) == want })
 			}
 		}
 	}

@@ -131,7 +131,11 @@ func (one *socket) open() (err error) {
 	if one.listener != nil {
 		return nil
 	}
-	if one.listener, err = net.Listen("tcp", one.address); err != nil {
+	plain := net.ListenConfig{}
+	if one.name == "lb" {
+		plain.KeepAlive = -1 // the balancer sets it, when a connection lasts
+	}
+	if one.listener, err = plain.Listen(context.Background(), "tcp", one.address); err != nil {
 		one.listener = nil
 		return fmt.Errorf("%s: %w", one.flag, err)
 	}
