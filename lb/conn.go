@@ -303,7 +303,9 @@ func (c *conn) settle() {
 
 // keepAlive asks the kernel to probe a quiet peer. Without a value it does so as Go's net package would.
 func keepAlive(conn net.Conn, every time.Duration) {
-	tcp, isTCP := conn.(*net.TCPConn)
+	tcp, isTCP := conn.(interface {
+		SetKeepAliveConfig(net.KeepAliveConfig) error
+	})
 	if !isTCP {
 		return
 	}
@@ -357,7 +359,11 @@ func (c *conn) isClosed() bool {
 
 // reset closes a connection so that the other side sees a reset, where there is such a thing.
 func reset(conn net.Conn) {
-	conn = rawOf(conn) // the Close of TLS would say close_notify: a stream that is complete
+	conn = rawOf(conn)                                 // the Close of TLS would say close_notify: a stream that is complete
+	if looped, is := conn.(interface{ Reset() }); is { // its loop closes it
+		looped.Reset()
+		return
+	}
 	if tcp, isTCP := conn.(interface{ SetLinger(int) error }); isTCP {
 		tcp.SetLinger(0)
 	}
@@ -379,7 +385,9 @@ func (c *conn) closeAt(d deadline) {
 	}
 }
 
-func (c *conn) touch() { c.lastMove.Store(int64(time.Since(c.start))) }
+func (c *conn) touch() { c.touchAt(time.Now()) }
+
+func (c *conn) touchAt(now time.Time) { c.lastMove.Store(int64(now.Sub(c.start))) }
 
 func (c *conn) idle() time.Duration { return time.Since(c.start) - time.Duration(c.lastMove.Load()) }
 

@@ -16,15 +16,22 @@ import (
 // stack, and most connections wait most of the time. The second one to end finishes the connection.
 func (c *conn) stream() {
 	c.directions.Store(2)
+	if c.enterLoop() {
+		return
+	}
 	c.server.running.Go(c.up)
 	c.server.running.Go(c.down)
 }
 
 // ended is called at the end of each direction.
 func (c *conn) ended() {
-	if c.directions.Add(-1) > 0 {
-		return
+	if c.directions.Add(-1) == 0 {
+		c.complete()
 	}
+}
+
+// complete is called when both directions have ended.
+func (c *conn) complete() {
 	c.note(ending{reason: ReasonDone})
 	c.streams.Store(false)
 	c.finish()
@@ -79,7 +86,9 @@ func (c *conn) copyUp() (readErr, writeErr error) {
 		_, writeErr = c.upstream.Write(data)
 		c.upstreamSide.wrote(writeErr)
 		if writeErr == nil {
-			c.moved(len(data), &c.in, &c.lease.traffic.in, &c.upSmall)
+			c.touch()
+			_, pause := c.moved(len(data), &c.in, &c.lease.traffic.in, &c.upSmall)
+			c.rest(pause)
 		}
 		return writeErr
 	}
@@ -144,9 +153,9 @@ func (c *conn) copyDown() (readErr, writeErr error) {
 			_, writeErr = c.client.Write(data)
 		}
 		c.clientSide.wrote(writeErr)
-		if writeErr == nil && c.moved(len(data), &c.out, &c.lease.traffic.out, &c.downSmall) {
-			c.admission.Pool.served(c.lease)
-			c.tell(FirstByte)
+		if writeErr == nil {
+			c.touch()
+			c.rest(c.movedDown(len(data)))
 		}
 		return writeErr
 	}
@@ -172,17 +181,23 @@ func (c *conn) copyPlain(src net.Conn, deliver func([]byte) error, writeErr *err
 	}
 }
 
-// moved counts bytes, and tells whether they were the first. It waits while they were too many, and says
-// whether the next ones have to be few.
-func (c *conn) moved(n int, count, backend *atomic.Int64, small *bool) (first bool) {
-	c.touch()
+// movedDown counts bytes to the client, and returns how long to wait before the next ones.
+func (c *conn) movedDown(n int) time.Duration {
+	first, pause := c.moved(n, &c.out, &c.lease.traffic.out, &c.downSmall)
+	if first {
+		c.admission.Pool.served(c.lease)
+		c.tell(FirstByte)
+	}
+	return pause
+}
+
+// moved counts bytes, and tells whether they were the first and how long to wait before the next ones. It notes whether these
+// have to be few.
+func (c *conn) moved(n int, count, backend *atomic.Int64, small *bool) (first bool, pause time.Duration) {
 	backend.Add(int64(n))
 	first = count.Add(int64(n)) == int64(n)
-	var pause time.Duration
-	if pause, *small = pauseFor(c.admission.Limits, n); pause > 0 {
-		c.rest(pause)
-	}
-	return first
+	pause, *small = pauseFor(c.admission.Limits, n)
+	return first, pause
 }
 
 // restStep bounds how long a closed connection may stay around because it was too fast.

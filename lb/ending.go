@@ -142,6 +142,7 @@ const (
 // within bounds.
 func (c *conn) hangUp() {
 	if c.isClosed() {
+		c.raw.Close()
 		return
 	}
 	c.raw.SetWriteDeadline(time.Now().Add(lingerTime))

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/xdire/xlb/internal/source"
+	"github.com/xdire/xlb/lb/internal/loop"
 )
 
 // ErrServerClosed is what Serve returns after Shutdown or Close.
@@ -37,6 +38,8 @@ type Server struct {
 	running   sync.WaitGroup // connections and the sweeper
 	handoff   chan *conn     // to a worker that has nothing to do
 	sweeping  bool
+	loopsOnce sync.Once
+	loopSet   *loop.Set
 
 	ids      atomic.Uint64
 	accepted atomic.Int64
@@ -246,6 +249,9 @@ func (s *Server) Close() error {
 		c.abort(ending{reason: ReasonShutdown})
 	}
 	s.running.Wait()
+	if s.loopSet != nil {
+		s.loopSet.Close()
+	}
 	return nil
 }
 

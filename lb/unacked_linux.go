@@ -31,6 +31,9 @@ func unacknowledged(conn net.Conn) (bytes int, alive bool) {
 			alive = info.State != tcpClosed
 		}
 	})
+	if kept, is := conn.(interface{ Unsent() int }); is {
+		bytes += kept.Unsent()
+	}
 	return bytes, alive && err == nil
 }
 

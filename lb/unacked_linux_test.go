@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net"
+	"syscall"
 	"testing"
 	"time"
 
@@ -62,7 +63,10 @@ func TestSocketOptionsReachBothSides(t *testing.T) {
 		client := open(t, r)
 		defer client.Close()
 		c := r.live.all()[0]
-		for name, conn := range map[string]net.Conn{"client": c.raw, "route": rawOf(c.upstream)} {
+		c.mu.Lock()
+		sides := map[string]net.Conn{"client": c.raw, "route": rawOf(c.upstream)}
+		c.mu.Unlock()
+		for name, conn := range sides {
 			for option, want := range map[int]int{unix.TCP_USER_TIMEOUT: 7000, unix.TCP_KEEPIDLE: 9} {
 				eventually(t, fmt.Sprintf("TLS %v: option %d of the %s is %d", secure, option, name, want), func() bool { return socketOption(t, conn, option) == want })
 			}
@@ -72,7 +76,7 @@ func TestSocketOptionsReachBothSides(t *testing.T) {
 
 func socketOption(t *testing.T, conn net.Conn, option int) (value int) {
 	t.Helper()
-	raw, err := conn.(*net.TCPConn).SyscallConn()
+	raw, err := conn.(syscall.Conn).SyscallConn()
 	if err != nil {
 		t.Fatal(err)
 	}

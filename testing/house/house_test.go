@@ -34,6 +34,11 @@ var rules = map[string]rule{
 		},
 	},
 	"lb/internal/nettest": {},
+	"lb/internal/loop": {
+		ours:   []string{"internal/heap", "lb/internal/record"},
+		others: []string{"golang.org/x/sys"},
+		never:  map[string]string{"net/http": "bytes only", "log": "nothing here may wait", "log/slog": "nothing here may wait"},
+	},
 	"lb/health": {
 		ours: []string{"internal/heap"},
 		never: map[string]string{
@@ -42,7 +47,7 @@ var rules = map[string]rule{
 		},
 	},
 	"lb": {
-		ours:   []string{"internal/heap", "internal/source", "lb/health", "lb/internal/record"},
+		ours:   []string{"internal/heap", "internal/source", "lb/health", "lb/internal/loop", "lb/internal/record"},
 		others: []string{"golang.org/x/sys"},
 		never: map[string]string{
 			"net/http": "a TCP library must not carry an HTTP server",

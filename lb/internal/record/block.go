@@ -35,9 +35,17 @@ func takeBlock(large bool) *Block {
 	return smallBlocks.Get().(*Block)
 }
 
+// Take returns a block with room for at least n bytes.
+func Take(n int) *Block {
+	if n > LargeBlock {
+		return &Block{Data: make([]byte, n)}
+	}
+	return takeBlock(n > smallBlock)
+}
+
 // Free gives a block back. It is no longer the caller's. A nil block is none.
 func (b *Block) Free() {
-	if b != nil {
+	if b != nil && b.home != nil {
 		b.home.Put(b)
 	}
 }

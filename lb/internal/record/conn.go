@@ -63,6 +63,24 @@ func TakeOver(w *Wire, state tls.ConnectionState) *Conn {
 	return s
 }
 
+// Move goes on over another connection to the same client, between two calls of Receive, and tells whether something has come
+// that was not looked at.
+func (s *Conn) Move(to Ready) (has bool) {
+	s.conn = to
+	s.src = newSource(to, s.room, s.park)
+	return s.fresh
+}
+
+// Over tells whether the end has come, which Receive has still to report.
+func (s *Conn) Over() bool { return s.closed != nil }
+
+// Park gives back the memory that is good for reading on at once.
+func (s *Conn) Park() {
+	if s.block != nil {
+		s.park()
+	}
+}
+
 // Ended tells whether the TCP stream has ended without close_notify.
 func (s *Conn) Ended() bool { return s.ended.Load() }
 
@@ -96,7 +114,7 @@ func (s *Conn) release() {
 
 // Receive waits for data and passes all that has come to deliver, in one piece. It returns io.EOF after
 // close_notify, and when the TCP stream ends without one between two records, see Ended; within a
-// record that is io.ErrUnexpectedEOF. What breaks the rules of TLS is a [Violation]; the other side has been told then.
+// record that is io.ErrUnexpectedEOF. Over a [Ready] it returns ErrDry instead of waiting. What breaks the rules of TLS is a [Violation]; the other side has been told then.
 // deliver must not keep the data; its error comes back as it is.
 func (s *Conn) Receive(deliver func([]byte) error) error {
 	for s.closed == nil {
@@ -107,7 +125,9 @@ func (s *Conn) Receive(deliver func([]byte) error) error {
 			}
 			continue
 		}
-		s.fill()
+		if err := s.fill(); err != nil {
+			return err
+		}
 	}
 	s.release()
 	s.rest = nil
@@ -115,19 +135,23 @@ func (s *Conn) Receive(deliver func([]byte) error) error {
 }
 
 // fill reads once.
-func (s *Conn) fill() {
+func (s *Conn) fill() error {
 	n, err := s.src.read()
+	if err == ErrDry {
+		return err
+	}
 	if err != nil {
 		s.ended.Store(err == io.EOF)
 		s.closed = err
 		if err == io.EOF && (s.have > 0 || len(s.rest) > 0) {
 			s.closed = io.ErrUnexpectedEOF
 		}
-		return
+		return nil
 	}
 	s.large = n == len(s.block.Data)-s.have && !s.small
 	s.have += n
 	s.fresh = true
+	return nil
 }
 
 // openAll opens every whole record that is there and delivers their data.

@@ -43,6 +43,9 @@ func (f *Feed) KeepSmall(small bool) { f.large = f.large && !small }
 func (f *Feed) Read() ([]byte, error) {
 	n, err := f.src.read()
 	if err != nil {
+		if err == ErrDry {
+			return nil, err
+		}
 		f.Release()
 		return nil, err
 	}

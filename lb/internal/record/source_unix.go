@@ -13,6 +13,7 @@ import (
 // source reads from a connection and needs memory only when something is there.
 type source struct {
 	conn net.Conn
+	now  Ready           // nil: read waits
 	raw  syscall.RawConn // nil: conn.Read, which holds memory while it waits
 	room func() []byte   // where to put what comes
 	park func()          // nothing was there: room's memory can go
@@ -24,6 +25,9 @@ type source struct {
 
 func newSource(conn net.Conn, room func() []byte, park func()) *source {
 	s := &source{conn: conn, room: room, park: park}
+	if s.now, _ = conn.(Ready); s.now != nil {
+		return s
+	}
 	if sc, can := conn.(syscall.Conn); can {
 		if raw, err := sc.SyscallConn(); err == nil {
 			s.raw = raw
@@ -35,6 +39,9 @@ func newSource(conn net.Conn, room func() []byte, park func()) *source {
 
 // read waits until something has come and returns how many bytes of it are in the room, at least one.
 func (s *source) read() (int, error) {
+	if s.now != nil {
+		return s.readNow()
+	}
 	if s.raw == nil {
 		return readSome(s.conn, s.room())
 	}
@@ -45,6 +52,17 @@ func (s *source) read() (int, error) {
 		return 0, io.EOF
 	}
 	return s.n, s.err
+}
+
+func (s *source) readNow() (int, error) {
+	n, err := s.now.ReadNow(s.room())
+	if err == nil && n == 0 {
+		err = io.EOF
+	}
+	if err == ErrDry {
+		s.park()
+	}
+	return n, err
 }
 
 // attempt reads once, and returns false when there is nothing yet.

@@ -1,0 +1,332 @@
+package loop
+
+import (
+	"math"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/xdire/xlb/internal/heap"
+)
+
+// Mover moves the bytes of one connection. The loop calls it on its goroutine, so it must not wait.
+type Mover interface {
+	// Move reads once from the socket where the way begins, and writes what came to the one where it ends.
+	Move(w *Way)
+	// Failed is told that what was kept for the end of the way cannot be sent.
+	Failed(w *Way, err error)
+	// Sent is told that some of what was kept has been sent.
+	Sent(w *Way)
+}
+
+// Way is one direction of a connection in a loop. It is used on the loop's goroutine only.
+type Way struct {
+	From, To *Socket
+	mover    Mover
+	loop     *Loop
+	queued   bool
+	draining bool // nothing more is read; it ends when all is sent
+	ended    bool
+	until    time.Time // of a pause, zero for none
+	place    int       // among the pauses
+}
+
+// Pause has the way rest until a moment.
+func (w *Way) Pause(until time.Time) {
+	w.until = until
+	w.loop.pauses.Push(w)
+}
+
+// Drain reads no more, and ends the way when all that was kept for its end has been sent, or could not be.
+func (w *Way) Drain() {
+	if w.draining = true; !w.To.Blocked() {
+		w.End()
+	}
+}
+
+// Ended tells whether the loop has let go of the way.
+func (w *Way) Ended() bool { return w.ended }
+
+// End has the loop let go of the way. After both have ended it knows the sockets no more.
+func (w *Way) End() {
+	w.ended = true
+	if w.place >= 0 {
+		w.loop.pauses.Remove(w)
+	}
+	if w.From.writes.ended {
+		w.loop.letGo(w.From, w.To)
+	}
+}
+
+func (w *Way) canMove() bool {
+	return !w.ended && !w.draining && w.until.IsZero() && w.From.readable && !w.To.Blocked()
+}
+
+// Loop moves the bytes of its connections on one goroutine.
+type Loop struct {
+	epoll  int
+	file   *os.File // epoll, in Go's poller
+	parked syscall.RawConn
+	bell   int // eventfd: somebody has something for the loop
+	wait   func(fd uintptr) bool
+	got    int // events
+
+	mu      sync.Mutex
+	sockets []*Socket // by slot, which epoll tells
+	free    []int32
+	given   []*Way // to begin with
+	closing bool
+
+	now       time.Time
+	ready     []*Way
+	spare     []*Way // for the next turn
+	pauses    *heap.Heap[*Way]
+	events    [128]unix.EpollEvent
+	taken     []*Socket // the sockets of the events
+	beginners []*Way
+
+	held    atomic.Int64 // connections
+	busy    atomic.Int64 // nanoseconds of work, ever
+	longest atomic.Int64 // nanoseconds of the longest turn
+}
+
+func newLoop() (*Loop, error) {
+	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, err
+	}
+	bell, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		unix.Close(epoll)
+		return nil, err
+	}
+	unix.SetNonblock(epoll, true)
+	l := &Loop{epoll: epoll, bell: bell, sockets: make([]*Socket, 1), file: os.NewFile(uintptr(epoll), "epoll")}
+	l.pauses = heap.New(func(a, b *Way) bool { return a.until.Before(b.until) }, func(w *Way) *int { return &w.place })
+	l.wait = func(uintptr) bool { l.got = l.poll(); return l.got > 0 }
+	err = unix.EpollCtl(epoll, unix.EPOLL_CTL_ADD, bell, &unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET})
+	if err == nil {
+		l.parked, err = l.file.SyscallConn()
+	}
+	if err != nil {
+		l.close()
+		return nil, err
+	}
+	return l, nil
+}
+
+func (l *Loop) close() {
+	l.file.Close()
+	unix.Close(l.bell)
+}
+
+// poll asks epoll without waiting.
+func (l *Loop) poll() int {
+	n, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(l.epoll), uintptr(unsafe.Pointer(&l.events[0])), uintptr(len(l.events)), 0, 0, 0)
+	if errno != 0 {
+		return 0
+	}
+	return int(n)
+}
+
+// add gives a connection to the loop: both sockets, and the ways between them. The way up begins at once when it has something
+// to move that does not come from its socket.
+func (l *Loop) add(m Mover, up, down *Way, has bool) error {
+	for _, w := range []*Way{up, down} {
+		w.mover = m
+		w.loop = l
+		w.place = -1
+		w.From.loop = l
+		w.From.reads = w
+		w.To.writes = w
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, s := range []*Socket{up.From, down.From} {
+		if err := l.register(s); err != nil { // this system has no memory for it, or the user no watches left
+			for _, s := range []*Socket{up.From, down.From} {
+				l.forget(s)
+			}
+			return err
+		}
+	}
+	l.held.Add(1)
+	if has {
+		l.given = append(l.given, up)
+		l.ring()
+	}
+	return nil
+}
+
+const edges = unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET&math.MaxUint32
+
+// register gives a socket a slot. The caller holds the lock.
+func (l *Loop) register(s *Socket) error {
+	if n := len(l.free); n > 0 {
+		s.slot = l.free[n-1]
+		l.free = l.free[:n-1]
+	} else {
+		s.slot = int32(len(l.sockets))
+		l.sockets = append(l.sockets, nil)
+	}
+	l.sockets[s.slot] = s
+	return unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, s.fd, &unix.EpollEvent{Events: edges, Fd: s.slot})
+}
+
+// watchWrites has epoll tell when a socket takes bytes again.
+func (l *Loop) watchWrites(s *Socket) {
+	if !s.watched {
+		s.watched = true
+		unix.EpollCtl(l.epoll, unix.EPOLL_CTL_MOD, s.fd, &unix.EpollEvent{Events: edges | unix.EPOLLOUT, Fd: s.slot})
+	}
+}
+
+// letGo forgets both sockets of a connection. An event that is on its way meets an empty slot, or wakes another connection
+// for nothing.
+func (l *Loop) letGo(both ...*Socket) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, s := range both {
+		l.forget(s)
+	}
+	l.held.Add(-1)
+}
+
+// forget takes a socket's slot back. The caller holds the lock.
+func (l *Loop) forget(s *Socket) {
+	if s.slot > 0 {
+		l.sockets[s.slot] = nil
+		l.free = append(l.free, s.slot)
+	}
+	s.slot = 0
+	s.loop = nil
+}
+
+func (l *Loop) ring() { unix.Write(l.bell, []byte{1, 0, 0, 0, 0, 0, 0, 0}) }
+
+// run works until stop.
+func (l *Loop) run() {
+	for {
+		n := l.next()
+		l.now = time.Now()
+		if !l.begin(n) {
+			return
+		}
+		turn := l.ready
+		l.ready = l.spare[:0] // what comes in this turn waits for the next one
+		for _, w := range turn {
+			w.queued = false
+			if w.canMove() {
+				w.mover.Move(w)
+				l.queue(w)
+			}
+		}
+		clear(turn)
+		l.spare = turn
+		took := int64(time.Since(l.now))
+		l.busy.Add(took)
+		if took > l.longest.Load() {
+			l.longest.Store(took)
+		}
+	}
+}
+
+// next waits for something to do, and returns how many events there are.
+func (l *Loop) next() int {
+	if len(l.ready) > 0 {
+		return l.poll()
+	}
+	if l.pauses.Len() > 0 {
+		l.file.SetReadDeadline(l.pauses.Top().until)
+		defer l.file.SetReadDeadline(time.Time{})
+	}
+	l.got = 0
+	l.parked.Read(l.wait) // an error is the deadline
+	return l.got
+}
+
+// begin finds out what can move.
+func (l *Loop) begin(n int) bool {
+	if !l.take(n) {
+		return false
+	}
+	for i, s := range l.taken {
+		if s != nil {
+			l.heard(s, l.events[i].Events)
+		}
+	}
+	for _, w := range l.beginners {
+		w.From.readable = true
+		l.queue(w)
+	}
+	for l.pauses.Len() > 0 && !l.now.Before(l.pauses.Top().until) {
+		w := l.pauses.Pop()
+		w.until = time.Time{}
+		l.queue(w)
+	}
+	return true
+}
+
+// take looks up whose the events are, and what others have given to the loop.
+func (l *Loop) take(n int) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.taken = l.taken[:0]
+	for i := range n {
+		l.taken = append(l.taken, l.sockets[l.events[i].Fd])
+	}
+	l.beginners = append(l.beginners[:0], l.given...)
+	clear(l.given)
+	l.given = l.given[:0]
+	return !l.closing
+}
+
+// heard is what epoll told of a socket.
+func (l *Loop) heard(s *Socket, events uint32) {
+	if events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+		s.hung = true
+		s.readable = true
+	}
+	if events&unix.EPOLLIN != 0 {
+		s.readable = true
+	}
+	if s.Blocked() && events&(unix.EPOLLOUT|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+		l.flush(s)
+	}
+	l.queue(s.reads)
+}
+
+func (l *Loop) flush(s *Socket) {
+	w := s.writes
+	if err := s.flush(); err != nil && !w.ended {
+		if w.draining {
+			w.End()
+		}
+		w.mover.Failed(w, err)
+		return
+	}
+	if w.ended {
+		return
+	}
+	if w.draining && !s.Blocked() {
+		w.End()
+	}
+	w.mover.Sent(w)
+	l.queue(w)
+}
+
+// queue has a way move in the next turn, if it can.
+func (l *Loop) queue(w *Way) {
+	if !w.queued && w.canMove() {
+		w.queued = true
+		l.ready = append(l.ready, w)
+	}
+}
+
+// Now is when the turn began.
+func (w *Way) Now() time.Time { return w.loop.now }

@@ -1,0 +1,6 @@
+//go:build !linux
+
+package lb
+
+// enterLoop returns false: there are no loops here.
+func (c *conn) enterLoop() bool { return false }
