@@ -116,7 +116,9 @@ func (l *looped) readClient() error {
 	if err == nil && l.secure.Over() {
 		err = l.secure.Receive(nil)
 	}
-	l.secure.Park()
+	if !l.up.From.Readable() {
+		l.secure.Park()
+	}
 	return err
 }
 
