@@ -29,6 +29,7 @@ type Way struct {
 	From, To *Socket
 	mover    Mover
 	loop     *Loop
+	has      bool // something to move did not come from the socket
 	queued   bool
 	draining bool // nothing more is read; it ends when all is sent
 	ended    bool
@@ -64,7 +65,7 @@ func (w *Way) End() {
 }
 
 func (w *Way) canMove() bool {
-	return !w.ended && !w.draining && w.until.IsZero() && w.From.readable && !w.To.Blocked()
+	return !w.ended && !w.draining && w.until.IsZero() && (w.From.readable || w.has) && !w.To.Blocked()
 }
 
 // Loop moves the bytes of its connections on one goroutine.
@@ -79,16 +80,14 @@ type Loop struct {
 	mu      sync.Mutex
 	sockets []*Socket // by slot, which epoll tells
 	free    []int32
-	given   []*Way // to begin with
 	closing bool
 
-	now       time.Time
-	ready     []*Way
-	spare     []*Way // for the next turn
-	pauses    *heap.Heap[*Way]
-	events    [128]unix.EpollEvent
-	taken     []*Socket // the sockets of the events
-	beginners []*Way
+	now    time.Time
+	ready  []*Way
+	spare  []*Way // for the next turn
+	pauses *heap.Heap[*Way]
+	events [128]unix.EpollEvent
+	taken  []*Socket // the sockets of the events
 
 	held    atomic.Int64 // connections
 	busy    atomic.Int64 // nanoseconds of work, ever
@@ -145,6 +144,8 @@ func (l *Loop) add(m Mover, up, down *Way, has bool) error {
 		w.From.reads = w
 		w.To.writes = w
 	}
+	up.has = has
+	up.From.watched = has // that it takes bytes is told at once
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, s := range []*Socket{up.From, down.From} {
@@ -156,10 +157,6 @@ func (l *Loop) add(m Mover, up, down *Way, has bool) error {
 		}
 	}
 	l.held.Add(1)
-	if has {
-		l.given = append(l.given, up)
-		l.ring()
-	}
 	return nil
 }
 
@@ -175,7 +172,11 @@ func (l *Loop) register(s *Socket) error {
 		l.sockets = append(l.sockets, nil)
 	}
 	l.sockets[s.slot] = s
-	return unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, s.fd, &unix.EpollEvent{Events: edges, Fd: s.slot})
+	events := uint32(edges)
+	if s.watched {
+		events |= unix.EPOLLOUT
+	}
+	return unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, s.fd, &unix.EpollEvent{Events: events, Fd: s.slot})
 }
 
 // watchWrites has epoll tell when a socket takes bytes again.
@@ -222,6 +223,7 @@ func (l *Loop) run() {
 		for _, w := range turn {
 			w.queued = false
 			if w.canMove() {
+				w.has = false
 				w.mover.Move(w)
 				l.queue(w)
 			}
@@ -260,10 +262,6 @@ func (l *Loop) begin(n int) bool {
 			l.heard(s, l.events[i].Events)
 		}
 	}
-	for _, w := range l.beginners {
-		w.From.readable = true
-		l.queue(w)
-	}
 	for l.pauses.Len() > 0 && !l.now.Before(l.pauses.Top().until) {
 		w := l.pauses.Pop()
 		w.until = time.Time{}
@@ -272,7 +270,7 @@ func (l *Loop) begin(n int) bool {
 	return true
 }
 
-// take looks up whose the events are, and what others have given to the loop.
+// take looks up whose the events are, and returns false when the loop is to end.
 func (l *Loop) take(n int) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -280,9 +278,6 @@ func (l *Loop) take(n int) bool {
 	for i := range n {
 		l.taken = append(l.taken, l.sockets[l.events[i].Fd])
 	}
-	l.beginners = append(l.beginners[:0], l.given...)
-	clear(l.given)
-	l.given = l.given[:0]
 	return !l.closing
 }
 

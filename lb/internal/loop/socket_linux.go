@@ -181,8 +181,10 @@ func (s *Socket) CloseWrite() error {
 		s.fin = true
 		return nil
 	}
-	if _, err := s.Write(nil); err != nil {
-		return err
+	if s.unsent != nil {
+		if _, err := s.waitWrite(nil); err != nil {
+			return err
+		}
 	}
 	return s.shutdown()
 }
