@@ -3,7 +3,6 @@ package lb
 import (
 	"io"
 	"net"
-	"runtime"
 	"time"
 
 	"github.com/xdire/xlb/lb/internal/loop"
@@ -13,11 +12,7 @@ import (
 // loops is the server's loops, which start when they are first needed; nil when there are none.
 func (s *Server) loops() *loop.Set {
 	s.loopsOnce.Do(func() {
-		n := s.cfg.Loops
-		if n == 0 {
-			n = runtime.GOMAXPROCS(0)
-		}
-		if n > 0 {
+		if n := s.cfg.Loops; n >= 0 {
 			s.loopSet, _ = loop.NewSet(n) // without it goroutines do the work
 		}
 	})
@@ -109,9 +104,9 @@ func (l *looped) moveUp() {
 // readClient reads once, and delivers.
 func (l *looped) readClient() error {
 	if l.secure == nil {
-		return deliverOnce(l.fromClient, l.upSmall, l.toBackend)
+		return deliverOnce(l.fromClient, l.upSmall || l.up.Crowded(), l.toBackend)
 	}
-	l.secure.KeepSmall(l.upSmall)
+	l.secure.KeepSmall(l.upSmall || l.up.Crowded())
 	err := l.secure.Receive(l.toBackend)
 	if err == nil && l.secure.Over() {
 		err = l.secure.Receive(nil)
@@ -178,7 +173,7 @@ func (l *looped) moveDown() {
 		l.pause(&l.down, &l.downRest)
 		return
 	}
-	l.finishDown(deliverOnce(l.fromBackend, l.downSmall, l.toClient), l.downErr)
+	l.finishDown(deliverOnce(l.fromBackend, l.downSmall || l.down.Crowded(), l.toClient), l.downErr)
 }
 
 // finishUp ends the way from the client when it has come to its end. An end in order is passed on at once, any other by a

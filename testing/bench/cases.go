@@ -9,6 +9,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -66,6 +67,9 @@ func cases(scale float64) []testCase {
 		}, own},
 		{"9,000 held, 100 busy at 5,000 a second: p99 to alone", "x", "1.5 x", func(b *balancer, f *field) (float64, error) {
 			return crowd(b, f, times(9000))
+		}, own},
+		{"handshake + first byte beside 16 downloads: p99", "µs", "1.0", func(b *balancer, f *field) (float64, error) {
+			return beside(b, f, 16, times(400))
 		}, own},
 		{"9,000 connections, a request each in 10 s: CPU per second", "ms", "0.8", func(b *balancer, f *field) (float64, error) {
 			return seldom(b, f, times(9000), 10*time.Second)
@@ -367,4 +371,49 @@ func crowd(b *balancer, f *field, held int) (float64, error) {
 		}
 	}
 	return float64(beside) / float64(alone), nil
+}
+
+// beside opens connections, one after the other, while others download as fast as they can, and returns the 99th percentile of
+// what an opening takes, in microseconds.
+func beside(b *balancer, f *field, downloads, n int) (float64, error) {
+	var over atomic.Bool
+	errs := make([]error, downloads)
+	var group sync.WaitGroup
+	for i := range downloads {
+		group.Go(func() {
+			errs[i] = downloadUntil(b, f, &over)
+		})
+	}
+	took := make([]time.Duration, 0, n)
+	var failed error
+	for range n {
+		begin := time.Now()
+		conn, err := open(b, f.ecdsa, tls.X25519, nil)
+		if err != nil {
+			failed = err
+			break
+		}
+		took = append(took, time.Since(begin))
+		conn.Close()
+	}
+	over.Store(true)
+	group.Wait()
+	if err := errors.Join(append(errs, failed)...); err != nil {
+		return 0, err
+	}
+	slices.Sort(took)
+	return float64(took[len(took)*99/100].Microseconds()), nil
+}
+
+func downloadUntil(b *balancer, f *field, over *atomic.Bool) error {
+	conn, err := connect(b, f.ecdsa, tls.X25519, nil)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	_, err = conn.Write(binary.BigEndian.AppendUint64([]byte{opDownload}, 1<<40))
+	for buf := make([]byte, 256<<10); err == nil && !over.Load(); {
+		_, err = conn.Read(buf)
+	}
+	return err
 }

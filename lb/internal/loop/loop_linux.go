@@ -3,6 +3,7 @@ package loop
 import (
 	"math"
 	"os"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -73,7 +74,10 @@ type Loop struct {
 	epoll  int
 	file   *os.File // epoll, in Go's poller
 	parked syscall.RawConn
-	bell   int // eventfd: somebody has something for the loop
+	bell   int      // eventfd: the loop is to end
+	alone  bool     // Go's scheduler has no processor that no loop may keep busy
+	gap    *os.File // eventfd in Go's poller, see giveWay
+	way    syscall.RawConn
 	wait   func(fd uintptr) bool
 	got    int // events
 
@@ -82,19 +86,26 @@ type Loop struct {
 	free    []int32
 	closing bool
 
-	now    time.Time
-	ready  []*Way
-	spare  []*Way // for the next turn
-	pauses *heap.Heap[*Way]
-	events [128]unix.EpollEvent
-	taken  []*Socket // the sockets of the events
+	now     time.Time // when the turn began
+	rested  time.Time // when others had the processor
+	waited  bool      // since then
+	ready   []*Way
+	spare   []*Way // for the next turn
+	crowded bool   // so many wait that each moves little
+	pauses  *heap.Heap[*Way]
+	events  [128]unix.EpollEvent
+	taken   []*Socket // the sockets of the events
 
-	held    atomic.Int64 // connections
-	busy    atomic.Int64 // nanoseconds of work, ever
-	longest atomic.Int64 // nanoseconds of the longest turn
+	held  atomic.Int64 // connections
+	busy  atomic.Int64 // nanoseconds of work, ever
+	turns turns
+
+	// The set's.
+	share  int64 // thousandths of the time that it was busy lately
+	before int64 // busy, by then
 }
 
-func newLoop() (*Loop, error) {
+func newLoop(alone bool) (*Loop, error) {
 	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, err
@@ -105,12 +116,21 @@ func newLoop() (*Loop, error) {
 		return nil, err
 	}
 	unix.SetNonblock(epoll, true)
-	l := &Loop{epoll: epoll, bell: bell, sockets: make([]*Socket, 1), file: os.NewFile(uintptr(epoll), "epoll")}
+	l := &Loop{alone: alone, epoll: epoll, bell: bell, sockets: make([]*Socket, 1), file: os.NewFile(uintptr(epoll), "epoll")}
 	l.pauses = heap.New(func(a, b *Way) bool { return a.until.Before(b.until) }, func(w *Way) *int { return &w.place })
-	l.wait = func(uintptr) bool { l.got = l.poll(); return l.got > 0 }
+	l.wait = l.look
+	gap, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		l.close()
+		return nil, err
+	}
+	l.gap = os.NewFile(uintptr(gap), "eventfd")
 	err = unix.EpollCtl(epoll, unix.EPOLL_CTL_ADD, bell, &unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET})
 	if err == nil {
 		l.parked, err = l.file.SyscallConn()
+	}
+	if err == nil {
+		l.way, err = l.gap.SyscallConn()
 	}
 	if err != nil {
 		l.close()
@@ -121,7 +141,15 @@ func newLoop() (*Loop, error) {
 
 func (l *Loop) close() {
 	l.file.Close()
+	l.gap.Close()
 	unix.Close(l.bell)
+}
+
+// look is asked by Go's poller whether there is something, before it waits and when it was told so.
+func (l *Loop) look(uintptr) bool {
+	l.got = l.poll()
+	l.waited = l.waited || l.got == 0
+	return l.got > 0
 }
 
 // poll asks epoll without waiting.
@@ -208,19 +236,30 @@ func (l *Loop) forget(s *Socket) {
 	s.loop = nil
 }
 
-func (l *Loop) ring() { unix.Write(l.bell, []byte{1, 0, 0, 0, 0, 0, 0, 0}) }
+// one is what an eventfd is written.
+var one = []byte{1, 0, 0, 0, 0, 0, 0, 0}
+
+func (l *Loop) ring() { unix.Write(l.bell, one) }
 
 // run works until stop.
 func (l *Loop) run() {
 	for {
 		n := l.next()
 		l.now = time.Now()
+		if l.waited {
+			l.waited = false
+			l.rested = l.now
+		}
 		if !l.begin(n) {
 			return
 		}
 		turn := l.ready
+		l.crowded = len(turn) > crowd
 		l.ready = l.spare[:0] // what comes in this turn waits for the next one
-		for _, w := range turn {
+		for i, w := range turn {
+			if l.alone && i%8 == 7 {
+				l.giveWay()
+			}
 			w.queued = false
 			if w.canMove() {
 				w.has = false
@@ -230,16 +269,17 @@ func (l *Loop) run() {
 		}
 		clear(turn)
 		l.spare = turn
-		took := int64(time.Since(l.now))
-		l.busy.Add(took)
-		if took > l.longest.Load() {
-			l.longest.Store(took)
-		}
+		took := time.Since(l.now)
+		l.busy.Add(int64(took))
+		l.turns.note(took, l.now)
 	}
 }
 
 // next waits for something to do, and returns how many events there are.
 func (l *Loop) next() int {
+	if l.alone {
+		l.giveWay()
+	}
 	if len(l.ready) > 0 {
 		return l.poll()
 	}
@@ -250,6 +290,28 @@ func (l *Loop) next() int {
 	l.got = 0
 	l.parked.Read(l.wait) // an error is the deadline
 	return l.got
+}
+
+// slice is how long a loop works before others may use its processor, if there is none beside.
+const slice = time.Millisecond
+
+// giveWay lets other goroutines go first, when it is time. Gosched alone would not do: while something can run, Go's scheduler
+// asks the system every ten milliseconds only who has heard from the network, and a handshake waits for it six times.
+func (l *Loop) giveWay() {
+	if time.Since(l.rested) < slice {
+		return
+	}
+	asked := false
+	l.way.Read(func(fd uintptr) bool {
+		if asked {
+			return true
+		}
+		asked = true
+		unix.Write(int(fd), one)
+		return false
+	})
+	runtime.Gosched()
+	l.rested = time.Now()
 }
 
 // begin finds out what can move.
@@ -322,6 +384,12 @@ func (l *Loop) queue(w *Way) {
 		l.ready = append(l.ready, w)
 	}
 }
+
+// crowd is how many ways may move a large block each in one turn.
+const crowd = 16
+
+// Crowded tells whether so many ways wait for their turn that each has to move little, so that none waits long.
+func (w *Way) Crowded() bool { return w.loop.crowded }
 
 // Now is when the turn began.
 func (w *Way) Now() time.Time { return w.loop.now }

@@ -1,6 +1,8 @@
 package loop
 
 import (
+	"math"
+	"runtime"
 	"sync"
 	"time"
 )
@@ -10,13 +12,21 @@ type Set struct {
 	loops   []*Loop
 	running sync.WaitGroup
 	closing sync.Once
+
+	mu sync.Mutex // of the loops' shares
+	at time.Time  // when they were measured
 }
 
-// NewSet starts n loops, which run until Close.
+// NewSet starts n loops, which run until Close. 0 is one for two processors, at least one: a loop that is full of work keeps
+// its processor from Go's scheduler, which has to see to handshakes meanwhile.
 func NewSet(n int) (*Set, error) {
+	processors := runtime.GOMAXPROCS(0)
+	if n == 0 {
+		n = max(1, processors/2)
+	}
 	s := &Set{}
 	for range n {
-		l, err := newLoop()
+		l, err := newLoop(n >= processors)
 		if err != nil {
 			s.Close()
 			return nil, err
@@ -33,14 +43,39 @@ func (s *Set) Add(m Mover, up, down *Way, has bool) error {
 	return s.idlest().add(m, up, down, has)
 }
 
+// idlest is the loop with the fewest connections, where those of one that is full of work count eleven times.
 func (s *Set) idlest() *Loop {
-	best := s.loops[0]
-	for _, l := range s.loops[1:] {
-		if l.held.Load() < best.held.Load() {
+	if len(s.loops) == 1 {
+		return s.loops[0]
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.measure(time.Now())
+	best, least := s.loops[0], int64(math.MaxInt64)
+	for _, l := range s.loops {
+		if load := (l.held.Load() + 1) * (100 + l.share); load < least {
 			best = l
+			least = load
 		}
 	}
 	return best
+}
+
+// measured is for how long the share of time that a loop is busy counts.
+const measured = 100 * time.Millisecond
+
+// measure brings the loops' shares up to date. The caller holds the lock.
+func (s *Set) measure(now time.Time) {
+	passed := now.Sub(s.at)
+	if passed < measured {
+		return
+	}
+	s.at = now
+	for _, l := range s.loops {
+		busy := l.busy.Load()
+		l.share = min(1000*(busy-l.before)/int64(passed), 1000)
+		l.before = busy
+	}
 }
 
 // Close ends the loops, which have no connections by then, and waits for them.
@@ -63,5 +98,14 @@ func (s *Set) close() {
 type Stats struct {
 	Connections int
 	Busy        time.Duration // of work, since the start
-	Longest     time.Duration // turn since the start
+	Longest     time.Duration // turn of the last ten seconds, or of the ten before
+}
+
+// Stats returns the numbers of this moment, loop by loop.
+func (s *Set) Stats() []Stats {
+	all := make([]Stats, len(s.loops))
+	for i, l := range s.loops {
+		all[i] = Stats{Connections: int(l.held.Load()), Busy: time.Duration(l.busy.Load()), Longest: l.turns.longest(time.Now())}
+	}
+	return all
 }
