@@ -44,7 +44,7 @@ type Config struct {
 	// when only that is left. Nil is always.
 	Shared func() bool
 
-	// Loops is how many event loops move the bytes of established connections, on Linux. 0 is one for two processors,
+	// Loops is how many event loops move the bytes of established connections, on Linux. 0 is one for each processor,
 	// negative is none: each direction of a connection has a goroutine of its own then, as it has on other systems and
 	// where a loop cannot do it (connections that are not TCP, TLS to the backend, ciphers other than AES-GCM).
 	Loops int

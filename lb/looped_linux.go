@@ -111,11 +111,14 @@ func (l *looped) readClient() error {
 	if err == nil && l.secure.Over() {
 		err = l.secure.Receive(nil)
 	}
-	if !l.up.From.Readable() {
-		l.secure.Park()
+	if l.secure.Holds() {
+		l.up.Keep()
 	}
 	return err
 }
+
+// Rest implements loop.Mover.
+func (l *looped) Rest(*loop.Way) { l.secure.Park() }
 
 func deliverOnce(f *record.Feed, small bool, deliver func([]byte) error) error {
 	f.KeepSmall(small)

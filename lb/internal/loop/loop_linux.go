@@ -19,6 +19,8 @@ import (
 type Mover interface {
 	// Move reads once from the socket where the way begins, and writes what came to the one where it ends.
 	Move(w *Way)
+	// Rest gives back memory that is good for moving on at once, after Keep.
+	Rest(w *Way)
 	// Failed is told that what was kept for the end of the way cannot be sent.
 	Failed(w *Way, err error)
 	// Sent is told that some of what was kept has been sent.
@@ -32,6 +34,7 @@ type Way struct {
 	loop     *Loop
 	has      bool // something to move did not come from the socket
 	queued   bool
+	keeps    bool // see Keep
 	draining bool // nothing more is read; it ends when all is sent
 	ended    bool
 	until    time.Time // of a pause, zero for none
@@ -42,6 +45,14 @@ type Way struct {
 func (w *Way) Pause(until time.Time) {
 	w.until = until
 	w.loop.pauses.Push(w)
+}
+
+// Keep has Rest called when the loop has nothing else to do, or many want that.
+func (w *Way) Keep() {
+	if !w.keeps {
+		w.keeps = true
+		w.loop.keepers = append(w.loop.keepers, w)
+	}
 }
 
 // Drain reads no more, and ends the way when all that was kept for its end has been sent, or could not be.
@@ -92,6 +103,7 @@ type Loop struct {
 	ready   []*Way
 	spare   []*Way // for the next turn
 	crowded bool   // so many wait that each moves little
+	keepers []*Way
 	pauses  *heap.Heap[*Way]
 	events  [128]unix.EpollEvent
 	taken   []*Socket // the sockets of the events
@@ -148,9 +160,25 @@ func (l *Loop) close() {
 // look is asked by Go's poller whether there is something, before it waits and when it was told so.
 func (l *Loop) look(uintptr) bool {
 	l.got = l.poll()
-	l.waited = l.waited || l.got == 0
+	if l.got == 0 {
+		l.waited = true
+		l.rest()
+	}
 	return l.got > 0
 }
+
+// rest has those give memory back that wait.
+func (l *Loop) rest() {
+	for i, w := range l.keepers {
+		w.keeps = false
+		w.mover.Rest(w)
+		l.keepers[i] = nil
+	}
+	l.keepers = l.keepers[:0]
+}
+
+// mostKeepers is how many may keep a block while they wait and the loop works.
+const mostKeepers = 32
 
 // poll asks epoll without waiting.
 func (l *Loop) poll() int {
@@ -267,6 +295,9 @@ func (l *Loop) run() {
 				l.queue(w)
 			}
 		}
+		if len(l.keepers) > mostKeepers {
+			l.rest()
+		}
 		clear(turn)
 		l.spare = turn
 		took := time.Since(l.now)
@@ -293,7 +324,7 @@ func (l *Loop) next() int {
 }
 
 // slice is how long a loop works before others may use its processor, if there is none beside.
-const slice = time.Millisecond
+const slice = 3 * time.Millisecond
 
 // giveWay lets other goroutines go first, when it is time. Gosched alone would not do: while something can run, Go's scheduler
 // asks the system every ten milliseconds only who has heard from the network, and a handshake waits for it six times.

@@ -17,12 +17,11 @@ type Set struct {
 	at time.Time  // when they were measured
 }
 
-// NewSet starts n loops, which run until Close. 0 is one for two processors, at least one: a loop that is full of work keeps
-// its processor from Go's scheduler, which has to see to handshakes meanwhile.
+// NewSet starts n loops, which run until Close; 0 is one for each processor.
 func NewSet(n int) (*Set, error) {
 	processors := runtime.GOMAXPROCS(0)
 	if n == 0 {
-		n = max(1, processors/2)
+		n = processors
 	}
 	s := &Set{}
 	for range n {

@@ -169,9 +169,6 @@ func (s *Socket) flush() error {
 	return err
 }
 
-// Readable tells whether more may be there. It is for the loop's thread.
-func (s *Socket) Readable() bool { return s.readable }
-
 // Blocked tells whether something is unsent. It is for the loop's thread.
 func (s *Socket) Blocked() bool { return s.unsent != nil }
 

@@ -74,6 +74,9 @@ func (s *Conn) Move(to Ready) (has bool) {
 // Over tells whether the end has come, which Receive has still to report.
 func (s *Conn) Over() bool { return s.closed != nil }
 
+// Holds tells whether there is something for Park to give back.
+func (s *Conn) Holds() bool { return s.block != nil }
+
 // Park gives back the memory that is good for reading on at once.
 func (s *Conn) Park() {
 	if s.block != nil {
