@@ -3,6 +3,7 @@ package lb
 import (
 	"context"
 	"crypto/tls"
+	"flag"
 	"io"
 	"net"
 	"sync"
@@ -13,7 +14,13 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// engine is what moves the bytes in the tests: loops, where there are any, or goroutines.
+var engine = flag.String("engine", "loops", "what moves the bytes: loops or goroutines")
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	goleak.VerifyTestMain(m)
+}
 
 // What tests of this package and of lb/health have in common.
 type authority = nettest.Authority
@@ -100,6 +107,9 @@ func newRig(t testing.TB, cfg Config) *rig {
 	}
 	if cfg.PlainText == 0 {
 		cfg.PlainText = AnswerPostgres | AnswerHTTP
+	}
+	if *engine == "goroutines" {
+		cfg.Loops = -1
 	}
 	r.Server = NewServer(cfg)
 	r.addr = r.serve(t, listen(t))

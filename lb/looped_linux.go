@@ -13,10 +13,21 @@ import (
 func (s *Server) loops() *loop.Set {
 	s.loopsOnce.Do(func() {
 		if n := s.cfg.Loops; n >= 0 {
-			s.loopSet, _ = loop.NewSet(n) // without it goroutines do the work
+			if set, err := loop.NewSet(n); err == nil { // without it goroutines do the work
+				s.loopSet.Store(set)
+			}
 		}
 	})
-	return s.loopSet
+	return s.loopSet.Load()
+}
+
+func (s *Server) loopStats() (all []LoopStats) {
+	if set := s.loopSet.Load(); set != nil {
+		for _, one := range set.Stats() {
+			all = append(all, LoopStats{one.Connections, one.Busy, one.Longest})
+		}
+	}
+	return all
 }
 
 // looped is a connection whose bytes a loop moves. Its methods are called there, and do what copyUp and copyDown do.

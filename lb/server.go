@@ -39,7 +39,7 @@ type Server struct {
 	handoff   chan *conn     // to a worker that has nothing to do
 	sweeping  bool
 	loopsOnce sync.Once
-	loopSet   *loop.Set
+	loopSet   atomic.Pointer[loop.Set] // nil: none were needed
 
 	ids      atomic.Uint64
 	accepted atomic.Int64
@@ -249,8 +249,8 @@ func (s *Server) Close() error {
 		c.abort(ending{reason: ReasonShutdown})
 	}
 	s.running.Wait()
-	if s.loopSet != nil {
-		s.loopSet.Close()
+	if loops := s.loopSet.Load(); loops != nil {
+		loops.Close()
 	}
 	return nil
 }
@@ -315,12 +315,20 @@ type ServerStats struct {
 	Live        int   // of them open now, handshakes included
 	Handshaking int
 	Refused     map[Reason]int64 // ever
+	Loops       []LoopStats      // see Config.Loops; none before the first connection needs them
+}
+
+// LoopStats is what an event loop is doing.
+type LoopStats struct {
+	Connections int
+	Busy        time.Duration // of work, ever: its part of the time that passes says how near to its bound it is
+	LongestTurn time.Duration // of the last ten to twenty seconds: how long one connection waited for others at most
 }
 
 // Stats returns the numbers of this moment.
 func (s *Server) Stats() ServerStats {
 	return ServerStats{
-		Accepted: s.accepted.Load(), Live: s.live.count(), Handshaking: s.gate.Inside(), Refused: s.refusals.all(),
+		Accepted: s.accepted.Load(), Live: s.live.count(), Handshaking: s.gate.Inside(), Refused: s.refusals.all(), Loops: s.loopStats(),
 	}
 }
 

@@ -54,6 +54,10 @@ go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
 step "tests"
 go test -race -shuffle=on -timeout=6m $(go list ./... | grep -v '/testing/abuse$')
 
+# Goroutines move the bytes on other systems, and where no event loop can.
+step "the other engine"
+go test -race -timeout=3m ./lb -engine goroutines -run 'Bytes|Half|Reset|Stream|Alert|Upload|Answer|Peer|Kill|LiveNumbers|Changes|Route'
+
 # Alone: they look at what is left for others, which beside other tests would be theirs.
 step "attacks, short"
 go test -count=1 -timeout=4m ./testing/abuse
