@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -43,6 +44,9 @@ var (
 	accepted        = describe("counter", "connections_accepted_total", "TCP connections accepted on the data port.")
 	connections     = describe("gauge", "connections_active", "TCP connections of the data port open now, handshakes included.")
 	handshakes      = describe("gauge", "handshakes_active", "TLS handshakes in flight.")
+	loopConnections = describe("gauge", "loop_connections", "Connections whose bytes the event loop moves.", "loop")
+	loopBusy        = describe("counter", "loop_busy_seconds_total", "Time that the event loop has worked.", "loop")
+	loopLongestTurn = describe("gauge", "loop_longest_turn_seconds", "Longest turn of the event loop in the last ten to twenty seconds.", "loop")
 	handshakeTime   = describe("histogram", "handshake_seconds", "Time from accept to the end of a handshake that led to an admission.", "resumed")
 	refused         = describe("counter", "handshakes_refused_total", "Connections turned away before they had a frontend; owner is known when the certificate belongs to a client, else nobody.", "owner", "reason")
 	clients         = describe("gauge", "clients", "Clients that exist.")
@@ -119,6 +123,7 @@ func (h *metricsHandler) write(ctx context.Context, out *exposition) {
 	out.counter(accepted, float64(m.Accepted), pairs{})
 	out.gauge(connections, float64(m.Connections), pairs{})
 	out.gauge(handshakes, float64(m.Handshakes), pairs{})
+	out.loops(m)
 	out.histogram(handshakeTime, &m.Handshake, pairs{}, "resumed", "false")
 	out.histogram(handshakeTime, &m.Resumed, pairs{}, "resumed", "true")
 	out.reasons(refused, m.Refused, pairs{}, "owner", "known")
@@ -159,4 +164,13 @@ func oneIf(yes bool) float64 {
 		return 1
 	}
 	return 0
+}
+
+func (e *exposition) loops(m *control.Metrics) {
+	for i, one := range m.Loops {
+		loop := pairs{"loop", strconv.Itoa(i)}
+		e.gauge(loopConnections, float64(one.Connections), loop)
+		e.counter(loopBusy, one.Busy.Seconds(), loop)
+		e.gauge(loopLongestTurn, one.LongestTurn.Seconds(), loop)
+	}
 }

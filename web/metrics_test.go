@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"regexp"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -255,6 +256,15 @@ func TestMetricsOfRealTraffic(t *testing.T) {
 		if v, there := got[s]; there {
 			t.Errorf("%s is %v: counters that are zero are left out", s, v)
 		}
+	}
+	moved := 0.0
+	for s, n := range got {
+		if strings.HasPrefix(s, "xlb_loop_connections{") {
+			moved += n
+		}
+	}
+	if runtime.GOOS == "linux" && moved != 1 {
+		t.Errorf("loops have %v connections, want 1", moved)
 	}
 	wantAllDescribed(t, got)
 	b.wantNothingPrivate()

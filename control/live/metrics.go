@@ -9,9 +9,10 @@ import (
 // Metrics is what the data plane is doing and has done since it started, in numbers. There are no secrets,
 // no addresses of clients and no serials in it.
 type Metrics struct {
-	Accepted    int64 // TCP connections, ever
-	Connections int   // open now, handshakes included
-	Handshakes  int   // in flight
+	Accepted    int64          // TCP connections, ever
+	Connections int            // open now, handshakes included
+	Handshakes  int            // in flight
+	Loops       []lb.LoopStats // that move the bytes, one after the other; none before the first connection
 	// Refused counts connections that were turned away although their certificate belongs to a client,
 	// RefusedNobody all others that were.
 	Refused, RefusedNobody []ReasonCount
@@ -67,6 +68,7 @@ func (l *Live) ReadMetrics(m *Metrics) {
 	m.Accepted = server.Accepted
 	m.Connections = server.Live
 	m.Handshakes = server.Handshaking
+	m.Loops = server.Loops
 	m.Refused = l.meter.refused.appendTo(m.Refused[:0])
 	m.RefusedNobody = l.meter.refusedNobody.appendTo(m.RefusedNobody[:0])
 	l.meter.handshake.read(handshakeBounds, &m.Handshake)
