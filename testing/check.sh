@@ -35,6 +35,8 @@ for file in $(git grep -lE '^func Fuzz' -- '*_test.go'); do
 		go test -run='^$' -fuzz="^$target\$" -fuzztime="${FUZZTIME:-20s}" "./$(dirname "$file")"
 	done
 done
+echo "== programs that come and go in every way, for ${SOAK:-30m}"
+XLB_SOAK="${SOAK:-30m}" go test -count=1 -timeout=60m -run='^TestSoak$' -v ./lb
 echo "== system tests, ${ROUNDS:-3} rounds"
 XLB_RESTARTS=10 XLB_RACE=1 go test -race -count="${ROUNDS:-3}" -shuffle=on -timeout=40m ./testing/system
 echo "== 20 kills and 20 full disks"
