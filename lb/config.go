@@ -54,7 +54,8 @@ type Config struct {
 
 	// Trace hears of every connection: once Refused, or else Accepted, then Routed and FirstByte or
 	// EarlyClosed if it comes so far, then Closed; and Dialled for each backend that is tried. It is called
-	// from many goroutines and must not block. Nil is not called.
+	// from many goroutines and must not block: FirstByte and EarlyClosed come from an event loop, which other connections
+	// wait for meanwhile. Nil is not called.
 	Trace func(Event)
 }
 

@@ -21,6 +21,9 @@
 // deadline: handshake, queue, dial, idle stream, half-closed stream, shutdown. Nothing is logged and
 // nothing is kept on disk: what happens is told to Config.Trace.
 //
+// On Linux event loops move the bytes of established connections, one loop for each processor (Config.Loops), and goroutines
+// where a loop cannot: other kinds of net.Conn, TLS to the backend, and ciphers other than AES-GCM.
+//
 // # What it does not do
 //
 // It does not look into the stream, terminate HTTP, or trust anything a client says about itself. A TLS
