@@ -141,6 +141,10 @@ func (s *server) churn(n int, with *tls.Config) {
 	}
 }
 
+// handedBack is after how long without a new connection the memory of their handshakes is back with the system: up to 64 MB of
+// it may gather before. Workers wait for more for a second.
+const handedBack = 8 * time.Second
+
 // Connections come and go, 60,000 of them in make check, and leave nothing behind: no descriptor, no goroutine, no memory.
 func TestConnectionsLeaveNothing(t *testing.T) {
 	s := start(t)
@@ -149,12 +153,12 @@ func TestConnectionsLeaveNothing(t *testing.T) {
 	c.http.CloseIdleConnections()
 	s.churn(size(1000, 6000), with) // what is kept for the next ones is there
 	http.DefaultClient.CloseIdleConnections()
-	time.Sleep(2 * time.Second) // workers wait for more for a second
+	time.Sleep(handedBack)
 	before := s.leftovers()
 	n := size(3000, 60_000)
 	s.churn(n, with)
 	http.DefaultClient.CloseIdleConnections()
-	time.Sleep(2 * time.Second)
+	time.Sleep(handedBack)
 	after := s.leftovers()
 	t.Logf("%d connections: before %+v, after %+v", n, before, after)
 	if after.files > before.files+3 || after.goroutines > before.goroutines+5 || after.memory > before.memory+16<<20 {
